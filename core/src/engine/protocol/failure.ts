@@ -44,7 +44,9 @@ export interface FailureData {
   readonly remoteTraceback?: string;
   /** A system error's name, such as `ENOSPC`. */
   readonly errno?: string;
-  /** What lay below, for `cause`. */
+  /** The failure that led to this one. */
+  readonly below?: FailureData;
+  /** What lay below that is none of ours, for `cause`. */
   readonly cause?: { readonly name: string; readonly message: string };
 }
 

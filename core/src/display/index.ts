@@ -1,0 +1,4 @@
+export * from "./jupyter";
+export * from "./live";
+export * from "./task-view";
+export * from "./text";

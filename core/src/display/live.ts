@@ -1,0 +1,58 @@
+/** Live display in a tslab notebook: a table that updates itself while something runs. */
+import type { MimeBundle } from "./jupyter";
+
+/** [ms] between two updates. */
+const UPDATE_MS = 100;
+
+/** tslab's own display, as far as we use it. */
+interface TslabDisplay {
+  html(text: string): void;
+}
+interface Tslab {
+  readonly display: TslabDisplay;
+  newDisplay(): TslabDisplay;
+}
+
+export interface LiveSource {
+  /** Resolves when there may be something new to show. */
+  changed(): Promise<void>;
+  ended(): boolean;
+}
+
+/**
+ * What an object prints when it is logged, or is the last expression of a cell. In a tslab notebook it shows its table, live while
+ * it runs, and prints nothing; elsewhere, and inside other objects, it is its plain text.
+ */
+export function showLive(depth: number, show: () => MimeBundle, live: LiveSource | null): string {
+  const tslab = depth < TOP_DEPTH ? null : findTslab();
+  const bundle = show();
+  const html = bundle["text/html"];
+  if (!tslab || html === undefined) return bundle["text/plain"];
+  const display = tslab.newDisplay();
+  display.html(html);
+  if (live) void keepShowing(display, show, live);
+  return "";
+}
+
+/** `util.inspect` starts at depth 2; what is below the top is shown as text. */
+const TOP_DEPTH = 2;
+
+async function keepShowing(display: TslabDisplay, show: () => MimeBundle, live: LiveSource): Promise<void> {
+  for (;;) {
+    const last = live.ended();
+    display.html(show()["text/html"] ?? "");
+    if (last) return;
+    await live.changed();
+    await new Promise((resolve) => setTimeout(resolve, UPDATE_MS));
+  }
+}
+
+function findTslab(): Tslab | null {
+  const host = (globalThis as { __tslab__?: { require?: unknown } }).__tslab__;
+  if (typeof host?.require !== "function") return null;
+  try {
+    return (host.require as (name: string) => Tslab)("tslab");
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,76 @@
+/** A task as a small table, plain and HTML. Pure: it takes the data that it shows. */
+import { type MimeBundle, escapeHtml } from "./jupyter";
+import { columns, formatDuration } from "./text";
+
+export interface StepView {
+  readonly description: string;
+  readonly state: string;
+  readonly exitCode: number | null;
+  readonly durationMs: number | null;
+  /** Such as `12 of 40 MB`; empty: nothing to say. */
+  readonly progress: string;
+}
+
+export interface TaskView {
+  readonly name: string;
+  readonly host: string | null;
+  readonly state: string;
+  readonly durationMs: number | null;
+  readonly steps: readonly StepView[];
+  /** The last lines of output. */
+  readonly output: string;
+  readonly error: string | null;
+  readonly logFile: string | null;
+}
+
+const COLOURS: Readonly<Record<string, string>> = {
+  running: "#1976d2",
+  done: "#388e3c",
+  failed: "#d32f2f",
+  lost: "#d32f2f",
+  cancelled: "#f57c00",
+};
+
+export function taskBundle(view: TaskView): MimeBundle {
+  return { "text/plain": taskText(view), "text/html": taskHtml(view) };
+}
+
+function rows(view: TaskView): string[][] {
+  return view.steps.map((step, index) => [
+    String(index),
+    step.description,
+    step.state === "new" ? "waiting" : step.state,
+    [step.progress, step.exitCode === null || step.exitCode === 0 ? "" : `exit code ${String(step.exitCode)}`].filter(Boolean).join(", "),
+    step.durationMs === null ? "" : formatDuration(step.durationMs),
+  ]);
+}
+
+function headline(view: TaskView): string {
+  const where = view.host === null ? "not executed yet" : `${view.state} on ${view.host}`;
+  const duration = view.durationMs === null ? "" : `, ${formatDuration(view.durationMs)}`;
+  return `${where}${duration}`;
+}
+
+export function taskText(view: TaskView): string {
+  const lines = [`Task ${view.name}: ${headline(view)}`, ...columns(rows(view)).map((line) => `  ${line}`)];
+  if (view.error !== null) lines.push(view.error);
+  return lines.join("\n");
+}
+
+function taskHtml(view: TaskView): string {
+  const colour = COLOURS[view.state] ?? "inherit";
+  const cell = (text: string): string => `<td style="text-align:left;white-space:pre-wrap">${escapeHtml(text)}</td>`;
+  const body = rows(view)
+    .map((row) => `<tr>${row.map(cell).join("")}</tr>`)
+    .join("");
+  const block = (text: string, style: string): string =>
+    text === "" ? "" : `<pre style="max-height:12em;overflow:auto;margin:4px 0;${style}">${escapeHtml(text)}</pre>`;
+  return (
+    `<div><b>${escapeHtml(view.name)}</b> <span style="color:${colour}">${escapeHtml(headline(view))}</span>` +
+    `<table><tbody>${body}</tbody></table>` +
+    block(view.error ?? "", "color:#d32f2f") +
+    block(view.output, "") +
+    (view.logFile === null ? "" : `<small>${escapeHtml(view.logFile)}</small>`) +
+    `</div>`
+  );
+}

@@ -1,0 +1,46 @@
+/** Asks another process's engine, over its control socket. */
+import { createConnection } from "net";
+import { EngineFailure, type FailureData, type Requests } from "../protocol";
+import { FrameDecoder, encodeFrameHead } from "../../wire";
+
+/** [ms] that an answer may take; a cancel is confirmed by the host. */
+const ANSWER_MS = 20_000;
+
+/** Ends an execution of another process; false when it does not run there (any more). Rejects EngineFailure. */
+export async function cancelElsewhere(controlSocket: string, id: string): Promise<Requests["cancel"]["out"]> {
+  return (await ask(controlSocket, { op: "cancel", id })) === true;
+}
+
+function ask(controlSocket: string, header: { readonly op: string; readonly id: string }): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const decoder = new FrameDecoder();
+    const socket = createConnection(controlSocket);
+    const finish = (outcome: () => void): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      outcome();
+    };
+    const fail = (reason: string): void =>
+      finish(() =>
+        reject(new EngineFailure({ code: "ERR_CONNECTION", message: `the process that runs it does not answer: ${reason}` })),
+      );
+    const timer = setTimeout(() => fail(`nothing for ${String(ANSWER_MS)} ms`), ANSWER_MS);
+    socket.on("connect", () => socket.write(encodeFrameHead(header)));
+    socket.on("error", (error) => fail(error.message));
+    socket.on("close", () => fail("it closed the connection"));
+    socket.on("data", (piece: Buffer) => {
+      try {
+        for (const { payload } of decoder.push(piece)) {
+          const reply = JSON.parse(payload.toString("utf8")) as { ok: boolean; result?: unknown; failure?: FailureData };
+          finish(() => {
+            if (reply.ok) resolve(reply.result);
+            else reject(new EngineFailure(reply.failure ?? { code: "ERR_OTHER", message: "the request failed" }));
+          });
+          return;
+        }
+      } catch (error) {
+        fail(String(error));
+      }
+    });
+  });
+}

@@ -1,0 +1,172 @@
+/** The library's end of the engine's thread: starts it on first need, asks, listens, and ends it with the process. */
+import { basename, join } from "path";
+import { Worker } from "worker_threads";
+import {
+  type ClientMessage,
+  EngineFailure,
+  type EngineMessage,
+  type ExecutionChange,
+  type PromptRequest,
+  type RequestKind,
+  type Requests,
+} from "../protocol";
+
+type LogLevel = "error" | "warn" | "info" | "debug";
+export type PromptCallback = (request: PromptRequest) => Promise<string[]>;
+export type ChangeListener = (changes: readonly ExecutionChange[]) => void;
+
+/** [ms] that a polite end may take at exit. */
+const SHUTDOWN_MS = 8000;
+
+export class EngineClient {
+  private worker: Worker | null = null;
+  private nextId = 1;
+  private readonly requests = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
+  private readonly executions = new Map<string, ChangeListener>();
+  private readonly prompts = new Map<number, PromptCallback>();
+  private readonly promptIds = new Map<PromptCallback, number>();
+  private log: (level: LogLevel, message: string) => void = () => undefined;
+
+  /** Where the engine's own messages go. */
+  setLog(log: (level: LogLevel, message: string) => void): void {
+    this.log = log;
+  }
+
+  /** Rejects EngineFailure. */
+  request<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<Requests[K]["out"]> {
+    const worker = this.start();
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      // The type of a result is the kind's; the other end is our own thread.
+      this.requests.set(id, { resolve: resolve as (result: unknown) => void, reject });
+      this.keepAlive(worker);
+      worker.postMessage({ type: "request", id, kind, body } as ClientMessage);
+    });
+  }
+
+  /** Starts an execution and hears its changes until its end. */
+  execute(body: Requests["execute"]["in"], listener: ChangeListener): void {
+    const { id } = body.spec;
+    this.executions.set(id, listener);
+    this.request("execute", body).catch((error: unknown) => {
+      const failure = error instanceof EngineFailure ? error.data : { code: "ERR_OTHER" as const, message: String(error) };
+      this.deliver(id, [{ kind: "end", state: "failed", failure: { ...failure, task: null }, time: Date.now() }]);
+    });
+  }
+
+  /** A number for a callback that may be asked for passwords; the same one for the same callback. */
+  registerPrompt(callback: PromptCallback): number {
+    const known = this.promptIds.get(callback);
+    if (known !== undefined) return known;
+    const id = this.promptIds.size + 1;
+    this.promptIds.set(callback, id);
+    this.prompts.set(id, callback);
+    return id;
+  }
+
+  /** Gives back what an owner holds without anybody waiting for it; used when an owner was garbage collected. */
+  releaseQuietly(owner: string): void {
+    if (this.worker) this.request("release", { owner }).catch(() => undefined);
+  }
+
+  get started(): boolean {
+    return this.worker !== null;
+  }
+
+  /** Ends everything politely, bounded in time. The next request starts a new engine. */
+  async shutdown(): Promise<void> {
+    const { worker } = this;
+    if (!worker) return;
+    let timer: NodeJS.Timeout | undefined;
+    const bound = new Promise<void>((resolve) => (timer = setTimeout(resolve, SHUTDOWN_MS)));
+    await Promise.race([this.request("shutdown", {}).catch(() => undefined), bound]);
+    clearTimeout(timer);
+    await worker.terminate();
+  }
+
+  private start(): Worker {
+    if (this.worker) return this.worker;
+    const title = basename(process.argv[1] ?? "node");
+    const worker = new Worker(join(__dirname, "..", "worker.js"), { name: "lazycluster engine", workerData: { title }, execArgv: [] });
+    this.worker = worker;
+    worker.unref();
+    worker.on("message", (message: EngineMessage) => this.receive(message));
+    worker.on("error", (error) => this.log("error", `the engine failed: ${error.stack ?? error.message}`));
+    worker.on("exit", () => this.ended(worker));
+    process.once("beforeExit", this.onBeforeExit);
+    return worker;
+  }
+
+  private readonly onBeforeExit = (): void => {
+    void this.shutdown();
+  };
+
+  private receive(message: EngineMessage): void {
+    switch (message.type) {
+      case "response": {
+        const request = this.requests.get(message.id);
+        this.requests.delete(message.id);
+        this.letGo();
+        if (message.ok) request?.resolve(message.result);
+        else request?.reject(new EngineFailure(message.failure));
+        break;
+      }
+      case "execution":
+        this.deliver(message.id, message.changes);
+        break;
+      case "prompt":
+        void this.answer(message.id, message.promptId, message.request);
+        break;
+      case "log":
+        this.log(message.level, message.message);
+        break;
+    }
+  }
+
+  private deliver(id: string, changes: readonly ExecutionChange[]): void {
+    const listener = this.executions.get(id);
+    if (!listener) return;
+    if (changes.some((change) => change.kind === "end")) this.executions.delete(id);
+    listener(changes);
+    this.letGo();
+  }
+
+  private async answer(id: number, promptId: number, request: PromptRequest): Promise<void> {
+    let answers: string[] | null = null;
+    try {
+      answers = (await this.prompts.get(promptId)?.(request)) ?? null;
+    } catch (error) {
+      this.log("debug", `the prompt was not answered: ${String(error)}`);
+    }
+    this.worker?.postMessage({ type: "promptAnswer", id, answers } satisfies ClientMessage);
+  }
+
+  /** The process lives on while something runs, and not a moment longer for our sake. */
+  private keepAlive(worker: Worker): void {
+    worker.ref();
+  }
+
+  private letGo(): void {
+    if (this.requests.size === 0 && this.executions.size === 0) this.worker?.unref();
+  }
+
+  private ended(worker: Worker): void {
+    if (this.worker !== worker) return;
+    this.worker = null;
+    process.off("beforeExit", this.onBeforeExit);
+    const failure = new EngineFailure({ code: "ERR_OTHER", message: "the engine ended; what it ran on the hosts ends by itself" });
+    for (const { reject } of this.requests.values()) reject(failure);
+    this.requests.clear();
+    for (const id of [...this.executions.keys()]) {
+      this.deliver(id, [{ kind: "end", state: "lost", failure: { ...failure.data, task: null }, time: Date.now() }]);
+    }
+  }
+}
+
+let shared: EngineClient | null = null;
+
+/** The engine of this process; there is one. */
+export function engineClient(): EngineClient {
+  shared ??= new EngineClient();
+  return shared;
+}

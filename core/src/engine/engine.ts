@@ -1,0 +1,137 @@
+/** The engine: takes requests, runs executions, and tells its client and its journal what becomes of them. */
+import { randomUUID } from "crypto";
+import { HostPool, type PoolContext } from "../host";
+import { ControlServer } from "./control-server";
+import { Execution } from "./execution";
+import { JournalWriter, bootId, processStart } from "./journal";
+import { Owner } from "./owner";
+import { EngineFailure, type ExecutionChange, type ExecutionSpec, type OwnerSpec, type RequestKind, type Requests } from "./protocol";
+
+export interface EngineClientPort extends PoolContext {
+  changed(execution: string, change: ExecutionChange): void;
+}
+
+type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Promise<Requests[K]["out"]> };
+
+export class Engine {
+  private readonly pool: HostPool;
+  private readonly owners = new Map<string, Owner>();
+  private readonly executions = new Map<string, Execution>();
+  private readonly stopping = new AbortController();
+  private journal: JournalWriter | null = null;
+  private control: ControlServer | null = null;
+
+  /** @param title what the process calls itself, for people. */
+  constructor(
+    private readonly client: EngineClientPort,
+    private readonly title: string,
+  ) {
+    this.pool = new HostPool(client);
+  }
+
+  /** Rejects EngineFailure, or whatever went wrong inside. */
+  handle<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<Requests[K]["out"]> {
+    if (this.stopping.signal.aborted && kind !== "shutdown") {
+      return Promise.reject(new EngineFailure({ code: "ERR_CANCELLED", message: "the engine is shutting down" }));
+    }
+    const handler: Handlers[K] = this.handlers[kind];
+    return handler(body);
+  }
+
+  private readonly handlers: Handlers = {
+    connect: async ({ owner }) => (await this.owner(owner).workplace(this.signal)).agent.info,
+    workingDir: async ({ owner }) => (await this.owner(owner).workplace(this.signal)).cwd,
+    createTempdir: ({ owner }) => this.owner(owner).createTempdir(this.signal),
+    createDir: ({ owner, path }) => this.owner(owner).createDir(path, this.signal),
+    deleteDir: ({ owner, path }) => this.owner(owner).deleteDir(path, this.signal),
+    execute: ({ spec }) => {
+      this.execute(spec);
+      return Promise.resolve(null);
+    },
+    cancel: async ({ id }) => {
+      const execution = this.executions.get(id);
+      await execution?.cancel();
+      return execution !== undefined;
+    },
+    release: async ({ owner }) => {
+      const held = this.owners.get(owner);
+      this.owners.delete(owner);
+      await held?.release();
+      return null;
+    },
+    list: () => Promise.resolve([...this.executions.values()].map((execution) => execution.record)),
+    shutdown: async () => {
+      await this.shutdown();
+      return null;
+    },
+  };
+
+  private get signal(): AbortSignal {
+    return this.stopping.signal;
+  }
+
+  private owner(spec: OwnerSpec): Owner {
+    const known = this.owners.get(spec.id);
+    if (known) {
+      known.update(spec);
+      return known;
+    }
+    const owner = new Owner(spec, this.pool);
+    this.owners.set(spec.id, owner);
+    return owner;
+  }
+
+  private execute(spec: ExecutionSpec): void {
+    const journal = this.openJournal();
+    const { id } = spec;
+    journal.write({
+      time: spec.startedAt,
+      execution: id,
+      start: {
+        id,
+        name: spec.name,
+        host: spec.owner.host.host,
+        logFile: spec.logFile,
+        startedAt: spec.startedAt,
+        steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
+      },
+    });
+    const execution = new Execution(spec, this.owner(spec.owner), (change) => {
+      if (change.kind === "end") this.executions.delete(id);
+      if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") {
+        journal.write({ time: Date.now(), execution: id, change });
+      }
+      this.client.changed(id, change);
+    });
+    this.executions.set(id, execution);
+  }
+
+  /** Made with the first execution: an engine that only looks at hosts leaves nothing. */
+  private openJournal(): JournalWriter {
+    if (this.journal) return this.journal;
+    const id = `${new Date().toISOString().replace(/[:.]/g, "-")}-${randomUUID().slice(0, 8)}`;
+    this.control = ControlServer.listen(id, (kind, body) => this.handle(kind, body), (message) => this.client.log("warn", message));
+    this.journal = JournalWriter.create({
+      id,
+      pid: process.pid,
+      processStart: processStart(process.pid),
+      bootId: bootId(),
+      startedAt: Date.now(),
+      title: this.title,
+      controlSocket: this.control.path,
+    });
+    return this.journal;
+  }
+
+  private async shutdown(): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    this.stopping.abort();
+    await Promise.all([...this.executions.values()].map((execution) => execution.cancel()));
+    const owners = [...this.owners.values()];
+    this.owners.clear();
+    await Promise.allSettled(owners.map((owner) => owner.release()));
+    await this.pool.close();
+    await this.control?.close();
+    this.journal?.close();
+  }
+}

@@ -1,0 +1,5 @@
+export * from "./journal";
+export * from "./layout";
+export * from "./log-index";
+export * from "./log-reader";
+export * from "./log-writer";

@@ -1,0 +1,115 @@
+/** An engine's journal: a folder with who holds it, and a line per event. Files are the truth after a crash. */
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync, writeSync } from "fs";
+import { join } from "path";
+import { type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
+import { ENGINE_FILE, type EngineRecord, JOURNAL_FILE, engineFolders, enginesFolder, isAlive, readEngine } from "./layout";
+
+/** A line of the journal. */
+export type JournalEvent =
+  | { readonly time: number; readonly execution: string; readonly start: StartOfTask }
+  | { readonly time: number; readonly execution: string; readonly change: TaskChange };
+type StartOfTask = Parameters<typeof startRecord>[0];
+
+/** [ms] for which journals of engines that ended are kept. */
+const KEEP_MS = 30 * 24 * 3600 * 1000;
+
+export class JournalWriter {
+  private constructor(
+    readonly folder: string,
+    private readonly file: number,
+  ) {}
+
+  /** Makes the journal of this process. Also removes journals that are older than a month. */
+  static create(engine: EngineRecord): JournalWriter {
+    removeOld();
+    const folder = join(enginesFolder(), engine.id);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(join(folder, ENGINE_FILE), `${JSON.stringify(engine)}\n`, { mode: 0o600 });
+    return new JournalWriter(folder, openSync(join(folder, JOURNAL_FILE), "ax", 0o600));
+  }
+
+  write(event: JournalEvent): void {
+    writeSync(this.file, `${JSON.stringify(event)}\n`);
+  }
+
+  close(): void {
+    closeSync(this.file);
+  }
+}
+
+/** What a journal tells of an engine. */
+export interface EngineHistory {
+  readonly engine: EngineRecord;
+  readonly alive: boolean;
+  /** In the order of their start. What a dead engine left running is `lost`. */
+  readonly tasks: readonly TaskRecord[];
+}
+
+/** The journals of all engines of this user, the oldest first. */
+export function readJournals(): EngineHistory[] {
+  const histories: EngineHistory[] = [];
+  for (const folder of engineFolders()) {
+    const engine = readEngine(folder);
+    if (engine) histories.push(readJournal(folder, engine));
+  }
+  return histories.sort((a, b) => a.engine.startedAt - b.engine.startedAt);
+}
+
+function readJournal(folder: string, engine: EngineRecord): EngineHistory {
+  // Asked first: an engine that ends while we read has written everything by then.
+  const alive = isAlive(engine);
+  const tasks = new Map<string, TaskRecord>();
+  let text = "";
+  try {
+    text = readFileSync(join(folder, JOURNAL_FILE), "utf8");
+  } catch {
+    // An engine that has just started.
+  }
+  for (const line of text.split("\n")) {
+    const event = parseEvent(line);
+    if (!event) continue;
+    if ("start" in event) tasks.set(event.execution, startRecord(event.start));
+    else {
+      const record = tasks.get(event.execution);
+      if (record && isPossible(record, event.change)) tasks.set(event.execution, applyChange(record, event.change));
+    }
+  }
+  return { engine, alive, tasks: [...tasks.values()].map((task) => (alive ? task : orphaned(task))) };
+}
+
+/** Null for a line that a crash cut off. */
+function parseEvent(line: string): JournalEvent | null {
+  if (line === "") return null;
+  try {
+    return JSON.parse(line) as JournalEvent;
+  } catch {
+    return null;
+  }
+}
+
+function orphaned(task: TaskRecord): TaskRecord {
+  if (task.state !== "running") return task;
+  return applyChange(task, { kind: "end", state: "lost", failure: null, time: task.startedAt });
+}
+
+function removeOld(): void {
+  const now = Date.now();
+  for (const folder of engineFolders()) {
+    try {
+      const engine = readEngine(folder);
+      if (engine && isAlive(engine)) continue;
+      if (engine) removeSocket(engine.controlSocket);
+      if (now - statSync(folder).mtimeMs > KEEP_MS) rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Another engine may be removing the same one.
+    }
+  }
+}
+
+function removeSocket(path: string): void {
+  try {
+    if (statSync(path).isSocket()) unlinkSync(path);
+  } catch {
+    // Gone already.
+  }
+}

@@ -1,0 +1,90 @@
+/** Where engines keep their journals, and how to tell a living engine from a dead one. */
+import { readFileSync, readdirSync } from "fs";
+import { homedir } from "os";
+import { isAbsolute, join } from "path";
+
+/** `engine.json`: who holds the journal. */
+export interface EngineRecord {
+  readonly id: string;
+  readonly pid: number;
+  /** The process's start in clock ticks since boot: a pid alone may be somebody else's by now. */
+  readonly processStart: string | null;
+  readonly bootId: string | null;
+  /** [ms] since the epoch. */
+  readonly startedAt: number;
+  /** What the process calls itself, for people. */
+  readonly title: string;
+  readonly controlSocket: string;
+}
+
+export const ENGINE_FILE = "engine.json";
+export const JOURNAL_FILE = "journal.jsonl";
+
+/** The folder of all journals of this user: `LAZYCLUSTER_STATE_DIR`, else below the XDG state folder. */
+export function enginesFolder(env: NodeJS.ProcessEnv = process.env): string {
+  const own = env["LAZYCLUSTER_STATE_DIR"];
+  if (own) return join(own, "engines");
+  const state = env["XDG_STATE_HOME"];
+  const base = state && isAbsolute(state) ? state : join(homedir(), ".local", "state");
+  return join(base, "lazycluster", "engines");
+}
+
+export function engineFolders(): string[] {
+  const folder = enginesFolder();
+  try {
+    return readdirSync(folder).map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+/** Null where there is none that can be read. */
+export function readEngine(folder: string): EngineRecord | null {
+  try {
+    const record = JSON.parse(readFileSync(join(folder, ENGINE_FILE), "utf8")) as Partial<EngineRecord>;
+    if (typeof record.id !== "string" || typeof record.pid !== "number" || typeof record.controlSocket !== "string") return null;
+    return {
+      id: record.id,
+      pid: record.pid,
+      processStart: record.processStart ?? null,
+      bootId: record.bootId ?? null,
+      startedAt: record.startedAt ?? 0,
+      title: record.title ?? "",
+      controlSocket: record.controlSocket,
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** True while the very process that wrote the record runs. */
+export function isAlive(record: EngineRecord): boolean {
+  if (record.bootId !== null && record.bootId !== bootId()) return false;
+  if (record.processStart !== null) return processStart(record.pid) === record.processStart;
+  try {
+    process.kill(record.pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Null where the system does not tell. */
+export function bootId(): string | null {
+  return readOrNull("/proc/sys/kernel/random/boot_id")?.trim() ?? null;
+}
+
+/** Null when there is no such process, or the system does not tell. */
+export function processStart(pid: number): string | null {
+  const stat = readOrNull(`/proc/${String(pid)}/stat`);
+  // The second field is the name in brackets, which may hold anything; the 22nd is the start.
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+}
+
+function readOrNull(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,153 @@
+/** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
+import { type AgentClient, type AgentLease, type HostPool, agentFailure } from "../host";
+import { EngineFailure, type OwnerSpec, type WorkingDirSpec } from "./protocol";
+
+/** Everything that a step needs of the host. */
+export interface Workplace {
+  readonly agent: AgentClient;
+  /** Absolute, or empty: the login directory. */
+  readonly cwd: string;
+}
+
+export class Owner {
+  private lease: AgentLease | null = null;
+  private connecting: Promise<AgentClient> | null = null;
+  private directory: { readonly agent: AgentClient; readonly key: string; readonly path: Promise<string> } | null = null;
+  private temporary: { readonly agent: AgentClient; readonly path: Promise<string> } | null = null;
+  private readonly ending = new AbortController();
+
+  constructor(
+    private spec: OwnerSpec,
+    private readonly pool: HostPool,
+  ) {}
+
+  get host(): string {
+    return this.spec.host.host;
+  }
+
+  /** The library's latest word on it: its working directory may have changed. */
+  update(spec: OwnerSpec): void {
+    this.spec = spec;
+  }
+
+  /** Rejects EngineFailure. A failure is not remembered, so the next call tries anew. */
+  async agent(signal: AbortSignal): Promise<AgentClient> {
+    if (this.lease?.agent.alive) return this.lease.agent;
+    this.connecting ??= this.connect().finally(() => (this.connecting = null));
+    return abortable(this.connecting, signal, this.host);
+  }
+
+  /** Connects, and makes the working directory. Rejects EngineFailure (ERR_PATH_CREATION for the directory). */
+  async workplace(signal: AbortSignal): Promise<Workplace> {
+    const agent = await this.agent(signal);
+    const cwd = await abortable(this.workingDir(agent, this.spec.workingDir), signal, this.host);
+    return { agent, cwd };
+  }
+
+  async createTempdir(signal: AbortSignal): Promise<string> {
+    return makeTemporary(await this.agent(signal));
+  }
+
+  /** @param path relative to the working directory. Gives the absolute path. */
+  async createDir(path: string, signal: AbortSignal): Promise<string> {
+    const { agent, cwd } = await this.workplace(signal);
+    return makeDirectory(agent, path, cwd);
+  }
+
+  async deleteDir(path: string, signal: AbortSignal): Promise<boolean> {
+    const { agent, cwd } = await this.workplace(signal);
+    const done = await agent.ask("remove", { path, cwd }, (error) => agentFailure(agent.host, error));
+    return done.flag("removed");
+  }
+
+  /** Ends what its tasks left running, removes its temporary directory, gives the lease back. */
+  async release(): Promise<void> {
+    this.ending.abort();
+    await this.connecting?.catch(() => undefined);
+    const lease = this.lease;
+    this.lease = null;
+    if (!lease) return;
+    const { agent } = lease;
+    try {
+      if (agent.alive) {
+        await agent.ask("reap", { tag: this.spec.id }, (error) => agentFailure(agent.host, error));
+        if (this.temporary?.agent === agent) {
+          await agent.ask("remove", { path: await this.temporary.path, cwd: "" }, (error) => agentFailure(agent.host, error));
+        }
+      }
+    } catch (error) {
+      // A host that was lost meanwhile cleans up by itself.
+      if (agent.alive) throw error;
+    } finally {
+      this.temporary = null;
+      this.directory = null;
+      lease.release();
+    }
+  }
+
+  private async connect(): Promise<AgentClient> {
+    this.lease?.release();
+    this.lease = null;
+    const lease = await this.pool.acquire(this.spec.host, this.ending.signal);
+    this.lease = lease;
+    return lease.agent;
+  }
+
+  private workingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
+    const key = JSON.stringify(spec);
+    if (this.directory?.agent === agent && this.directory.key === key) return this.directory.path;
+    const path = this.makeWorkingDir(agent, spec);
+    const directory = { agent, key, path };
+    this.directory = directory;
+    path.catch(() => {
+      if (this.directory === directory) this.directory = null;
+    });
+    return path;
+  }
+
+  private makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
+    switch (spec.kind) {
+      case "temporary": {
+        const path = makeTemporary(agent);
+        this.temporary = { agent, path };
+        return path;
+      }
+      case "given":
+        return makeDirectory(agent, spec.path, "");
+      case "asIs":
+        return Promise.resolve(spec.path);
+    }
+  }
+}
+
+async function makeTemporary(agent: AgentClient): Promise<string> {
+  const done = await agent.ask("tempdir", {}, (error) => agentFailure(agent.host, error, "ERR_PATH_CREATION"));
+  return done.bytes("path").toString("utf8");
+}
+
+async function makeDirectory(agent: AgentClient, path: string, cwd: string): Promise<string> {
+  const done = await agent.ask("mkdir", { path, cwd }, (error) => {
+    const { data } = agentFailure(agent.host, error, "ERR_PATH_CREATION");
+    return new EngineFailure({ ...data, path });
+  });
+  return done.bytes("path").toString("utf8");
+}
+
+/** Stops waiting when the signal is aborted; the work itself, which others may share, goes on. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
+  const cancelled = (): EngineFailure => new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
+  if (signal.aborted) {
+    work.catch(() => undefined);
+    throw cancelled();
+  }
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(cancelled());
+    signal.addEventListener("abort", onAbort);
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,5 @@
+export * from "./failure";
+export * from "./host-spec";
+export * from "./host-name";
+export * from "./messages";
+export * from "./task-record";

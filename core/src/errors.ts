@@ -1,0 +1,212 @@
+/** What goes wrong, as classes. Every message names the host, what failed, and what to do next. */
+import type { ErrorCode, FailureData, TaskFailureReason } from "./engine/protocol";
+import type { RuntimeTask } from "./task/runtime-task";
+
+export type { ErrorCode } from "./engine/protocol";
+
+export interface LazyclusterErrorOptions {
+  code?: ErrorCode;
+  host?: string;
+  cause?: unknown;
+  remoteTraceback?: string;
+}
+
+/**
+ * Base of all errors.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await runtime.executeTask(task);
+ * } catch (error) {
+ *   if (error instanceof LazyclusterError) console.log(error.code, error.message);
+ * }
+ * ```
+ */
+export class LazyclusterError extends Error {
+  readonly code: ErrorCode;
+  readonly host?: string;
+  override readonly cause?: unknown;
+  /** Of Python code that raised, with the user's own source lines. */
+  readonly remoteTraceback?: string;
+
+  constructor(message: string, options: LazyclusterErrorOptions = {}) {
+    super(message);
+    this.name = new.target.name;
+    this.code = options.code ?? "ERR_OTHER";
+    if (options.host !== undefined) this.host = options.host;
+    if (options.cause !== undefined) this.cause = options.cause;
+    if (options.remoteTraceback !== undefined) this.remoteTraceback = options.remoteTraceback;
+  }
+}
+
+/** A call got something that it cannot work with; thrown by that very call. */
+export class InvalidArgumentError extends LazyclusterError {
+  constructor(message: string, options: LazyclusterErrorOptions = {}) {
+    super(message, { code: "ERR_INVALID_ARGUMENT", ...options });
+  }
+}
+
+/** The host is no usable runtime: not reachable, no login, no Python ≥ 3.8. */
+export class InvalidRuntimeError extends LazyclusterError {
+  declare readonly host: string;
+
+  constructor(message: string, options: LazyclusterErrorOptions & { host: string }) {
+    super(message, { code: "ERR_INVALID_RUNTIME", ...options });
+  }
+}
+
+/** Unknown, changed or revoked host key. */
+export class HostKeyError extends InvalidRuntimeError {
+  /** `SHA256:…` of the key that the host showed. */
+  readonly fingerprint: string;
+  readonly knownHostsFile: string;
+
+  constructor(message: string, options: LazyclusterErrorOptions & { host: string; fingerprint: string; knownHostsFile: string }) {
+    super(message, { ...options, code: "ERR_HOST_KEY" });
+    this.fingerprint = options.fingerprint;
+    this.knownHostsFile = options.knownHostsFile;
+  }
+}
+
+/** The host refused the login, or no key could be used. */
+export class AuthenticationError extends InvalidRuntimeError {
+  constructor(message: string, options: LazyclusterErrorOptions & { host: string }) {
+    super(message, { ...options, code: "ERR_AUTHENTICATION" });
+  }
+}
+
+/** No name, no route, refused, timed out, or closed. */
+export class ConnectionError extends InvalidRuntimeError {
+  constructor(message: string, options: LazyclusterErrorOptions & { host: string }) {
+    super(message, { ...options, code: "ERR_CONNECTION" });
+  }
+}
+
+/** A directory on a host could not be made or used. */
+export class PathCreationError extends LazyclusterError {
+  readonly path: string;
+
+  constructor(path: string, host?: string, options: { cause?: unknown; message?: string } = {}) {
+    const where = host === undefined ? "" : `${host}: `;
+    super(options.message ?? `${where}the directory ${JSON.stringify(path)} could not be created. Choose another one.`, {
+      code: "ERR_PATH_CREATION",
+      ...(host === undefined ? {} : { host }),
+      ...(options.cause === undefined ? {} : { cause: options.cause }),
+    });
+    this.path = path;
+  }
+}
+
+/** What is known of a task that did not end well. */
+export interface TaskExecutionDetails {
+  readonly task: RuntimeTask;
+  readonly host: string;
+  readonly stepIndex: number;
+  readonly reason: TaskFailureReason;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly output: string;
+  readonly logFile: string;
+}
+
+const TASK_CODES: Readonly<Record<TaskFailureReason, ErrorCode>> = {
+  failed: "ERR_TASK_FAILED",
+  timeout: "ERR_TASK_TIMEOUT",
+  cancelled: "ERR_TASK_CANCELLED",
+  lost: "ERR_TASK_LOST",
+};
+
+/** A step of a task failed, took too long, was cancelled, or its host was lost. */
+export class TaskExecutionError extends LazyclusterError {
+  readonly task: RuntimeTask;
+  declare readonly host: string;
+  readonly stepIndex: number;
+  readonly reason: TaskFailureReason;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The last 64 KiB of the step. */
+  readonly output: string;
+  readonly logFile: string;
+
+  constructor(details: TaskExecutionDetails & { readonly message?: string }, options: LazyclusterErrorOptions = {}) {
+    const { task, host, stepIndex, reason } = details;
+    super(details.message ?? `${host}: step ${String(stepIndex)} of task ${JSON.stringify(task.name)}: ${reason}`, {
+      code: TASK_CODES[reason],
+      ...options,
+      host,
+    });
+    this.task = task;
+    this.stepIndex = stepIndex;
+    this.reason = reason;
+    this.exitCode = details.exitCode;
+    this.signal = details.signal;
+    this.output = details.output;
+    this.logFile = details.logFile;
+  }
+}
+
+/** What became of a task on one host. */
+export interface HostResult {
+  readonly host: string;
+  readonly task: RuntimeTask;
+  /** Function values of a task that is done. */
+  readonly values?: unknown[];
+  readonly error?: LazyclusterError;
+}
+
+/** Something failed on some hosts; `results` has every host, also the good ones. */
+export class GroupError extends LazyclusterError {
+  readonly results: readonly HostResult[];
+
+  constructor(results: readonly HostResult[]) {
+    const failed = results.filter((result) => result.error);
+    super(
+      `${String(failed.length)} of ${String(results.length)} tasks failed:\n` +
+        failed.map(({ error }) => `  ${error?.message ?? ""}`).join("\n"),
+      { code: "ERR_GROUP", cause: failed[0]?.error },
+    );
+    this.results = results;
+  }
+}
+
+/** The class for a failure that no task stands for. */
+export function errorFromFailure(data: FailureData): LazyclusterError {
+  const cause = causeOf(data);
+  const options: LazyclusterErrorOptions = {
+    code: data.code,
+    ...(data.host === undefined ? {} : { host: data.host }),
+    ...(cause === undefined ? {} : { cause }),
+    ...(data.remoteTraceback === undefined ? {} : { remoteTraceback: data.remoteTraceback }),
+  };
+  const onHost = { ...options, host: data.host ?? "" };
+  switch (data.code) {
+    case "ERR_INVALID_ARGUMENT":
+      return new InvalidArgumentError(data.message, options);
+    case "ERR_INVALID_RUNTIME":
+      return new InvalidRuntimeError(data.message, onHost);
+    case "ERR_HOST_KEY":
+      return new HostKeyError(data.message, {
+        ...onHost,
+        fingerprint: data.fingerprint ?? "",
+        knownHostsFile: data.knownHostsFile ?? "",
+      });
+    case "ERR_AUTHENTICATION":
+      return new AuthenticationError(data.message, onHost);
+    case "ERR_CONNECTION":
+      return new ConnectionError(data.message, onHost);
+    case "ERR_PATH_CREATION":
+      return new PathCreationError(data.path ?? "", data.host, { message: data.message, cause });
+    default:
+      return new LazyclusterError(data.message, options);
+  }
+}
+
+/** The error below a failure: one of ours, or what a library threw, by name. */
+export function causeOf(data: FailureData): Error | undefined {
+  if (data.below) return errorFromFailure(data.below);
+  if (!data.cause) return undefined;
+  const cause = new Error(data.cause.message);
+  cause.name = data.cause.name;
+  return cause;
+}

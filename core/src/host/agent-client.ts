@@ -1,0 +1,248 @@
+/** The manager's end of an agent: many operations at once over one channel, heartbeats, and one clear end. */
+import { EngineFailure, type HostInfo, type HostSpec } from "../engine/protocol";
+import { type Encodable, type Frame, FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
+import { startAgent } from "./agent-start";
+import { Operation, type OperationListener } from "./operation";
+import { Outbox } from "./outbox";
+import type { HostConnection, RemoteProcess } from "./transport";
+
+const DEFAULT_KEEPALIVE_MS = 5000;
+/** Silent intervals after which the host is lost. */
+const MISSED = 3;
+/** [ms] that the bootstrap may take. */
+const START_MS = 30_000;
+/** [ms] that a polite end may take. */
+const BYE_MS = 1500;
+const MAX_ID = 2 ** 31 - 1;
+
+export class AgentClient {
+  readonly info: HostInfo;
+  /** Resolves when it is over: null after `close()`, else why. Never rejects. */
+  readonly closed: Promise<EngineFailure | null>;
+  private readonly operations = new Map<number, Operation>();
+  private readonly decoder: FrameDecoder;
+  private readonly outbox: Outbox;
+  private nextId = 1;
+  private heard = true;
+  private silentIntervals = 0;
+  private ending: EngineFailure | null | undefined;
+  private heartbeat: NodeJS.Timeout | undefined;
+  private reportClosed: (why: EngineFailure | null) => void = () => undefined;
+
+  /** Starts the agent over a connection, which it owns from now on. Rejects EngineFailure, with the connection closed. */
+  static async start(connection: HostConnection, spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
+    try {
+      const { process, rest } = await startAgent(connection, spec, START_MS, signal);
+      const { decoder, hello, early } = await readHello(process, rest, spec.host, START_MS, signal);
+      return new AgentClient(connection, spec, process, decoder, hello, early);
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    private readonly connection: HostConnection,
+    private readonly spec: HostSpec,
+    private readonly process: RemoteProcess,
+    decoder: FrameDecoder,
+    hello: Header,
+    early: Frame[],
+  ) {
+    this.info = {
+      pythonVersion: hello.text("python"),
+      implementation: hello.text("implementation"),
+      executable: hello.text("executable"),
+      home: hello.text("home"),
+      user: hello.text("user"),
+      hostname: hello.text("hostname"),
+      system: hello.text("system"),
+    };
+    this.decoder = decoder;
+    this.outbox = new Outbox(process.stdin);
+    this.closed = new Promise((resolve) => (this.reportClosed = resolve));
+    this.guard(() => early.forEach((frame) => this.dispatch(frame)));
+    process.stdout.on("data", (piece: Buffer) => this.receive(piece));
+    process.stdout.resume();
+    void process.exited.then(() => this.lose("the agent there ended"));
+    void connection.closed.then((why) => this.lose(why?.message ?? "the connection was closed", why));
+    this.startHeartbeat();
+  }
+
+  get host(): string {
+    return this.spec.host;
+  }
+
+  get alive(): boolean {
+    return this.ending === undefined;
+  }
+
+  /** Starts an operation. Over a connection that is gone it ends at once, as lost. */
+  open(op: string, fields: { readonly [field: string]: Encodable }, listener: OperationListener): Operation {
+    const id = this.takeId();
+    const operation = new Operation(id, this.outbox, {
+      message: (frame) => listener.message(frame),
+      ended: (outcome) => {
+        this.operations.delete(id);
+        listener.ended(outcome);
+      },
+    });
+    if (this.ending !== undefined) {
+      const why = this.ending ?? this.failure("the connection was closed");
+      queueMicrotask(() => operation.end(why));
+      return operation;
+    }
+    this.operations.set(id, operation);
+    operation.post(op, fields);
+    return operation;
+  }
+
+  /** An operation that only asks: resolves with the fields of `done`. Rejects the agent's `error` by `explain`, or the loss. */
+  ask(
+    op: string,
+    fields: { readonly [field: string]: Encodable },
+    explain: (error: Header) => EngineFailure,
+  ): Promise<Header> {
+    return new Promise((resolve, reject) => {
+      this.open(op, fields, {
+        message: () => undefined,
+        ended: (outcome) => {
+          if (outcome instanceof EngineFailure) reject(outcome);
+          else if (outcome.header.op === "done") resolve(outcome.header);
+          else reject(explain(outcome.header));
+        },
+      });
+    });
+  }
+
+  /** Lets the agent end what it runs and leave, then closes the connection. Idempotent, bounded. */
+  async close(): Promise<void> {
+    if (this.ending === undefined) {
+      this.outbox.post(encodeFrameHead({ op: "bye" }));
+      await Promise.race([this.process.exited, pause(BYE_MS)]);
+      this.end(null);
+    }
+    await this.connection.close();
+  }
+
+  private receive(piece: Buffer): void {
+    this.heard = true;
+    this.guard(() => {
+      for (const frame of this.decoder.push(piece)) this.dispatch(frame);
+    });
+  }
+
+  private dispatch({ header, payload }: Frame): void {
+    if (header.op === "pong") return;
+    // Frames of an operation that ended on our side meanwhile are of no interest.
+    this.operations.get(header.integer("id", 1))?.receive({ header, payload });
+  }
+
+  private guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.lose(`its agent broke the protocol (${error.message})`);
+    }
+  }
+
+  private startHeartbeat(): void {
+    const wanted = this.spec.connection.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_MS;
+    // Even without keepalive the agent must hear of us before its lease ends.
+    const interval = Math.max(200, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
+    this.heartbeat = setInterval(() => {
+      this.silentIntervals = this.heard ? 0 : this.silentIntervals + 1;
+      this.heard = false;
+      if (wanted !== 0 && this.silentIntervals >= MISSED) {
+        this.lose(`nothing was heard from it for ${String(Math.round((interval * MISSED) / 1000))} s`);
+        return;
+      }
+      this.outbox.post(encodeFrameHead({ op: "ping", t: 0 }));
+    }, interval);
+    this.heartbeat.unref();
+  }
+
+  private lose(what: string, cause?: EngineFailure | null): void {
+    if (this.ending !== undefined) return;
+    this.end(this.failure(what, cause));
+    void this.connection.close();
+  }
+
+  private failure(what: string, cause?: EngineFailure | null): EngineFailure {
+    return new EngineFailure(
+      {
+        code: "ERR_CONNECTION",
+        host: this.host,
+        message: `${this.host}: the host was lost: ${what}. What ran there ends by itself; run the task again when the host is back.`,
+      },
+      cause ?? undefined,
+    );
+  }
+
+  private end(why: EngineFailure | null): void {
+    if (this.ending !== undefined) return;
+    this.ending = why;
+    clearInterval(this.heartbeat);
+    this.outbox.abandon();
+    const outcome = why ?? this.failure("the connection was closed");
+    for (const operation of [...this.operations.values()]) operation.end(outcome);
+    this.reportClosed(why);
+  }
+
+  private takeId(): number {
+    do {
+      this.nextId = this.nextId >= MAX_ID ? 1 : this.nextId + 1;
+    } while (this.operations.has(this.nextId));
+    return this.nextId;
+  }
+}
+
+/** Waits for the agent's first frame. */
+function readHello(
+  process: RemoteProcess,
+  rest: Buffer,
+  host: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ decoder: FrameDecoder; hello: Header; early: Frame[] }> {
+  return new Promise((resolve, reject) => {
+    const decoder = new FrameDecoder();
+    let settled = false;
+    const settle = (outcome: () => void): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      process.stdout.off("data", onData);
+      process.stdout.pause();
+      outcome();
+    };
+    const fail = (code: "ERR_INVALID_RUNTIME" | "ERR_CANCELLED", what: string): void =>
+      settle(() => reject(new EngineFailure({ code, host, message: `${host}: ${what}` })));
+    const onAbort = (): void => fail("ERR_CANCELLED", "cancelled");
+    const onData = (piece: Buffer): void => {
+      try {
+        const frames = [...decoder.push(piece)];
+        const hello = frames.shift();
+        if (!hello) return;
+        if (hello.header.op !== "hello" || hello.header.integer("v") !== 1)
+          throw new WireError("no hello of version 1");
+        settle(() => resolve({ decoder, hello: hello.header, early: frames }));
+      } catch (error) {
+        fail("ERR_INVALID_RUNTIME", `what started there is no agent of ours (${String(error)})`);
+      }
+    };
+    const timer = setTimeout(() => fail("ERR_INVALID_RUNTIME", "the agent started but said nothing"), timeoutMs);
+    signal.addEventListener("abort", onAbort);
+    void process.exited.then(() => fail("ERR_INVALID_RUNTIME", "the agent ended as soon as it had started"));
+    process.stdout.on("data", onData);
+    onData(rest);
+    process.stdout.resume();
+    if (signal.aborted) onAbort();
+  });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

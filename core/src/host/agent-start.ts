@@ -1,0 +1,130 @@
+/** From a connected host to a speaking agent: writes the bootstrap, skips what the login prints, reads the marker. */
+import { EngineFailure, type HostSpec } from "../engine/protocol";
+import { MAX_NOISE, encodeFrameHead } from "../wire";
+import { agentBundle } from "./agent-bundle";
+import type { HostConnection, RemoteProcess } from "./transport";
+
+const MARKER = Buffer.from("\0\x01lazycluster-agent/1\x02\n", "latin1");
+const NO_INTERPRETER = "lazycluster: no interpreter";
+const OLD_PYTHON = /lazycluster: old python (\d+\.\d+\.\d+)/;
+/** [bytes] of foreign output that an error message shows. */
+const SHOWN = 300;
+/** [ms] for which output is awaited after the end. */
+const LAST_WORDS_MS = 500;
+
+export interface StartedAgent {
+  readonly process: RemoteProcess;
+  /** What came behind the marker already. */
+  readonly rest: Buffer;
+}
+
+/**
+ * Starts the agent. Rejects EngineFailure: no interpreter, an old one, a login that runs nothing, or silence for `timeoutMs`.
+ */
+export async function startAgent(
+  connection: HostConnection,
+  spec: HostSpec,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<StartedAgent> {
+  const { command, bundle } = agentBundle();
+  const process = await connection.exec(command);
+  // A write to a process that is gone already is reported by what it printed, not by EPIPE.
+  process.stdin.on("error", () => undefined);
+  let words = "";
+  process.stderr.on("data", (bytes: Buffer) => (words = (words + bytes.toString("latin1")).slice(-2048)));
+  const hello = encodeFrameHead({ op: "hello", v: 1, lease: spec.leaseMs, loginEnv: spec.loginEnv });
+  process.stdin.write(
+    Buffer.concat([Buffer.from(`${spec.python}\n${String(bundle.length)}\n`, "utf8"), bundle, hello]),
+  );
+  return new Promise<StartedAgent>((resolve, reject) => {
+    let seen: Buffer = Buffer.alloc(0);
+    let settled = false;
+    const settle = (outcome: () => void): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      process.stdout.off("data", onData);
+      outcome();
+    };
+    const fail = (message: string): void =>
+      settle(() => {
+        process.kill();
+        reject(
+          new EngineFailure({ code: "ERR_INVALID_RUNTIME", host: spec.host, message: `${spec.host}: ${message}` }),
+        );
+      });
+    const onAbort = (): void =>
+      settle(() => {
+        process.kill();
+        reject(new EngineFailure({ code: "ERR_CANCELLED", host: spec.host, message: `${spec.host}: cancelled` }));
+      });
+    const onData = (piece: Buffer): void => {
+      seen = seen.length === 0 ? piece : Buffer.concat([seen, piece]);
+      const at = seen.indexOf(MARKER);
+      if (at >= 0) {
+        process.stdout.pause();
+        const rest = seen.subarray(at + MARKER.length);
+        settle(() => resolve({ process, rest }));
+      } else if (seen.length > MAX_NOISE) {
+        fail(
+          `its login prints more than ${String(MAX_NOISE)} bytes before any command runs, so the agent cannot be heard. ` +
+            `Silence the shell's start-up files for sessions without a terminal. It begins with: ${show(seen)}`,
+        );
+      }
+    };
+    const timer = setTimeout(() => {
+      fail(
+        `the agent did not start within ${String(timeoutMs)} ms. ` +
+          `Does a command such as \`ssh ${spec.host} true\` end there?${printed(seen, words)}`,
+      );
+    }, timeoutMs);
+    signal.addEventListener("abort", onAbort);
+    process.stdout.on("data", onData);
+    process.stdout.resume();
+    void process.exited.then(async ({ code, signal: killedBy }) => {
+      await outputEnded(process);
+      const text = seen.toString("latin1");
+      const old = OLD_PYTHON.exec(text);
+      if (text.includes(NO_INTERPRETER)) {
+        fail(
+          `no interpreter \`${spec.python}\` was found there. Install Python 3.8 or newer on the host, ` +
+            `or name one with the option \`python\`, such as { python: "/opt/python/bin/python3" }.`,
+        );
+      } else if (old) {
+        fail(
+          `\`${spec.python}\` is Python ${old[1] ?? ""}, which is too old: 3.8 or newer is needed. ` +
+            `Name a newer interpreter of the host with the option \`python\`.`,
+        );
+      } else {
+        const how = killedBy === null ? `status ${String(code)}` : killedBy;
+        fail(
+          `its login shell ended (${how}) without starting the agent. ` +
+            `Is the account allowed to run commands?${printed(seen, words)}`,
+        );
+      }
+    });
+    if (signal.aborted) onAbort();
+  });
+}
+
+/** Its last words may follow its end. */
+async function outputEnded(process: RemoteProcess): Promise<void> {
+  if (process.stdout.readableEnded || process.stdout.destroyed) return;
+  await new Promise<void>((resolve) => {
+    process.stdout.once("end", resolve).once("close", resolve);
+    setTimeout(resolve, LAST_WORDS_MS);
+  });
+}
+
+function printed(stdout: Buffer, stderr: string): string {
+  const text = `${stdout.toString("latin1")}${stderr}`.trim();
+  return text === "" ? " It printed nothing." : ` It printed: ${show(Buffer.from(text, "latin1"))}`;
+}
+
+/** Foreign bytes as one harmless line. */
+function show(bytes: Buffer): string {
+  const text = bytes.subarray(0, SHOWN).toString("utf8");
+  return JSON.stringify(text) + (bytes.length > SHOWN ? "…" : "");
+}

@@ -1,0 +1,51 @@
+/** Questions to the user during a login. */
+
+import { fail, type Target } from "./connection-errors";
+import type { ConnectContext } from "./transport";
+import type { PromptRequest } from "../engine/protocol/host-spec";
+
+export type Question = Pick<PromptRequest, "kind" | "instructions" | "prompts">;
+
+/** Null where nobody can be asked. */
+export type Asker = UserPrompt | null;
+
+export class UserPrompt {
+  /**
+   * @param prompt the user's callback
+   * @param pausedFor keeps the time that a person takes out of the login's time limit
+   */
+  constructor(
+    readonly target: Target,
+    readonly prompt: NonNullable<ConnectContext["prompt"]>,
+    readonly pausedFor: <R>(work: () => Promise<R>) => Promise<R>,
+  ) {}
+
+  /** As many answers as prompts. Rejects EngineFailure when the user, or the callback, refuses. */
+  async ask(question: Question): Promise<string[]> {
+    const { host, user } = this.target;
+    let answers: unknown;
+    try {
+      answers = await this.pausedFor(() => this.prompt({ ...question, host, user }));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw this.#fail(`the login was ended, because the prompt for a ${question.kind} was refused: ${why}`, error);
+    }
+    const count = question.prompts.length;
+    if (!Array.isArray(answers) || answers.length !== count || !answers.every((answer) => typeof answer === "string")) {
+      throw this.#fail(
+        `the prompt callback must give ${count} string(s) for a ${question.kind}. Correct the callback.`,
+      );
+    }
+    return answers;
+  }
+
+  /** One secret; null: the answer was empty, which means "none". */
+  async askSecret(kind: PromptRequest["kind"], text: string): Promise<string | null> {
+    const [answer = ""] = await this.ask({ kind, instructions: "", prompts: [{ text, echo: false }] });
+    return answer === "" ? null : answer;
+  }
+
+  #fail(what: string, cause?: unknown): Error {
+    return fail(this.target, "ERR_AUTHENTICATION", what, {}, cause);
+  }
+}

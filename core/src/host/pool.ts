@@ -1,0 +1,139 @@
+/** One shared agent per host and way of getting there. Who uses it holds a lease; without leases it closes after a while. */
+import { EngineFailure, type HostSpec, type PromptRequest, toFailureData } from "../engine/protocol";
+import { AgentClient } from "./agent-client";
+import { connectHost } from "./connect";
+
+/** [ms] that an unused connection stays open: the next Runtime of the same host finds it warm. */
+const IDLE_MS = 20_000;
+
+export interface PoolContext {
+  prompt(promptId: number, request: PromptRequest): Promise<string[]>;
+  log(level: "error" | "warn" | "info" | "debug", message: string): void;
+}
+
+/** The right to use an agent. Give it back exactly once. */
+export interface AgentLease {
+  readonly agent: AgentClient;
+  release(): void;
+}
+
+interface Entry {
+  readonly ready: Promise<AgentClient>;
+  readonly abort: AbortController;
+  /** Leases, and those who wait for one. */
+  users: number;
+  idle: NodeJS.Timeout | undefined;
+}
+
+export class HostPool {
+  private readonly entries = new Map<string, Entry>();
+  private closing = false;
+
+  constructor(private readonly context: PoolContext) {}
+
+  /** Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered. */
+  async acquire(spec: HostSpec, signal: AbortSignal): Promise<AgentLease> {
+    if (this.closing) throw cancelled(spec.host);
+    const key = JSON.stringify(spec);
+    const entry = this.entries.get(key) ?? this.connect(key, spec);
+    clearTimeout(entry.idle);
+    entry.users += 1;
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      entry.users -= 1;
+      if (entry.users === 0) this.retire(key, entry);
+    };
+    try {
+      const agent = await orAborted(entry.ready, signal, spec.host);
+      return { agent, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Ends every connection, also those being made. */
+  async close(): Promise<void> {
+    this.closing = true;
+    const entries = [...this.entries.values()];
+    this.entries.clear();
+    await Promise.all(entries.map((entry) => this.dispose(entry)));
+  }
+
+  private connect(key: string, spec: HostSpec): Entry {
+    const abort = new AbortController();
+    const ready = this.start(spec, abort.signal);
+    const entry: Entry = { ready, abort, users: 0, idle: undefined };
+    this.entries.set(key, entry);
+    const forget = (): void => {
+      if (this.entries.get(key) === entry) this.entries.delete(key);
+      clearTimeout(entry.idle);
+    };
+    ready.then((agent) => void agent.closed.then(forget), forget);
+    return entry;
+  }
+
+  private async start(spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
+    const { promptId } = spec;
+    const connection = await connectHost(spec, {
+      signal,
+      prompt: promptId === null ? null : (request) => this.context.prompt(promptId, request),
+      log: (level, message) => this.context.log(level, message),
+    });
+    return AgentClient.start(connection, spec, signal);
+  }
+
+  /** Nobody uses it: a connection being made is given up at once, a ready one after a while. */
+  private retire(key: string, entry: Entry): void {
+    const end = (): void => {
+      if (this.entries.get(key) === entry) this.entries.delete(key);
+      void this.dispose(entry);
+    };
+    let connected = false;
+    void entry.ready.then(
+      () => (connected = true),
+      () => undefined,
+    );
+    // Promises settle before this runs, so `connected` is known.
+    setImmediate(() => {
+      if (entry.users > 0) return;
+      if (!connected) end();
+      else {
+        entry.idle = setTimeout(end, IDLE_MS);
+        entry.idle.unref();
+      }
+    });
+  }
+
+  private async dispose(entry: Entry): Promise<void> {
+    clearTimeout(entry.idle);
+    entry.abort.abort();
+    try {
+      await (await entry.ready).close();
+    } catch {
+      // It never came to be, which was told to those who waited for it.
+    }
+  }
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
+  if (signal.aborted) throw cancelled(host);
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(cancelled(host));
+    signal.addEventListener("abort", onAbort);
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } catch (error) {
+    throw error instanceof EngineFailure ? error : new EngineFailure(toFailureData(error, host), error);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function cancelled(host: string): EngineFailure {
+  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
+}

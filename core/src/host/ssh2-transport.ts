@@ -1,0 +1,146 @@
+/** A host through ssh2: the ssh protocol in this process, one TCP connection per host. */
+
+import { EngineFailure } from "../engine/protocol/failure";
+import type { HostName } from "../engine/protocol/host-name";
+import type { HostSpec } from "../engine/protocol/host-spec";
+import { UserPrompt } from "./ask";
+import { Authentication } from "./auth";
+import { cancelled, timedOut, type Target } from "./connection-errors";
+import { Deadline } from "./deadline";
+import { HostKeyVerifier } from "./host-key";
+import { collectIdentities, type IdentitySettings } from "./identities";
+import { logins, retryDropped } from "./ramp";
+import { Ssh2Connection } from "./ssh2-connection";
+import { logIn, openSocket, type LoginSettings } from "./ssh2-login";
+import { loadSsh2 } from "./ssh2-module";
+import { readSshConfig, type SshConfig } from "./ssh-config";
+import { expandHome } from "./ssh-config-paths";
+import type { ConnectContext, HostConnection } from "./transport";
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_KEEPALIVE_MS = 5_000;
+
+/** Logs in. Rejects EngineFailure. */
+export function connectSsh2(spec: HostSpec, name: HostName, context: ConnectContext): Promise<HostConnection> {
+  return logins
+    .run(context.signal, async () => {
+      const config = await readSshConfig(spec, name, context.signal);
+      refuseUnsupported(spec, config);
+      return connectWithin(spec, config, context);
+    })
+    .catch((error: unknown) => {
+      if (context.signal.aborted) throw cancelled(spec.host);
+      throw error;
+    });
+}
+
+/** The time limit counts from here: neither a queue nor `ssh -G` is the host's fault. */
+async function connectWithin(spec: HostSpec, config: SshConfig, context: ConnectContext): Promise<HostConnection> {
+  const { connection } = spec;
+  const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
+  const timeoutMs = connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const stop = new AbortController();
+  let unfinished = "";
+  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, unfinished)));
+  const abort = (): void => stop.abort(cancelled(spec.host));
+  context.signal.addEventListener("abort", abort, { once: true });
+
+  const verifier = createVerifier(spec, config, target, context);
+  const keepaliveIntervalMs = connection.keepaliveIntervalMs ?? config.serverAliveIntervalMs ?? DEFAULT_KEEPALIVE_MS;
+  const settings: LoginSettings = {
+    target,
+    addressFamily: config.addressFamily,
+    bindAddress: config.bindAddress,
+    keepaliveIntervalMs,
+    verifier,
+    trace: context.traceProtocol === true ? (line) => context.log("debug", `${spec.host}: ${line}`) : null,
+    onPhase: (what) => (unfinished = what),
+  };
+  const asker =
+    context.prompt === null ? null : new UserPrompt(target, context.prompt, (work) => deadline.pausedFor(work));
+
+  try {
+    const ssh2 = await loadSsh2();
+    const prepared = Promise.all([
+      verifier.prepare(stop.signal),
+      collectIdentities(ssh2, identitySettings(spec, config), asker),
+    ]);
+    prepared.then(
+      ([, { notes }]) => notes.forEach((note) => context.log("debug", `${spec.host}: not used: ${note}`)),
+      (error: unknown) => stop.abort(error), // no need to wait for TCP any more
+    );
+    const client = await retryDropped(stop.signal, async () => {
+      unfinished = "did not answer";
+      const [socket, [algorithms, identities]] = await Promise.all([openSocket(settings, stop.signal), prepared]);
+      const authentication = new Authentication(
+        ssh2,
+        target,
+        { password: connection.password ?? null, methods: config.methods, preferredMethods: config.preferredMethods },
+        identities,
+        asker,
+      );
+      return logIn(ssh2, socket, settings, algorithms, authentication, stop.signal);
+    });
+    return new Ssh2Connection(target, client, keepaliveIntervalMs, context.log);
+  } catch (error) {
+    throw stop.signal.aborted ? stop.signal.reason : error;
+  } finally {
+    deadline.stop();
+    context.signal.removeEventListener("abort", abort);
+  }
+}
+
+function createVerifier(spec: HostSpec, config: SshConfig, target: Target, context: ConnectContext): HostKeyVerifier {
+  const { knownHostsFile, strictHostKeyChecking } = spec.connection;
+  return new HostKeyVerifier(
+    target,
+    {
+      policy: strictHostKeyChecking ?? config.hostKeyPolicy,
+      userFiles: knownHostsFile === undefined ? config.userKnownHostsFiles : asList(knownHostsFile).map(expandHome),
+      globalFiles: config.globalKnownHostsFiles,
+      hostKeyAlias: config.hostKeyAlias,
+      algorithms: config.hostKeyAlgorithms,
+      hashNames: config.hashKnownHosts,
+    },
+    context.log,
+  );
+}
+
+function identitySettings(spec: HostSpec, config: SshConfig): IdentitySettings {
+  const { identityFile, agent, passphrase } = spec.connection;
+  const configured = config.identityAgent === undefined ? process.env["SSH_AUTH_SOCK"] : config.identityAgent;
+  const agentSocket = agent === false ? null : typeof agent === "string" ? expandHome(agent) : configured;
+  return {
+    files: identityFile === undefined ? config.identityFiles : asList(identityFile).map(expandHome),
+    filesAreGiven: identityFile !== undefined,
+    identitiesOnly: config.identitiesOnly,
+    agentSocket: agentSocket === undefined || agentSocket === "" ? null : agentSocket,
+    passphrase: passphrase ?? null,
+  };
+}
+
+/** Better a clear word now than a login that goes to the wrong machine, or trusts a revoked key. */
+function refuseUnsupported(spec: HostSpec, config: SshConfig): void {
+  const { proxyJump } = spec.connection;
+  const jump = proxyJump === undefined ? config.proxyJump : proxyJump.toLowerCase() === "none" ? null : proxyJump;
+  const needs =
+    jump !== null
+      ? `ProxyJump (${jump})`
+      : config.proxyCommand !== null
+        ? "ProxyCommand"
+        : config.certificateFiles.length > 0
+          ? "CertificateFile"
+          : config.revokedHostKeys !== null
+            ? "RevokedHostKeys"
+            : null;
+  if (needs === null) return;
+  throw new EngineFailure({
+    code: "ERR_INVALID_RUNTIME",
+    host: spec.host,
+    message: `${spec.host}: this host needs ${needs}, as the ssh config or the options say, and lazycluster does not support that yet. Use a host that is reached directly.`,
+  });
+}
+
+function asList(value: string | readonly string[]): readonly string[] {
+  return typeof value === "string" ? [value] : value;
+}

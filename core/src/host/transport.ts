@@ -1,0 +1,48 @@
+/** What every way to a host gives: processes with binary pipes. The bootstrap of the agent runs in one. */
+
+import type { Readable, Writable } from "node:stream";
+import type { EngineFailure } from "../engine/protocol/failure";
+import type { PromptRequest, Transport } from "../engine/protocol/host-spec";
+
+/** A process on the host. */
+export interface RemoteProcess {
+  /** Backpressure is honoured; `end()` is the end of the process' input. */
+  readonly stdin: Writable;
+  /** Raw bytes. Nothing more comes from the host while it is paused and its window is full. */
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Never rejects; resolves also, with two nulls, when the connection is lost. Output may still follow it. */
+  readonly exited: Promise<ProcessExit>;
+  /** Best effort: an sshd may ignore it. What must end for sure is ended by the agent. */
+  kill(): void;
+}
+
+export interface ProcessExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** A login on the host, or the local machine. */
+export interface HostConnection {
+  /** As the user wrote it. */
+  readonly host: string;
+  readonly transport: Transport;
+  /** Runs the command through the login shell, as sshd does; locally through `/bin/sh -c`. Rejects EngineFailure. */
+  exec(command: string): Promise<RemoteProcess>;
+  /** Resolves when the connection is gone: with null after `close()`, else with what ended it. */
+  readonly closed: Promise<EngineFailure | null>;
+  /** Idempotent; politely at first, by force within a second. Never rejects. */
+  close(): Promise<void>;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface ConnectContext {
+  /** Aborting ends the attempt promptly and frees what it holds. */
+  readonly signal: AbortSignal;
+  /** Null: nobody can be asked. */
+  readonly prompt: ((request: PromptRequest) => Promise<string[]>) | null;
+  readonly log: (level: LogLevel, message: string) => void;
+  /** Also log every packet of the ssh protocol. Costly: for hunting faults. */
+  readonly traceProtocol?: boolean;
+}

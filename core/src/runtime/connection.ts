@@ -1,0 +1,78 @@
+import { randomUUID } from "crypto";
+import type { HostSpec, OwnerSpec, Transport } from "../engine/protocol";
+import { LazyclusterError } from "../errors";
+import type { ExecutionTarget } from "../task";
+import { requirePath } from "../validate";
+import { callEngine } from "./engine-call";
+import { type ConnectionOptions, checkHost, checkRuntimeOptions } from "./host-options";
+
+/**
+ * An open connection to a host, for `RuntimeTask.execute`.
+ *
+ * @example
+ * ```ts
+ * const connection = await Connection.open("host-1");
+ * await new RuntimeTask().runCommand("hostname").execute(connection);
+ * await connection.close();
+ * ```
+ */
+export class Connection implements ExecutionTarget {
+  readonly #id = `connection-${randomUUID()}`;
+  readonly #spec: HostSpec;
+  #workingDir = "";
+  #closed = false;
+
+  private constructor(spec: HostSpec) {
+    this.#spec = spec;
+  }
+
+  /**
+   * @param host as in `Runtime`.
+   * @throws InvalidRuntimeError (HostKeyError, AuthenticationError, ConnectionError), as a rejection.
+   */
+  static async open(host: string, options?: ConnectionOptions & { transport?: Transport }): Promise<Connection> {
+    const name = checkHost(host, "Connection.open");
+    const { transport, ...connection } = options ?? {};
+    const { spec } = checkRuntimeOptions(name, { connection, ...(transport ? { transport } : {}) }, "Connection.open");
+    const opened = new Connection(spec);
+    await callEngine("connect", { owner: opened.ownerSpec() });
+    return opened;
+  }
+
+  get host(): string {
+    return this.#spec.host;
+  }
+
+  get transport(): Transport {
+    return this.#spec.transport ?? (this.host === "localhost" ? "local" : "ssh2");
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Directory of the steps, absolute or relative to the login directory; default: the login directory. */
+  get workingDir(): string {
+    return this.#workingDir;
+  }
+
+  set workingDir(path: string) {
+    this.#workingDir = path === "" ? "" : requirePath(path, "workingDir");
+  }
+
+  /** Ends what still runs over it, and the connection. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await callEngine("release", { owner: this.#id });
+  }
+
+  /** @internal */
+  readonly targetEnv = Object.freeze({});
+
+  /** @internal */
+  ownerSpec(): OwnerSpec {
+    if (this.#closed) throw new LazyclusterError(`${this.host}: the connection was closed. Open a new one with Connection.open.`);
+    return { id: this.#id, host: this.#spec, workingDir: { kind: "asIs", path: this.#workingDir } };
+  }
+}

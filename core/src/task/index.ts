@@ -1,0 +1,11 @@
+export { Execution } from "./execution";
+export { isPortKey, isTaskKey } from "./process-handle";
+export type { ProcessHandle } from "./process-handle";
+export { RuntimeTask } from "./runtime-task";
+export type { TaskEvents, TaskStep } from "./runtime-task";
+export { EXECUTE_OPTIONS, checkExecuteOptions, startExecution } from "./start";
+export type { ExecuteOptions } from "./start";
+export { requireInterpreter } from "./steps";
+export type { CommandOptions, FunctionOptions } from "./steps";
+export type { ExecutionTarget } from "./target";
+export type { OutputStream } from "./task-log";

@@ -1,0 +1,76 @@
+/** From a composed task and a target to a running execution. */
+import { randomUUID } from "crypto";
+import { Environment } from "../environment";
+import { InvalidArgumentError } from "../errors";
+import { requireFlag, requireOptions, show } from "../validate";
+import { Execution } from "./execution";
+import { logPath } from "./log-path";
+import { TaskProcess } from "./process-handle";
+import type { RuntimeTask } from "./runtime-task";
+import type { ExecutionTarget } from "./target";
+
+export interface ExecuteOptions {
+  /** For the reference's sake: an execution always starts at once; `false` says "I await it". Default true. */
+  executeAsync?: boolean;
+  /** Sets the task's `omitOnJoin`; default: leave it as it is. */
+  omitOnJoin?: boolean;
+  /** True: output also goes to the manager's stdout as it arrives; default false. */
+  debug?: boolean;
+  /** Aborting it cancels the task. */
+  signal?: AbortSignal;
+}
+
+export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal"] as const;
+
+/** Starts at once. Throws LazyclusterError `ERR_TASK_RUNNING`, InvalidArgumentError. */
+export function startExecution(task: RuntimeTask, target: ExecutionTarget, options: ExecuteOptions | undefined, what: string): Execution {
+  const { debug, omitOnJoin, signal } = checkExecuteOptions(options, what);
+  const owner = target.ownerSpec();
+  const now = new Date();
+  const run = task.begin(
+    {
+      id: randomUUID(),
+      name: task.name,
+      owner,
+      steps: task.stepSpecs,
+      env: { ...target.targetEnv, ...task.envVariables },
+      logFile: logPath(Environment.mainDirectory, owner.host.host, task.name, now),
+      startedAt: now.getTime(),
+    },
+    { debug, omitOnJoin },
+  );
+  const onAbort = (): void => void run.cancel();
+  signal?.addEventListener("abort", onAbort);
+  void run.settled.then(() => signal?.removeEventListener("abort", onAbort));
+  run.start();
+  if (signal?.aborted) onAbort();
+  return new Execution<RuntimeTask>({
+    task,
+    tasks: [task],
+    process: new TaskProcess(run),
+    cancel: () => run.cancel(),
+    outcome: async () => {
+      run.noticed = true;
+      await run.settled;
+      const error = run.takeError();
+      if (error) throw error;
+      return task;
+    },
+  });
+}
+
+export function checkExecuteOptions(
+  options: ExecuteOptions | undefined,
+  what: string,
+  more: readonly string[] = [],
+): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined } {
+  const given = requireOptions(options, [...EXECUTE_OPTIONS, ...more], what);
+  const flag = (name: "executeAsync" | "omitOnJoin" | "debug"): boolean | undefined =>
+    given[name] === undefined ? undefined : requireFlag(given[name], `${what}: ${name}`);
+  const { signal } = given;
+  flag("executeAsync");
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidArgumentError(`${what}: signal must be an AbortSignal, not ${show(signal)}.`);
+  }
+  return { debug: flag("debug") ?? false, omitOnJoin: flag("omitOnJoin"), signal };
+}

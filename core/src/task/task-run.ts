@@ -1,0 +1,200 @@
+/** One execution as the library sees it: the engine's changes arrive here, and everything that waits is told. */
+import { EventEmitter } from "events";
+import type { EngineClient } from "../engine/client";
+import {
+  type ExecutionChange,
+  type ExecutionSpec,
+  type StepRecord,
+  type TaskFailure,
+  type TaskRecord,
+  applyChange,
+  startRecord,
+} from "../engine/protocol";
+import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
+import { decodeValue } from "../python";
+import type { RuntimeTask } from "./runtime-task";
+import { type OutputStream, TaskLog } from "./task-log";
+
+/** [bytes] of a failed step that its error carries. */
+const ERROR_OUTPUT = 64 * 1024;
+
+export interface TaskProgress {
+  step: number;
+  bytes: number;
+  totalBytes: number | null;
+  files: number;
+  totalFiles: number | null;
+}
+
+/** What listeners hear, by event. */
+export interface RunEvents {
+  progress: TaskProgress;
+  output: { step: number; stream: OutputStream; data: Buffer };
+  step: StepRecord;
+  end: { state: TaskRecord["state"]; error: LazyclusterError | null };
+}
+
+export class TaskRun {
+  readonly log: TaskLog;
+  /** Resolves when it has ended; never rejects. */
+  readonly settled: Promise<void>;
+  readonly progress = new Map<number, TaskProgress>();
+  error: LazyclusterError | null = null;
+  /** True once somebody was given the error. */
+  noticed = false;
+  private current: TaskRecord;
+  private readonly values = new Map<number, { readonly value: unknown }>();
+  private readonly changed = new EventEmitter().setMaxListeners(0);
+  private settle: () => void = () => undefined;
+
+  constructor(
+    private readonly task: RuntimeTask,
+    private readonly spec: ExecutionSpec,
+    private readonly engine: EngineClient,
+    /** Hears everything, at once. */
+    private readonly emit: <K extends keyof RunEvents>(event: K, data: RunEvents[K]) => void,
+    /** Whether somebody listens to `output`, which costs reading the log. */
+    private readonly wantsOutput: () => boolean,
+  ) {
+    this.current = startRecord({
+      id: spec.id,
+      name: spec.name,
+      host: spec.owner.host.host,
+      logFile: spec.logFile,
+      startedAt: spec.startedAt,
+      steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
+    });
+    this.log = new TaskLog(spec.logFile);
+    this.settled = new Promise((resolve) => (this.settle = resolve));
+  }
+
+  get record(): TaskRecord {
+    return this.current;
+  }
+
+  get ended(): boolean {
+    return this.current.state !== "running";
+  }
+
+  start(): void {
+    this.engine.execute({ spec: this.spec }, (changes) => {
+      for (const change of changes) this.apply(change);
+      this.changed.emit("changed");
+    });
+  }
+
+  async cancel(): Promise<void> {
+    if (this.ended) return;
+    await this.engine.request("cancel", { id: this.spec.id });
+    await this.settled;
+  }
+
+  /** Indices of the function steps. */
+  get functionSteps(): number[] {
+    return this.spec.steps.flatMap((step, index) => (step.kind === "runFunction" ? [index] : []));
+  }
+
+  /** The value of a function step. Rejects the task's error when it gave none. */
+  async value(step: number): Promise<unknown> {
+    for (;;) {
+      const value = this.values.get(step);
+      if (value) return value.value;
+      if (this.ended) throw this.takeError() ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
+      await this.nextChange();
+    }
+  }
+
+  /** The error, for somebody who will see it. */
+  takeError(): LazyclusterError | null {
+    this.noticed = true;
+    return this.error;
+  }
+
+  /** Resolves at the next change, at once when it has ended. */
+  async nextChange(): Promise<void> {
+    if (!this.ended) await new Promise<void>((resolve) => this.changed.once("changed", resolve));
+  }
+
+  private apply(change: ExecutionChange): void {
+    switch (change.kind) {
+      case "grew":
+        this.relayOutput();
+        return;
+      case "value":
+        this.keepValue(change.step, change.document);
+        return;
+      case "progress": {
+        const { kind: _kind, ...progress } = change;
+        this.progress.set(change.step, progress);
+        this.emit("progress", progress);
+        return;
+      }
+      case "stepStarted":
+      case "stepEnded":
+        this.current = applyChange(this.current, change);
+        this.relayOutput();
+        this.emitStep(change.step);
+        return;
+      case "pid":
+        this.current = applyChange(this.current, change);
+        return;
+      case "end":
+        this.relayOutput();
+        this.current = applyChange(this.current, change);
+        this.error ??= change.failure ? this.makeError(change.failure) : null;
+        this.settle();
+        this.emit("end", { state: this.current.state, error: this.error });
+    }
+  }
+
+  private emitStep(index: number): void {
+    const step = this.current.steps[index];
+    if (step) this.emit("step", step);
+  }
+
+  private relayOutput(): void {
+    if (!this.wantsOutput()) return;
+    for (const run of this.log.refresh()) {
+      for (const data of this.log.read([run], { step: null, stream: null })) {
+        this.emit("output", { step: run.step, stream: run.stream, data });
+      }
+    }
+  }
+
+  private keepValue(step: number, document: Uint8Array): void {
+    try {
+      this.values.set(step, { value: decodeValue(document, this.current.host) });
+    } catch (error) {
+      // The engine, which does not read values, takes the step for done; here the value is missing.
+      if (error instanceof LazyclusterError) this.error = error;
+    }
+  }
+
+  private makeError(failure: TaskFailure): LazyclusterError {
+    if (!failure.task) return errorFromFailure(failure);
+    const { stepIndex, reason, exitCode, signal } = failure.task;
+    const cause = causeOf(failure);
+    return new TaskExecutionError(
+      {
+        task: this.task,
+        host: this.current.host,
+        stepIndex,
+        reason,
+        exitCode,
+        signal,
+        output: this.log.tail(stepIndex, ERROR_OUTPUT),
+        logFile: this.current.logFile,
+        message: withTraceback(failure),
+      },
+      {
+        ...(cause ? { cause } : {}),
+        ...(failure.remoteTraceback === undefined ? {} : { remoteTraceback: failure.remoteTraceback }),
+      },
+    );
+  }
+}
+
+/** A notebook shows the message; the lines of the user's own function belong to it. */
+function withTraceback(failure: TaskFailure): string {
+  return failure.remoteTraceback === undefined ? failure.message : `${failure.message}\n\n${failure.remoteTraceback}`;
+}

@@ -1,0 +1,25 @@
+/** Failures that nobody awaited: never an unhandled rejection, but one line each on stderr at the end of the process. */
+import type { TaskRun } from "./task-run";
+
+const failed = new Set<TaskRun>();
+let listening = false;
+
+export function watchFailure(run: TaskRun): void {
+  void run.settled.then(() => {
+    if (!run.error || run.noticed) return;
+    failed.add(run);
+    if (listening) return;
+    listening = true;
+    process.once("exit", () => {
+      for (const { error, noticed } of failed) {
+        if (error && !noticed) process.stderr.write(`lazycluster: nobody awaited this failure: ${error.message}\n`);
+      }
+    });
+  });
+}
+
+/** Somebody was given the error, or the run is of no interest any more. */
+export function noticeFailure(run: TaskRun): void {
+  run.noticed = true;
+  failed.delete(run);
+}

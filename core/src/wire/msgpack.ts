@@ -1,0 +1,275 @@
+/**
+ * Plain msgpack. The codec is msgpack-lite; because it is old and trusting, every input is first walked by
+ * `inspect`, which bounds depth, lengths and types before the codec allocates anything for it.
+ * Nothing else in the project imports msgpack-lite.
+ */
+import { isUtf8 } from "buffer";
+import { Int64BE } from "int64-buffer";
+import * as msgpack from "msgpack-lite";
+import { MAX_DEPTH, WireError } from "./limits";
+
+/** An ext value; headers have none, values have those of docs/agent-protocol.md. */
+export class Ext {
+  constructor(
+    readonly type: number,
+    readonly data: Uint8Array,
+  ) {}
+}
+
+/** What `decode` gives: integers that a double cannot hold exactly are bigint, binaries Uint8Array. */
+export type Decoded = null | boolean | number | bigint | string | Uint8Array | Ext | Decoded[] | Map<string, Decoded>;
+
+/** What `encode` takes. Integral safe numbers and bigint (within int64) become integers, `undefined` nil. */
+export type Encodable =
+  | Decoded
+  | undefined
+  | readonly Encodable[]
+  | ReadonlyMap<string, Encodable>
+  | { readonly [key: string]: Encodable };
+
+/** msgpack-lite as far as we use it; its own types are wider than its behaviour. */
+interface Library {
+  createCodec(options: object): LibraryCodec;
+  encode(input: unknown, options: { codec: LibraryCodec }): Buffer;
+  decode(input: Uint8Array, options: { codec: LibraryCodec }): unknown;
+}
+interface LibraryCodec {
+  addExtPacker(type: number, constructor: unknown, packer: (value: Ext) => Uint8Array): void;
+  addExtUnpacker(type: number, unpacker: (data: Uint8Array) => Ext): void;
+}
+
+const library = msgpack as unknown as Library;
+const EXT_TYPES = [1, 2, 3, 4, 5, 6, 7, 8] as const;
+
+/** One class per ext type, because the codec finds the packer by constructor. */
+const codec = library.createCodec({ usemap: true, int64: true });
+const extClasses = new Map<number, new (data: Uint8Array) => Ext>();
+for (const type of EXT_TYPES) {
+  const packed = class extends Ext {
+    constructor(data: Uint8Array) {
+      super(type, data);
+    }
+  };
+  // The codec looks its packers up by the constructor's name.
+  Object.defineProperty(packed, "name", { value: `Ext${String(type)}` });
+  extClasses.set(type, packed);
+  codec.addExtPacker(type, packed, (value) => asBuffer(value.data));
+  codec.addExtUnpacker(type, (data) => new Ext(type, Uint8Array.from(data)));
+}
+
+const INT64_MAX = 2n ** 63n - 1n;
+const INT64_MIN = -(2n ** 63n);
+
+/** Throws WireError for what plain msgpack cannot hold. */
+export function encode(value: Encodable): Buffer {
+  return library.encode(prepare(value, 0), { codec });
+}
+
+/**
+ * Reads exactly one value that fills `bytes`. Throws WireError for anything else: no input crashes, hangs, or makes
+ * it allocate more than a small multiple of the input.
+ */
+export function decode(bytes: Uint8Array, options: { ext: boolean } = { ext: false }): Decoded {
+  const needsRepair = inspect(bytes, options.ext);
+  let value: unknown;
+  try {
+    value = library.decode(asBuffer(bytes), { codec });
+  } catch (error) {
+    throw new WireError(`not msgpack: ${String(error)}`);
+  }
+  return needsRepair ? repair(value) : (value as Decoded);
+}
+
+/** The same value in the forms that the codec writes as plain msgpack. */
+function prepare(value: Encodable, depth: number): unknown {
+  switch (typeof value) {
+    case "undefined":
+      return null;
+    case "boolean":
+    case "string":
+      return value;
+    case "number":
+      return Number.isSafeInteger(value) && (value > 0xffffffff || value < -0x80000000) ? int64(BigInt(value)) : value;
+    case "bigint":
+      return int64(value);
+    case "object":
+      break;
+    default:
+      throw new WireError(`a ${typeof value} is no data`);
+  }
+  if (value === null) return null;
+  if (value instanceof Uint8Array) return asBuffer(value);
+  if (value instanceof Ext) {
+    const packed = extClasses.get(value.type);
+    if (!packed) throw new WireError(`ext type ${String(value.type)} is not in use`);
+    return new packed(value.data);
+  }
+  if (depth >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
+  if (Array.isArray(value)) return value.map((item: Encodable) => prepare(item, depth + 1));
+  const entries = value instanceof Map ? (value as Map<string, Encodable>).entries() : Object.entries(value);
+  const map = new Map<string, unknown>();
+  for (const [key, item] of entries) {
+    if (typeof key !== "string") throw new WireError("the keys of a map are strings");
+    map.set(key, prepare(item, depth + 1));
+  }
+  return map;
+}
+
+function int64(value: bigint): unknown {
+  if (value > INT64_MAX || value < INT64_MIN) throw new WireError(`${value.toString()} does not fit into 64 bits`);
+  if (value >= -0x80000000n && value <= 0xffffffffn) return Number(value);
+  return new Int64BE(value.toString(), 10);
+}
+
+/** What the codec's 64-bit integers and float -0 stand for. */
+function repair(value: unknown): Decoded {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Ext) {
+    return value as Decoded;
+  }
+  if (Array.isArray(value)) return value.map(repair);
+  if (value instanceof Map) {
+    const map = value as Map<string, unknown>;
+    for (const [key, item] of map) map.set(key, repair(item));
+    return map as Map<string, Decoded>;
+  }
+  const exact = BigInt((value as Int64BE).toString());
+  const number = Number(exact);
+  return Number.isSafeInteger(number) ? number : exact;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** What a first byte announces: `head` bytes of length follow, or a fixed count of content bytes or items. */
+type Shape =
+  | { readonly kind: "scalar"; readonly size: number; readonly wide: boolean }
+  | { readonly kind: "str" | "bin" | "array" | "map" | "ext"; readonly head: number; readonly fixed: number };
+
+const SHAPES: readonly (Shape | null)[] = Array.from({ length: 256 }, (_, byte): Shape | null => {
+  const scalar = (size: number, wide = false): Shape => ({ kind: "scalar", size, wide });
+  if (byte <= 0x7f || byte >= 0xe0) return scalar(0);
+  if (byte <= 0x8f) return { kind: "map", head: 0, fixed: byte & 0x0f };
+  if (byte <= 0x9f) return { kind: "array", head: 0, fixed: byte & 0x0f };
+  if (byte <= 0xbf) return { kind: "str", head: 0, fixed: byte & 0x1f };
+  const table: Record<number, Shape | null> = {
+    0xc0: scalar(0),
+    0xc1: null,
+    0xc2: scalar(0),
+    0xc3: scalar(0),
+    0xc4: { kind: "bin", head: 1, fixed: 0 },
+    0xc5: { kind: "bin", head: 2, fixed: 0 },
+    0xc6: { kind: "bin", head: 4, fixed: 0 },
+    0xc7: { kind: "ext", head: 1, fixed: 0 },
+    0xc8: { kind: "ext", head: 2, fixed: 0 },
+    0xc9: { kind: "ext", head: 4, fixed: 0 },
+    0xca: scalar(4),
+    0xcb: scalar(8),
+    0xcc: scalar(1),
+    0xcd: scalar(2),
+    0xce: scalar(4),
+    0xcf: scalar(8, true),
+    0xd0: scalar(1),
+    0xd1: scalar(2),
+    0xd2: scalar(4),
+    0xd3: scalar(8, true),
+    0xd4: { kind: "ext", head: 0, fixed: 1 },
+    0xd5: { kind: "ext", head: 0, fixed: 2 },
+    0xd6: { kind: "ext", head: 0, fixed: 4 },
+    0xd7: { kind: "ext", head: 0, fixed: 8 },
+    0xd8: { kind: "ext", head: 0, fixed: 16 },
+    0xd9: { kind: "str", head: 1, fixed: 0 },
+    0xda: { kind: "str", head: 2, fixed: 0 },
+    0xdb: { kind: "str", head: 4, fixed: 0 },
+    0xdc: { kind: "array", head: 2, fixed: 0 },
+    0xdd: { kind: "array", head: 4, fixed: 0 },
+    0xde: { kind: "map", head: 2, fixed: 0 },
+    0xdf: { kind: "map", head: 4, fixed: 0 },
+  };
+  return table[byte] ?? null;
+});
+
+/** A container being walked: items left; of a map, the keys so far (items alternate key and value). */
+interface Open {
+  left: number;
+  readonly keys: Set<string> | null;
+  atKey: boolean;
+}
+
+/** Walks the bytes without recursion. True when `repair` has something to do. */
+function inspect(input: Uint8Array, allowExt: boolean): boolean {
+  const bytes = asBuffer(input);
+  const open: Open[] = [];
+  let offset = 0;
+  let needsRepair = false;
+  const need = (count: number): void => {
+    if (count > bytes.length - offset) throw new WireError("cut off");
+  };
+  do {
+    need(1);
+    const first = bytes[offset++] ?? 0;
+    const shape = SHAPES[first];
+    if (!shape) throw new WireError(`0x${first.toString(16)} is no msgpack`);
+    const parent = open.at(-1);
+    const isKey = parent?.keys != null && parent.atKey;
+    if (isKey && shape.kind !== "str") throw new WireError("the keys of a map are strings");
+    let children: Open | null = null;
+    if (shape.kind === "scalar") {
+      need(shape.size);
+      if (shape.wide) {
+        needsRepair = true;
+        if (first === 0xcf && (bytes[offset] ?? 0) >= 0x80) throw new WireError("an integer beyond int64");
+      }
+      offset += shape.size;
+    } else {
+      need(shape.head);
+      const length = shape.head === 0 ? shape.fixed : bytes.readUIntBE(offset, shape.head);
+      offset += shape.head;
+      switch (shape.kind) {
+        case "str": {
+          need(length);
+          const text = bytes.subarray(offset, offset + length);
+          if (!isUtf8(text)) throw new WireError("a string that is no UTF-8");
+          if (isKey) {
+            const key = text.toString("utf8");
+            if (parent.keys.has(key)) throw new WireError(`the key ${JSON.stringify(key)} twice`);
+            parent.keys.add(key);
+          }
+          offset += length;
+          break;
+        }
+        case "bin":
+          need(length);
+          offset += length;
+          break;
+        case "ext": {
+          need(length + 1);
+          const type = bytes[offset] ?? 0;
+          if (!allowExt || !extClasses.has(type)) throw new WireError(`ext type ${String(type)} is not expected here`);
+          offset += length + 1;
+          break;
+        }
+        case "array":
+          // Every item takes a byte at least, so a count beyond the rest can never be satisfied.
+          need(length);
+          children = { left: length, keys: null, atKey: false };
+          break;
+        case "map":
+          need(length * 2);
+          children = { left: length * 2, keys: new Set(), atKey: true };
+          break;
+      }
+    }
+    if (parent) {
+      parent.left -= 1;
+      if (parent.keys) parent.atKey = !parent.atKey;
+    }
+    if (children) {
+      if (open.length >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
+      open.push(children);
+    }
+    while (open.at(-1)?.left === 0) open.pop();
+  } while (open.length > 0);
+  if (offset !== bytes.length) throw new WireError(`${String(bytes.length - offset)} bytes after the value`);
+  return needsRepair;
+}

@@ -1,0 +1,6 @@
+export { startHosts, canIsolate, PYTHONS } from "./start-hosts";
+export type { HostsOptions, TestHost, TestHosts } from "./types";
+export type { HostProcess } from "./processes";
+export { startDelayProxy, type DelayProxy } from "./delay-proxy";
+export { makeKey, publicKey, knownHostsLines } from "./keys";
+export { run, must, type RunResult } from "./run";

@@ -1,0 +1,27 @@
+"""Writes the agent as the manager sends it: `python3 bundle.py OUT`.
+
+The format, simple enough to make anywhere: one text, compressed with zlib, of two lines.
+
+1. `SOURCES = ` and a JSON object: the text of every `*.py` file of the package, by name without `.py`, sorted.
+   (JSON strings are Python strings too.)
+2. `exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))`
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "src")
+
+
+def main() -> None:
+    sys.path.insert(0, PACKAGE)
+    from lazycluster_agent.boot import bundle
+
+    with open(sys.argv[1], "wb") as file:
+        file.write(bundle())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""The agent: one connection, its operations, and their end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from . import fields, system
+from .channel import Channel
+from .errors import Failure, ProtocolError, internal, printable
+from .leftovers import Leftovers
+from .loop import READ, Loop
+from .operations import MESSAGES, OPERATIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional
+
+    from .frames import Header
+    from .functions import Functions
+    from .operation import Operation
+
+PROTOCOL = 1
+MAX_ID = 2**31 - 1
+CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "tempdir", "mkdir", "remove", "reap"]
+#: [s] without a sign of the manager, until it says its own.
+FIRST_LEASE = 60.0
+#: [s] between SIGTERM and SIGKILL when the connection ends.
+GRACE = 0.5
+
+EXIT_OK, EXIT_LOST, EXIT_PROTOCOL = 0, 75, 76
+
+
+class Agent:
+    def __init__(self, reading: int, writing: int, keeper: int, keeper_lives: int, notes: int, mark: bytes) -> None:
+        self.loop = Loop(self._before_wait)
+        self.channel = Channel(self.loop, reading, writing, self._on_frame, self._on_end, self._on_drained)
+        self.keeper = keeper
+        self._keeper_lives = keeper_lives
+        self.mark = mark
+        self.leftovers = Leftovers(notes)
+        self.home = system.home_directory()
+        self.shell = system.user_shell()
+        #: What steps start with, besides their own variables.
+        self.environment: Dict[bytes, bytes] = dict(os.environb)
+        self.null = os.open(os.devnull, os.O_RDWR)
+        self.operations: Dict[int, Operation] = {}
+        #: Operations that owe the manager credit.
+        self.debtors: List[Operation] = []
+        #: Who wants to know how a process ended.
+        self.children: Dict[int, Callable[[int], None]] = {}
+        self.functions: Optional[Functions] = None
+        self._ready = False
+        self._greeted = False
+        #: Operations that wait for the login environment; None when there is nothing to wait for.
+        self._waiting: Optional[List[Operation]] = None
+        self._login_failure: Optional[Failure] = None
+        self._lease = FIRST_LEASE
+        self._exit = EXIT_OK
+        self._temporary: Optional[bytes] = None
+
+    def run(self, leftover: bytes) -> int:
+        """Returns the exit status when everything of ours has ended."""
+        system.ignore_signals("SIGINT", "SIGPIPE")
+        system.on_termination(self.loop.stop)
+        self._child_ended = system.wake_on_child()
+        self.loop.watch(self._child_ended, READ, self._on_child)
+        self.loop.watch(self._keeper_lives, READ, self._on_keeper_end)
+        self._say_hello()
+        self.channel.start(leftover)
+        self.loop.later(0, self._get_ready)
+        self._check_lease()
+        # A forked child on its way to another role (errors.Become) passes here and must end nothing.
+        try:
+            self.loop.run()
+        except ProtocolError as error:
+            self._last_words("protocol error: %s" % error)
+            self._exit = EXIT_PROTOCOL
+        except Exception:
+            self._end_everything()
+            raise
+        self._end_everything()
+        return self._exit
+
+    # Life and death.
+
+    def _say_hello(self) -> None:
+        account = system.account()
+        uname = os.uname()
+        self.channel.send(
+            {
+                "op": "hello",
+                "v": PROTOCOL,
+                "pid": os.getpid(),
+                "python": "%d.%d.%d" % sys.version_info[:3],
+                "implementation": sys.implementation.name,
+                "executable": sys.executable,
+                "home": printable(self.home),
+                "user": account[0] if account else os.environ.get("USER", str(os.getuid())),
+                "uid": os.getuid(),
+                "shell": printable(self.shell),
+                "hostname": uname.nodename,
+                "system": uname.sysname,
+                "caps": CAPABILITIES,
+            }
+        )
+
+    def _get_ready(self) -> None:
+        """What the first step needs, while the manager's answer is on its way."""
+        system.become_subreaper()
+        self._ready = True
+        from . import command
+
+        assert command
+
+    def _on_end(self, reason: str) -> None:
+        if reason:
+            self._last_words(reason)
+            self._exit = EXIT_LOST
+        self.loop.stop()
+
+    def _on_keeper_end(self) -> None:
+        self._on_end("the keeper was killed")
+
+    def _check_lease(self) -> None:
+        silent = time.monotonic() - self.channel.heard
+        if self._lease and silent >= self._lease:
+            self._on_end("nothing was heard of the manager for %.1f s" % silent)
+        else:
+            # Looked at again when it would be over, whatever has come meanwhile.
+            self.loop.later(self._lease - silent if self._lease else FIRST_LEASE, self._check_lease)
+
+    def _end_everything(self) -> None:
+        from .ending import end_now
+        from .family import Family
+
+        family = Family(system.CONNECTION_VARIABLE, self.mark, ancestor=os.getpid())
+        end_now(family, GRACE)
+        for operation in list(self.operations.values()):
+            operation.release()
+        self.leftovers.remove_all()
+
+    def _last_words(self, text: str) -> None:
+        system.write_quietly(2, b"lazycluster agent: %s\n" % text.encode("utf-8", "replace"))
+
+    # Operations.
+
+    def _on_frame(self, header: Header, payload: memoryview) -> None:
+        op = header.get("op")
+        if not self._greeted:
+            if op != "hello":
+                raise ProtocolError("the first message is no hello")
+            self._greet(header)
+        elif op == "ping":
+            self.channel.send({"op": "pong", "t": fields.number(header, "t")})
+        elif op == "bye":
+            self.loop.stop()
+        elif op in OPERATIONS:
+            self._begin(op, header)
+        elif op in MESSAGES:
+            operation = self.operations.get(fields.integer(header, "id", 1, MAX_ID))
+            # Messages and the end of their operation may cross each other.
+            if operation is not None:
+                self._guard(operation, lambda: MESSAGES[op](operation, header, payload))
+        else:
+            raise ProtocolError("there is no message %.40r" % (op,))
+
+    def _greet(self, header: Header) -> None:
+        version = fields.integer(header, "v")
+        if version != PROTOCOL:
+            raise ProtocolError("the manager speaks version %d of the protocol; this agent %d" % (version, PROTOCOL))
+        self._greeted = True
+        self._lease = fields.optional_milliseconds(header, "lease") or 0
+        self.loop.soon(self._check_lease)
+        if fields.flag(header, "loginEnv"):
+            from .login import LoginEnvironment
+
+            self._waiting = []
+            LoginEnvironment(self, self._on_login_environment)
+
+    def _begin(self, op: str, header: Header) -> None:
+        id = fields.integer(header, "id", 1, MAX_ID)
+        if id in self.operations:
+            raise ProtocolError("operation %d twice" % id)
+        if not self._ready:
+            self._get_ready()
+        operation = OPERATIONS[op](self, id, header)
+        self.operations[id] = operation
+        if operation.needs_environment and self._waiting is not None:
+            self._waiting.append(operation)
+        else:
+            self._start(operation)
+
+    def _start(self, operation: Operation) -> None:
+        if operation.needs_environment and self._login_failure is not None:
+            operation.fail(self._login_failure)
+        elif not operation.finished:
+            self._guard(operation, operation.start)
+
+    def _guard(self, operation: Operation, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except ProtocolError:
+            raise
+        except Failure as failure:
+            operation.fail(failure)
+        except Exception as error:
+            operation.fail(internal(error))
+
+    def _on_login_environment(self, variables: Dict[bytes, bytes], failure: Optional[Failure]) -> None:
+        self._login_failure = failure
+        self.environment.update(variables)
+        waiting, self._waiting = self._waiting or [], None
+        for operation in waiting:
+            self._start(operation)
+
+    def forget(self, operation: Operation) -> None:
+        self.operations.pop(operation.id, None)
+
+    def _on_child(self) -> None:
+        system.drain(self._child_ended)
+        self.reap()
+
+    def reap(self) -> None:
+        while True:
+            ended = system.reap()
+            if ended is None:
+                return
+            self.child_ended(*ended)
+
+    def child_ended(self, pid: int, status: int) -> None:
+        """Also for children of a fork server, which tells us."""
+        callback = self.children.pop(pid, None)
+        if callback is not None:
+            callback(status)
+
+    def temporary_directory(self) -> bytes:
+        """One for the connection, private, made on first use."""
+        if self._temporary is None:
+            parent = self.environment.get(b"TMPDIR") or b"/tmp"
+            path = os.path.join(self.home, parent, b"lazycluster-" + self.mark[:16])
+            self.leftovers.add(path)
+            try:
+                os.mkdir(path, 0o700)
+            except OSError as error:
+                self.leftovers.discard(path)
+                what = "The temporary directory %s cannot be created" % printable(path)
+                advice = "Set TMPDIR on the host to a directory that can be written."
+                raise Failure.of("path", error, path, what, advice) from None
+            self._temporary = path
+        return self._temporary
+
+    # Flow.
+
+    def _before_wait(self) -> None:
+        if self.debtors:
+            debtors, self.debtors = self.debtors, []
+            for operation in debtors:
+                operation.give_back()
+        self.channel.flush()
+
+    def _on_drained(self) -> None:
+        for operation in list(self.operations.values()):
+            if self.channel.congested:
+                break
+            if operation.may_send:
+                operation.resume()

@@ -1,0 +1,77 @@
+"""What goes wrong, in three kinds: with the protocol, with one operation, and a change of role."""
+
+from __future__ import annotations
+
+import errno
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, NoReturn, Optional, Union
+
+    PathLike = Union[str, bytes]
+
+
+class ProtocolError(Exception):
+    """The manager broke the protocol; the connection cannot go on."""
+
+
+class Failure(Exception):
+    """One operation failed; the manager gets it as an `error` message."""
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        code: Optional[int] = None,
+        path: Optional[PathLike] = None,
+        raised: Optional[Dict[str, Any]] = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.errno = errno.errorcode.get(code, str(code)) if code is not None else None
+        self.path = printable(path) if path is not None else None
+        self.raised = raised
+
+    @classmethod
+    def of(cls, kind: str, error: OSError, path: PathLike, what: str, advice: str = "") -> Failure:
+        """For example: 'The folder /x cannot be created: Permission denied (EACCES). Choose another one.'"""
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        text = "%s: %s (%s)." % (what, error.strerror or "unknown error", name)
+        return cls(kind, "%s %s" % (text, advice) if advice else text, error.errno, path)
+
+    def fields(self) -> Dict[str, Any]:
+        fields: Dict[str, Any] = {
+            "kind": self.kind,
+            "message": self.message,
+            "errno": self.errno,
+            "path": self.path,
+        }
+        if self.raised is not None:
+            fields["raised"] = self.raised
+        return fields
+
+
+def internal(error: BaseException) -> Failure:
+    """A fault of ours. It costs one operation, not the connection."""
+    import traceback
+
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return Failure("internal", "The agent failed; please report this.\n%s" % trace)
+
+
+class Become(BaseException):
+    """Unwinds a freshly forked process to `boot`, where it takes up another role on a clean stack.
+
+    Not an Exception, so that no handler on the way mistakes it for an error.
+    """
+
+    def __init__(self, role: Callable[[], NoReturn]) -> None:
+        super().__init__()
+        self.role = role
+
+
+def printable(path: PathLike) -> str:
+    """A path for messages: valid UTF-8 whatever its bytes are."""
+    raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+    return raw.decode("utf-8", "replace")

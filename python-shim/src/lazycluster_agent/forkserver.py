@@ -1,0 +1,85 @@
+"""The fork server: a warm interpreter that forks function children ahead of need."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+
+from . import system
+from .descriptors import Control, stream_pair
+from .errors import Become
+from .msgpack import WireError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+class ForkServer:
+    def __init__(self, control: int) -> None:
+        self._control = Control(control)
+
+    def run(self) -> NoReturn:
+        """Serves until the agent closes the control socket."""
+        self._warm_up()
+        woken = system.wake_on_child()
+        poller = select.poll()
+        poller.register(self._control.fileno(), select.POLLIN)
+        poller.register(woken, select.POLLIN)
+        self._control.send({"op": "ready"})
+        try:
+            while True:
+                poller.poll()
+                system.drain(woken)
+                self._tell_ended()
+                self._serve()
+        except (EOFError, OSError, WireError):
+            os._exit(0)
+
+    def _warm_up(self) -> None:
+        system.restore_signals()
+        system.ignore_signals("SIGINT")
+        system.null_stdio(0, 1, 2)
+        system.close_all_but((self._control.fileno(),))
+        os.set_blocking(self._control.fileno(), False)
+        system.become_subreaper()
+        # We were started with -S. Functions expect what a normal start gives: site-packages, .pth files, a venv.
+        import site
+
+        site.main()
+        from . import outcome, worker
+
+        assert worker and outcome
+        # What lives until now stays untouched in the children, and so shared with them.
+        gc.collect()
+        gc.freeze()
+
+    def _serve(self) -> None:
+        try:
+            message, _ = self._control.receive()
+        except BlockingIOError:
+            return
+        if message.get("op") == "fork":
+            self._fork()
+
+    def _fork(self) -> None:
+        """A child that waits for its function, and for the agent the other ends of all that it has."""
+        ours, theirs = stream_pair()
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            from .worker import Worker
+
+            self._control.close()
+            raise Become(Worker(theirs, out_end, err_end).run)
+        self._control.send({"op": "spare", "pid": pid}, (ours, out, err))
+        for fd in (ours, theirs, out, out_end, err, err_end):
+            os.close(fd)
+
+    def _tell_ended(self) -> None:
+        while True:
+            ended = system.reap()
+            if ended is None:
+                return
+            self._control.send({"op": "ended", "pid": ended[0], "status": ended[1]})

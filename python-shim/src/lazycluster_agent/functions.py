@@ -1,0 +1,258 @@
+"""The agent's side of fork servers: which there are, and their spare children."""
+
+from __future__ import annotations
+
+import os
+
+from . import system
+from .descriptors import Control, control_pair
+from .errors import Become, Failure
+from .loop import READ
+from .msgpack import WireError
+from .paths import expand
+from .spawn import spawn
+from .streams import Inlet, Outlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, NamedTuple, NoReturn, Optional, Tuple
+
+    from .agent import Agent
+    from .loop import Timer
+
+    class Spare(NamedTuple):
+        pid: int
+        control: int
+        out: int
+        err: int
+
+    Assigned = Callable[[Optional[Failure], int, Tuple[int, ...]], None]
+
+#: Children that wait for a function, of each interpreter.
+SPARES = 2
+#: Fork servers of other interpreters: how many stay, and for how many seconds without work.
+MAX_SERVERS, IDLE = 4, 60.0
+#: [s] that another interpreter may take to start.
+START_PATIENCE = 20.0
+#: Bytes that an interpreter may say before it is ready.
+MAX_NOISE = 4096
+
+
+class Server:
+    """One fork server."""
+
+    def __init__(self, agent: Agent, interpreter: Optional[bytes], ended: Callable[[Server], None]) -> None:
+        self._agent, self._loop = agent, agent.loop
+        self.interpreter = interpreter
+        self._ended = ended
+        self._spares: List[Tuple[int, Tuple[int, ...]]] = []
+        self._waiting: List[Assigned] = []
+        self._ordered = 0
+        self._ready = False
+        #: Children that run a function.
+        self.busy = 0
+        #: How often it was asked for a child: tells whether it was idle.
+        self.uses = 0
+        self._noise: List[bytes] = []
+        self._closed = False
+        self._pid, self._control = self._fork() if interpreter is None else self._start(interpreter)
+        os.set_blocking(self._control.fileno(), False)
+        self._loop.watch(self._control.fileno(), READ, self._readable)
+        self._patience = self._loop.later(START_PATIENCE, self._late)
+
+    def acquire(self, assigned: Assigned) -> None:
+        """Calls `assigned` with the pid, the control socket, stdout and stderr of a fresh child, or with a failure."""
+        self.uses += 1
+        self.busy += 1
+        if self._spares:
+            pid, fds = self._spares.pop(0)
+            assigned(None, pid, fds)
+        else:
+            self._waiting.append(assigned)
+            self._order(len(self._waiting))
+
+    def released(self) -> None:
+        """A function has ended. Only now, when its result is out, a fork may cost time."""
+        self.busy -= 1
+        self._loop.later(0, self.refill)
+
+    def refill(self) -> None:
+        self._order(len(self._waiting) + SPARES - len(self._spares))
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._patience.cancel()
+        self._loop.forget(self._control.fileno())
+        self._control.close()
+        for pid, fds in self._spares:
+            self._agent.children.pop(pid, None)
+            for fd in fds:
+                os.close(fd)
+        self._spares.clear()
+        waiting, self._waiting = self._waiting, []
+        failure = None if self._ready else self._failure()
+        for assigned in waiting:
+            assigned(failure or Failure("python", "The fork server of this host was killed."), 0, ())
+        self._ended(self)
+
+    def _order(self, wanted: int) -> None:
+        while self._ordered < wanted and self._ready and not self._closed:
+            self._ordered += 1
+            try:
+                self._control.send({"op": "fork"})
+            except OSError:
+                self._loop.soon(self.close)
+                return
+
+    def _fork(self) -> Tuple[int, Control]:
+        ours, theirs = control_pair()
+        pid = os.fork()
+        if pid == 0:
+
+            def serve() -> NoReturn:
+                from .forkserver import ForkServer
+
+                ForkServer(theirs).run()
+
+            # The parent's epoll would be closed by the garbage collector when its number stands for something else.
+            self._loop.close()
+            raise Become(serve)
+        os.close(theirs)
+        return pid, Control(ours)
+
+    def _start(self, interpreter: bytes) -> Tuple[int, Control]:
+        from .boot import bundle, start_line
+
+        ours, theirs = control_pair()
+        bundle_out, bundle_in = os.pipe()
+        noise_out, noise_in = os.pipe()
+        text = bundle()
+        text = b"%d\n%s" % (len(text), text)
+        environment = dict(self._agent.environment)
+        environment[b"LAZYCLUSTER_UTF8"] = environment.get(b"PYTHONUTF8", b"")
+        environment[b"PYTHONUTF8"] = b"1"
+        environment[system.CONNECTION_VARIABLE] = self._agent.mark
+        argv = [interpreter, *start_line(), b"3"]
+        try:
+            # Descriptor 3 is the control socket, as the last argument says.
+            stdio = [bundle_out, noise_in, noise_in, theirs]
+            pid = spawn(argv, interpreter, environment, self._agent.home, stdio)
+        except BaseException as error:
+            for fd in (ours, bundle_in, noise_out):
+                os.close(fd)
+            if isinstance(error, Failure):
+                error.kind = "python"
+            raise
+        finally:
+            for fd in (theirs, bundle_out, noise_in):
+                os.close(fd)
+        inlet = Inlet(self._loop, bundle_in, lambda cost: None)
+        inlet.write(memoryview(text), 0)
+        inlet.end()
+        Outlet(self._loop, noise_out, self._on_noise, lambda: None)
+        return pid, Control(ours)
+
+    def _on_noise(self, data: bytes) -> None:
+        if sum(map(len, self._noise)) < MAX_NOISE:
+            self._noise.append(data[:MAX_NOISE])
+
+    def _readable(self) -> None:
+        try:
+            while not self._closed:
+                message, fds = self._control.receive()
+                self._on_message(message, fds)
+        except BlockingIOError:
+            pass
+        except (EOFError, OSError, WireError):
+            # What it said last may still be on its way.
+            self._loop.later(0.02, self.close)
+            self._loop.forget(self._control.fileno())
+
+    def _on_message(self, message: Dict[str, object], fds: List[int]) -> None:
+        op, pid, status = message.get("op"), message.get("pid"), message.get("status")
+        if op == "ready":
+            self._ready = True
+            self._patience.cancel()
+            self.refill()
+        elif op == "spare" and isinstance(pid, int) and len(fds) == 3:
+            self._ordered -= 1
+            if self._waiting:
+                self._waiting.pop(0)(None, pid, tuple(fds))
+            else:
+                self._spares.append((pid, tuple(fds)))
+                self._agent.children[pid] = lambda status: self._spare_died(pid)
+        elif op == "ended" and isinstance(pid, int) and isinstance(status, int):
+            self._agent.child_ended(pid, status)
+
+    def _spare_died(self, pid: int) -> None:
+        for spare in self._spares:
+            if spare[0] == pid:
+                self._spares.remove(spare)
+                for fd in spare[1]:
+                    os.close(fd)
+                return
+
+    def _late(self) -> None:
+        self._noise.append(b"It did not answer within %d s." % START_PATIENCE)
+        self.close()
+
+    def _failure(self) -> Failure:
+        """Why it never became ready."""
+        name = (self.interpreter or b"python3").decode("utf-8", "replace")
+        said = b"".join(self._noise).decode("utf-8", "replace").strip()
+        old = said.partition("lazycluster: old python ")[2]
+        if old:
+            text = "The interpreter %s is Python %s; functions need Python 3.8 or newer." % (name, old)
+        else:
+            text = "The interpreter %s is not a usable Python 3.8 or newer: %s" % (name, said or "it ended at once.")
+        return Failure("python", text + " Name another one.", path=self.interpreter)
+
+
+class Functions:
+    """All fork servers of the connection: ours, and those of other interpreters."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._servers: Dict[Optional[bytes], Server] = {}
+
+    def server(self, interpreter: Optional[str], cwd: bytes) -> Server:
+        """Raises Failure."""
+        key = None if interpreter is None else self._find(interpreter, cwd)
+        server = self._servers.get(key)
+        if server is None:
+            self._make_room()
+            server = self._servers[key] = Server(self._agent, key, self._forget)
+            self._look_after(server, server.uses)
+        return server
+
+    def _find(self, interpreter: str, cwd: bytes) -> bytes:
+        given = expand(interpreter.encode("utf-8", "surrogateescape"), self._agent.home)
+        folders = [cwd] if b"/" in given else self._agent.environment.get(b"PATH", os.defpath.encode()).split(b":")
+        for folder in folders:
+            path = os.path.join(folder or cwd, given)
+            if os.access(path, os.X_OK) and os.path.isfile(path):
+                return path
+        text = "There is no interpreter %s on this host. Install it, or name another one." % interpreter
+        raise Failure("python", text, path=given)
+
+    def _make_room(self) -> None:
+        idle = [server for server in self._servers.values() if server.interpreter and not server.busy]
+        for server in idle[: max(len(self._servers) - MAX_SERVERS, 0)]:
+            server.close()
+
+    def _look_after(self, server: Server, uses: int) -> None:
+        def look() -> None:
+            if self._servers.get(server.interpreter) is server:
+                if server.interpreter and not server.busy and server.uses == uses:
+                    server.close()
+                else:
+                    self._look_after(server, server.uses)
+
+        if server.interpreter:
+            self._agent.loop.later(IDLE, look)
+
+    def _forget(self, server: Server) -> None:
+        if self._servers.get(server.interpreter) is server:
+            del self._servers[server.interpreter]

@@ -1,0 +1,130 @@
+"""One thread, one epoll: descriptors, timers, and jobs that run in slices between them."""
+
+from __future__ import annotations
+
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, Iterator, List, Optional
+
+    Action = Callable[[], None]
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+#: [s] that a job may run before descriptors are looked at again.
+SLICE = 0.004
+
+
+class Timer:
+    __slots__ = ("action", "due")
+
+    def __init__(self, due: float, action: Action) -> None:
+        self.due = due
+        self.action: Optional[Action] = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class Job:
+    """Work of unknown length as a generator. It yields True to let others pass, False to pause until `wake`."""
+
+    def __init__(self, loop: Loop, steps: Iterator[bool]) -> None:
+        self._loop = loop
+        self._steps: Optional[Iterator[bool]] = steps
+        self._running = False
+        self.wake()
+
+    def wake(self) -> None:
+        if not self._running and self._steps is not None:
+            self._running = True
+            self._loop.soon(self._slice)
+
+    def cancel(self) -> None:
+        self._steps = None
+
+    def _slice(self) -> None:
+        end = time.monotonic() + SLICE
+        while self._steps is not None:
+            going_on = next(self._steps, None)
+            if going_on is None:
+                self._steps = None
+            elif not going_on:
+                self._running = False
+                return
+            elif time.monotonic() > end:
+                self._loop.soon(self._slice)
+                return
+        self._running = False
+
+
+class Loop:
+    def __init__(self, before_wait: Action) -> None:
+        #: Called before every wait, to send what the round has gathered.
+        self._before_wait = before_wait
+        self._epoll = select.epoll()
+        self._watched: Dict[int, Action] = {}
+        self._timers: List[Timer] = []
+        self._sorted = True
+        self._soon: List[Action] = []
+        self._stopped = False
+
+    def watch(self, fd: int, events: int, action: Action) -> None:
+        """Calls `action` while `fd` is ready. It must cope with a call for nothing."""
+        self._epoll.register(fd, events)
+        self._watched[fd] = action
+
+    def forget(self, fd: int) -> None:
+        """Must come before `fd` is closed: a forked child may keep what it refers to open."""
+        if self._watched.pop(fd, None):
+            self._epoll.unregister(fd)
+
+    def later(self, seconds: float, action: Action) -> Timer:
+        timer = Timer(time.monotonic() + seconds, action)
+        self._timers.append(timer)
+        self._sorted = False
+        return timer
+
+    def soon(self, action: Action) -> None:
+        self._soon.append(action)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        """In a forked child: lets go of what it shares with its parent."""
+        self._epoll.close()
+
+    def run(self) -> None:
+        while not self._stopped:
+            actions, self._soon = self._soon, []
+            for action in actions:
+                action()
+            wait = self._run_timers()
+            self._before_wait()
+            if self._soon or self._stopped:
+                wait = 0
+            for fd, _ in self._epoll.poll(wait, 128):
+                watcher = self._watched.get(fd)
+                if watcher:
+                    watcher()
+
+    def _run_timers(self) -> Optional[float]:
+        """Runs what is due and returns the seconds until the next one."""
+        if not self._sorted:
+            self._timers = [timer for timer in self._timers if timer.action]
+            self._timers.sort(key=lambda timer: timer.due)
+            self._sorted = True
+        while self._timers:
+            timer = self._timers[0]
+            wait = timer.due - time.monotonic()
+            if timer.action and wait > 0:
+                return wait
+            self._timers.pop(0)
+            if timer.action:
+                timer.action()
+            if not self._sorted:
+                return self._run_timers()
+        return None
+

@@ -1,0 +1,106 @@
+"""What every operation has: its id, credit in both directions, and exactly one last frame."""
+
+from __future__ import annotations
+
+from .errors import Failure, ProtocolError
+from .frames import FRAME_COST, INITIAL_CREDIT, MAX_PAYLOAD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .agent import Agent
+    from .frames import Buffer, Header
+
+
+class Operation:
+    #: Whether it starts only when the login environment is known.
+    needs_environment = False
+
+    def __init__(self, agent: Agent, id: int) -> None:
+        self.agent = agent
+        self.loop = agent.loop
+        self.id = id
+        self.finished = False
+        #: What we may still send.
+        self._credit = INITIAL_CREDIT
+        #: What the manager may still send, and what of it waits to be given back.
+        self._inbound = INITIAL_CREDIT
+        self._owed = 0
+
+    # What kinds of operations differ in.
+
+    def start(self) -> None:
+        """Called once; may raise Failure."""
+
+    def cancel(self) -> None:
+        self.fail(Failure("cancelled", "The operation was cancelled."))
+
+    def on_data(self, header: Header, payload: memoryview) -> None:
+        raise ProtocolError("data for operation %d, which takes none" % self.id)
+
+    def on_entry(self, header: Header) -> None:
+        raise ProtocolError("an entry for operation %d, which takes none" % self.id)
+
+    def on_end(self, header: Header) -> None:
+        raise ProtocolError("an end for operation %d, which takes none" % self.id)
+
+    def on_abort(self, header: Header) -> None:
+        raise ProtocolError("an abort for operation %d, which sends nothing to us" % self.id)
+
+    def resume(self) -> None:
+        """There is credit again, or the connection takes output again."""
+
+    def release(self) -> None:
+        """Called once, after the last frame or when the connection ends: lets go of everything."""
+
+    # Sending.
+
+    @property
+    def may_send(self) -> bool:
+        return self._credit > 0 and not self.agent.channel.congested
+
+    def send(self, op: str, payload: Buffer = b"", **fields: Any) -> None:
+        header = {"op": op, "id": self.id}
+        header.update(fields)
+        if op in ("data", "entry"):
+            self._credit -= FRAME_COST + len(payload)
+        self.agent.channel.send(header, payload)
+
+    def on_credit(self, units: int) -> None:
+        self._credit += units
+        if self.may_send:
+            self.resume()
+
+    def finish(self, op: str, **fields: Any) -> None:
+        if not self.finished:
+            self.give_back()
+            self.finished = True
+            self.send(op, **fields)
+            self.agent.forget(self)
+            self.release()
+
+    def fail(self, failure: Failure) -> None:
+        self.finish("error", **failure.fields())
+
+    # Receiving.
+
+    def received(self, payload: memoryview) -> int:
+        """The cost of a frame that came in, to be repaid when its bytes are gone."""
+        cost = FRAME_COST + len(payload)
+        self._inbound -= cost
+        if self._inbound < -(FRAME_COST + MAX_PAYLOAD):
+            raise ProtocolError("operation %d was sent more than its credit" % self.id)
+        return cost
+
+    def repay(self, cost: int) -> None:
+        if not self._owed and not self.finished:
+            self.agent.debtors.append(self)
+        self._owed += cost
+
+    def give_back(self) -> None:
+        """Returns the credit that this round has gathered, as one message."""
+        if self._owed and not self.finished:
+            self._inbound += self._owed
+            self.send("credit", n=self._owed)
+        self._owed = 0

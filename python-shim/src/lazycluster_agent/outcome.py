@@ -1,0 +1,72 @@
+"""How an exception is told to the manager: its type, its text, and a traceback of the user's own lines."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Dict, Optional
+
+MAX_MESSAGE = 64 * 1024
+MAX_TRACEBACK = 256 * 1024
+
+
+def describe(error: BaseException) -> Dict[str, Any]:
+    kind = type(error)
+    plain = kind.__module__ in ("builtins", "__main__", "__lazycluster__")
+    return {
+        "type": kind.__qualname__ if plain else "%s.%s" % (kind.__module__, kind.__qualname__),
+        "message": shorten(text(error), MAX_MESSAGE, head=MAX_MESSAGE),
+        "traceback": shorten(format_traceback(error), MAX_TRACEBACK, head=MAX_TRACEBACK // 4),
+    }
+
+
+def complete(error: BaseException) -> int:
+    """The exit code that the interpreter would end with."""
+    if not isinstance(error, SystemExit):
+        return 1
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write("%s\n" % (error.code,))
+    return 1
+
+
+def text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "<its text cannot be made>"
+
+
+def format_traceback(error: BaseException) -> str:
+    try:
+        lines = traceback.format_exception(type(error), error, own_lines(error.__traceback__))
+    except Exception as failure:
+        return "<its traceback cannot be made: %s>" % type(failure).__name__
+    return "".join(lines)
+
+
+def own_lines(trace: Optional[TracebackType]) -> Optional[TracebackType]:
+    """Without the frames of the agent above the user's function."""
+    while trace is not None and is_ours(trace.tb_frame.f_globals.get("__name__", "")):
+        trace = trace.tb_next
+    return trace
+
+
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0] or module == "__main__"
+
+
+def shorten(value: str, limit: int, head: int) -> str:
+    """At most `limit` bytes of UTF-8: the first `head` of them and the last."""
+    raw = value.encode("utf-8", "backslashreplace")
+    if len(raw) > limit:
+        note = b"\n... %d bytes are left out ...\n" % (len(raw) - limit)
+        tail = limit - head
+        raw = raw[: max(head - len(note), 0)] + note + (raw[-tail:] if tail else b"")
+    return raw.decode("utf-8", "ignore")

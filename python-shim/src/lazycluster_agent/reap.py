@@ -1,0 +1,43 @@
+"""`reap`: ends what is left of a task, whichever connection started it."""
+
+from __future__ import annotations
+
+from . import fields, system
+from .ending import Ending
+from .errors import ProtocolError
+from .family import Family
+from .operation import Operation
+from .step import GRACE, Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .agent import Agent
+    from .frames import Header
+
+
+class Reap(Operation):
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id)
+        self._tag = fields.text(header, "tag").encode("utf-8", "surrogateescape")
+        if not self._tag:
+            raise ProtocolError("reap without a tag")
+
+    def start(self) -> None:
+        # A function's process was forked, so its environment in /proc is not its own; we know it by its session.
+        leaders = [
+            step.pid
+            for step in self.agent.operations.values()
+            if isinstance(step, Step) and step.pid is not None and self._covers(step.tag)
+        ]
+        family = Family(system.TAG_VARIABLE, self._tag, below=True, leaders=leaders)
+        self._ending = Ending(self.loop, family, GRACE, self._ended)
+
+    def _covers(self, tag: bytes) -> bool:
+        return tag == self._tag or tag.startswith(self._tag + b"/")
+
+    def _ended(self, count: int) -> None:
+        self.agent.reap()
+        self.finish("done", count=count)
+
+    def cancel(self) -> None:
+        """Half-way is no place to stop; it takes three seconds at most."""

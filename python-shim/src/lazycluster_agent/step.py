@@ -1,0 +1,129 @@
+"""An operation that runs a process: a command or a function."""
+
+from __future__ import annotations
+
+from . import fields, system
+from .ending import Ending
+from .errors import Failure
+from .family import Family
+from .operation import Operation
+from .paths import working_directory
+from .streams import Outlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+    from .agent import Agent
+    from .frames import Header
+    from .loop import Timer
+
+#: [s] that output is still read after the process itself has ended.
+DRAIN = 0.2
+#: [s] between SIGTERM and SIGKILL.
+GRACE = 1.0
+
+STDOUT, STDERR, RESULT = 1, 2, 3
+
+
+class Step(Operation):
+    needs_environment = True
+
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id)
+        self.tag = fields.text(header, "tag").encode("utf-8", "surrogateescape")
+        self.environment = fields.environment(header, "env")
+        self.timeout = fields.optional_milliseconds(header, "timeout")
+        self.cwd = working_directory(fields.raw(header, "cwd"), agent.home)
+        self.pid: Optional[int] = None
+        self.outlets: List[Outlet] = []
+        self.raised: Optional[Dict[str, Any]] = None
+        self._status: Optional[int] = None
+        self._why = "exit"
+        self._ending: Optional[Ending] = None
+        self._timers: List[Timer] = []
+
+    def full_environment(self) -> Dict[bytes, bytes]:
+        environment = dict(self.agent.environment)
+        environment[b"PWD"] = self.cwd
+        environment.update(self.environment)
+        environment[system.TAG_VARIABLE] = self.tag
+        environment[system.CONNECTION_VARIABLE] = self.agent.mark
+        return environment
+
+    def family(self) -> Family:
+        leaders = [] if self.pid is None else [self.pid]
+        return Family(system.TAG_VARIABLE, self.tag, leaders=leaders)
+
+    def started(self, pid: int) -> None:
+        self.pid = pid
+        self.agent.children[pid] = self.exited
+        self.send("started", pid=pid)
+        if self.timeout is not None:
+            self._timers.append(self.loop.later(self.timeout, lambda: self._stop("timeout")))
+
+    def cancel(self) -> None:
+        if self.pid is None:
+            self.fail(Failure("cancelled", "The step was cancelled before it started."))
+        else:
+            self._stop("cancelled")
+
+    def _stop(self, why: str) -> None:
+        if self._ending is None and self.pid is not None:
+            if self._status is None:
+                self._why = why
+            self._ending = Ending(self.loop, self.family(), GRACE, self._ended)
+
+    def _ended(self, count: int) -> None:
+        """Nothing of the step runs any more, or it is stuck beyond our reach."""
+        self._ending = None
+        self.agent.reap()
+        self._expire_later()
+        self._settle(unreachable=self._status is None)
+
+    def exited(self, status: int) -> None:
+        """The step's own process has ended."""
+        self._status = status
+        if self._ending is None:
+            self._expire_later()
+        self._settle()
+
+    def _expire_later(self) -> None:
+        self._timers.append(self.loop.later(DRAIN, self._expire))
+
+    def _expire(self) -> None:
+        for outlet in self.outlets:
+            outlet.expire()
+
+    def _settle(self, unreachable: bool = False) -> None:
+        if self._ending is not None or any(outlet.open for outlet in self.outlets):
+            return
+        if self._status is not None:
+            code, signal = system.outcome(self._status)
+            self.settled(code, signal)
+        elif unreachable:
+            self.settled(None, "SIGKILL")
+
+    def settled(self, code: Optional[int], signal: Optional[str]) -> None:
+        self.finish("exit", code=code, sig=signal, why=self._why, raised=self.raised)
+
+    # Output.
+
+    def attach(self, fd: int, stream: int) -> None:
+        self.outlets.append(Outlet(self.loop, fd, lambda data: self.output(stream, data), self._settle))
+
+    def output(self, stream: int, data: bytes) -> None:
+        self.send("data", data, s=stream)
+        if not self.may_send:
+            for outlet in self.outlets:
+                outlet.pause()
+
+    def resume(self) -> None:
+        for outlet in self.outlets:
+            outlet.resume()
+
+    def release(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        for outlet in self.outlets:
+            outlet.close()

@@ -1,0 +1,179 @@
+"""Pipes between us and a process: output that can be held back, input that waits until it is taken."""
+
+from __future__ import annotations
+
+import os
+
+from .frames import PIECE
+from .loop import READ, WRITE
+from .system import close_quietly
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, List, Optional, Tuple
+
+    from .loop import Loop
+
+
+class Outlet:
+    """Reads what a process writes."""
+
+    def __init__(self, loop: Loop, fd: int, deliver: Callable[[bytes], None], closed: Callable[[], None]) -> None:
+        self._loop, self._fd = loop, fd
+        self._deliver, self._closed = deliver, closed
+        #: Bytes that are still of interest, None for all.
+        self._left: Optional[int] = None
+        self._reading = False
+        self.open = True
+        os.set_blocking(fd, False)
+        self.resume()
+
+    def pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.forget(self._fd)
+
+    def resume(self) -> None:
+        if not self._reading and self.open:
+            self._reading = True
+            self._loop.watch(self._fd, READ, self._readable)
+
+    def expire(self) -> None:
+        """What is in the pipe now is delivered, what comes later is not: it belongs to nobody."""
+        if self.open and self._left is None:
+            self._left = pending_bytes(self._fd)
+            if self._left == 0:
+                self._detach()
+
+    def close(self) -> None:
+        if self.open:
+            self.pause()
+            self.open = False
+            os.close(self._fd)
+
+    def _readable(self) -> None:
+        size = PIECE if self._left is None else min(PIECE, self._left)
+        try:
+            data = os.read(self._fd, size)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # The way in which a terminal ends.
+        if not data:
+            self.close()
+            self._closed()
+            return
+        if self._left is not None:
+            self._left -= len(data)
+        self._deliver(data)
+        if self._left == 0 and self.open:
+            self._detach()
+
+    def _detach(self) -> None:
+        """A process in the background keeps a reader, else it would die of its next line of output."""
+        self.pause()
+        self.open = False
+        fd, loop = self._fd, self._loop
+
+        def discard() -> None:
+            try:
+                data = os.read(fd, PIECE)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                loop.forget(fd)
+                os.close(fd)
+
+        loop.watch(fd, READ, discard)
+        self._closed()
+
+
+class Inlet:
+    """Writes what a process reads. Data that nobody takes any more counts as taken."""
+
+    def __init__(
+        self, loop: Loop, fd: int, taken: Callable[[int], None], finish: Optional[Callable[[], None]] = None
+    ) -> None:
+        self._loop = loop
+        self.fd = fd
+        self._taken = taken
+        #: How the end is told; without it, by closing.
+        self._finish = finish
+        self._queue: List[Tuple[memoryview, int]] = []
+        self._waiting = False
+        self._ending = False
+        self._open = True
+        os.set_blocking(fd, False)
+
+    def write(self, data: memoryview, cost: int) -> None:
+        if self._open and not self._ending:
+            # A small piece must not keep the large buffer alive that it came in.
+            piece = data if len(data) > 65536 else memoryview(bytes(data))
+            self._queue.append((piece, cost))
+            if not self._waiting:
+                self._write()
+        else:
+            self._taken(cost)
+
+    def end(self) -> None:
+        self._ending = True
+        if not self._queue:
+            self._end_now()
+
+    def close(self) -> None:
+        """Drops what waits."""
+        if self._open:
+            self._open = False
+            self._wait(False)
+            if self._finish is None:
+                close_quietly(self.fd)
+            for _, cost in self._queue:
+                self._taken(cost)
+            self._queue.clear()
+
+    def _write(self) -> None:
+        while self._queue:
+            data, cost = self._queue[0]
+            try:
+                written = os.write(self.fd, data) if len(data) else 0
+            except BlockingIOError:
+                self._wait(True)
+                return
+            except OSError:
+                self.close()
+                return
+            if written < len(data):
+                self._queue[0] = (data[written:], cost)
+            else:
+                del self._queue[0]
+                self._taken(cost)
+        self._wait(False)
+        if self._ending:
+            self._end_now()
+
+    def _wait(self, wanted: bool) -> None:
+        if wanted != self._waiting:
+            self._waiting = wanted
+            if wanted:
+                self._loop.watch(self.fd, WRITE, self._write)
+            else:
+                self._loop.forget(self.fd)
+
+    def _end_now(self) -> None:
+        if self._open and self._finish is not None:
+            self._finish()
+        self.close()
+
+
+def pending_bytes(fd: int) -> int:
+    import fcntl
+    import struct
+    import termios
+
+    try:
+        answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0")
+    except OSError:
+        return 0
+    return int(struct.unpack("i", answer)[0])

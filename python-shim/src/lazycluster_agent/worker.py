@@ -1,0 +1,211 @@
+"""A function child: waits for one function, runs it as a script would run, and ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import system
+from .errors import Failure, printable
+from .frames import PIECE, FrameDecoder, frame_head
+from .msgpack import NotData
+from .outcome import complete, describe
+from .values import decode_document, encode_document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, NoReturn, Tuple
+
+    from .frames import Buffer, Header
+
+#: The module that a function's source becomes.
+MODULE = "__lazycluster__"
+
+
+class Worker:
+    def __init__(self, control: int, out: int, err: int) -> None:
+        self._control, self._out, self._err = control, out, err
+
+    def run(self) -> NoReturn:
+        self._prepare()
+        request, document = self._receive()
+        code = 1
+        try:
+            try:
+                self._settle_in(request)
+                result = self._call(request["fn"], decode_document(document))
+            except Failure as failure:
+                self._tell("failed", **failure.fields())
+            except BaseException as error:
+                code = complete(error)
+                flush()
+                self._tell("raised", raised=describe(error))
+            else:
+                flush()
+                code = self._return(result)
+            code = finish(code)
+        except OSError as error:
+            # Most likely the function closed every descriptor that it found.
+            system.write_quietly(2, b"lazycluster: the result was lost: %s\n" % str(error).encode())
+            code = 1
+        finally:
+            os._exit(code)
+
+    def _prepare(self) -> None:
+        """All that can be done before the function is known."""
+        os.setsid()
+        system.restore_signals()
+        system.default_interrupt()
+        system.become_subreaper()
+        os.dup2(self._out, 1)
+        os.dup2(self._err, 2)
+        system.close_all_but((self._control,))
+        # A fork without exec must not hold the channel to the agent open.
+        os.register_at_fork(after_in_child=lambda: system.close_quietly(self._control))
+        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
+        sys.stdout = sys.__stdout__ = output(1)  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = output(2)  # type: ignore[misc]
+        sys.argv = [""]
+        sys.modules["__main__"] = type(sys)("__main__")
+
+    def _receive(self) -> Tuple[Header, List[bytes]]:
+        """The request, and the document that follows it up to the end of the input."""
+        decoder = FrameDecoder()
+        request: Header = {}
+        document: List[bytes] = []
+        while not request:
+            data = os.read(self._control, PIECE)
+            if not data:
+                os._exit(0)  # We were not needed.
+            for header, _ in decoder.feed_one(data):
+                request = header
+        document.append(decoder.rest())
+        while True:
+            data = os.read(self._control, PIECE)
+            if not data:
+                return request, document
+            document.append(data)
+
+    def _settle_in(self, request: Header) -> None:
+        variables = request["env"]
+        os.environb.clear()
+        for name, value in zip(variables[::2], variables[1::2]):
+            os.environb[name] = value
+        cwd = request["cwd"]
+        try:
+            os.chdir(cwd)
+        except OSError as error:
+            what = "The working directory %s is not usable" % printable(cwd)
+            raise Failure.of("cwd", error, cwd, what, "Create it first or choose another one.") from None
+        sys.path.insert(0, os.fsdecode(cwd))
+
+    def _call(self, function: Dict[str, Any], arguments: Dict[str, Any]) -> object:
+        if function["kind"] == "module":
+            target = self._import(function["module"], function["name"])
+        else:
+            target = self._define(function, arguments.get("bind") or {})
+        result = target(*arguments["args"], **arguments["kwargs"])
+        if hasattr(result, "__await__"):
+            import asyncio
+
+            result = asyncio.run(await_it(result))
+        return result
+
+    def _import(self, module: str, name: str) -> Any:
+        try:
+            target: Any = __import__(module, fromlist=["*"])
+        except ModuleNotFoundError as error:
+            # Only when it is the module itself that is missing; a fault inside it is the module's own.
+            if error.name is None or not (module + ".").startswith(error.name + "."):
+                raise
+            text = "There is no module %s on this host. Install it, or add its folder to PYTHONPATH." % module
+            raise Failure("function", text, raised=describe(error)) from None
+        return find(target, name, "The module %s" % module)
+
+    def _define(self, function: Dict[str, Any], bind: Dict[str, Any]) -> Any:
+        import linecache
+
+        source, file = function["source"], function["file"]
+        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        module = sys.modules[MODULE] = type(sys)(MODULE)
+        module.__dict__.update(bind)
+        try:
+            code = compile(source, file, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError) as error:
+            text = "The source of the function does not compile: %s" % error
+            raise Failure("function", text, raised=describe(error)) from None
+        exec(code, module.__dict__)
+        return find(module, function["name"], "The source %s" % file)
+
+    def _return(self, result: object) -> int:
+        try:
+            document = encode_document(result, "result")
+        except NotData as error:
+            self._tell("raised", raised={"type": "TypeError", "message": str(error), "traceback": ""})
+            return 1
+        for buffer in document:
+            view = memoryview(buffer)
+            for start in range(0, len(view), PIECE):
+                self._tell("result", view[start : start + PIECE])
+        self._tell("returned")
+        return 0
+
+    def _tell(self, op: str, payload: Buffer = b"", **fields: Any) -> None:
+        header = {"op": op}
+        header.update(fields)
+        pending: List[Buffer] = [frame_head(header, len(payload)), payload]
+        while pending:
+            written = os.writev(self._control, pending)
+            while pending and written >= len(pending[0]):
+                written -= len(pending.pop(0))
+            if pending:
+                pending[0] = memoryview(pending[0])[written:]
+
+
+def output(fd: int) -> Any:
+    """Text by lines, so that a log shows what happened when; no text can fail to be written."""
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def find(target: Any, name: str, where: str) -> Any:
+    for part in name.split("."):
+        try:
+            target = getattr(target, part)
+        except AttributeError as error:
+            text = "%s has no function %s." % (where, name)
+            raise Failure("function", text, raised=describe(error)) from None
+    if not callable(target):
+        raise Failure("function", "%s has %s, but it cannot be called." % (where, name))
+    return target
+
+
+async def await_it(awaitable: Any) -> object:
+    return await awaitable
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # The function closed it, or put something else in its place.
+
+
+def finish(code: int) -> int:
+    """What the interpreter does at its end: waits for threads, runs exit handlers, flushes."""
+    import atexit
+
+    threading = sys.modules.get("threading")
+    try:
+        if threading is not None:
+            threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except SystemExit as error:
+        code = complete(error)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = code or 1
+    flush()
+    return code
+
+

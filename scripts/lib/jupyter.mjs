@@ -1,0 +1,161 @@
+/** JupyterLab: its settings, its start, and the moment at which it really answers. */
+import { spawn } from "node:child_process";
+import crypto from "node:crypto";
+import fs from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { firstNotebook, jupyterState, projectRoot, venvDirectory, venvPython } from "./paths.mjs";
+import { CommandError, endGroup, endMarked, isGroupAlive, sleep } from "./processes.mjs";
+import { step } from "./progress.mjs";
+import { pythonEnvironment } from "./python.mjs";
+
+/** @typedef {import("./lifetime.mjs").Lifetime} Lifetime */
+
+/**
+ * @typedef {object} JupyterServer
+ * @property {string} url of the first notebook, with the token
+ * @property {(place: string) => Promise<{ status: number, body: string }>} get asks the server, with the token
+ * @property {Promise<void>} ended resolves when it has ended by itself
+ * @property {() => string[]} tail the last lines that it printed
+ */
+
+const firstPort = 8888;
+const startTimeoutMs = 60_000;
+/** JupyterLab first asks its kernels to end; this is what it gets before it is killed. */
+const graceMs = 10_000;
+/** Marks every process that comes from this server, so that none of them stays behind. */
+const markName = "LAZYCLUSTER_START_ID";
+
+/** Not asking a new user about news, nor the network about updates, is what anybody would choose for a first look. */
+function writeDefaultSettings() {
+  const file = path.join(venvDirectory, "share", "jupyter", "lab", "settings", "overrides.json");
+  const settings = { "@jupyterlab/apputils-extension:notification": { fetchNews: "false", checkForUpdates: false } };
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, `${JSON.stringify(settings, null, 2)}\n`);
+}
+
+/**
+ * @param {Lifetime} lifetime
+ * @param {NodeJS.ProcessEnv} extraEnvironment
+ * @returns {Promise<JupyterServer>}
+ */
+export function startJupyter(lifetime, extraEnvironment) {
+  return step("JupyterLab", async (onLine) => {
+    writeDefaultSettings();
+    const runtimeDirectory = path.join(jupyterState, "runtime");
+    fs.mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
+    const token = crypto.randomBytes(24).toString("hex");
+    const mark = crypto.randomUUID();
+    const args = [
+      "-m",
+      "jupyterlab",
+      "--no-browser",
+      ...(process.getuid?.() === 0 ? ["--allow-root"] : []),
+      "--ServerApp.ip=127.0.0.1",
+      // The server binds the first that is free from here on, and tells which one it was.
+      `--ServerApp.port=${firstPort}`,
+      "--ServerApp.port_retries=100",
+      `--ServerApp.root_dir=${projectRoot}`,
+      `--LabApp.default_url=/lab/tree/${firstNotebook}`,
+    ];
+    const child = spawn(venvPython, args, {
+      cwd: projectRoot,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...pythonEnvironment(),
+        // Programs of .venv come first, as in an activated environment.
+        PATH: [path.join(venvDirectory, "bin"), process.env["PATH"] ?? ""].join(path.delimiter),
+        JUPYTER_CONFIG_DIR: path.join(jupyterState, "config"),
+        JUPYTER_DATA_DIR: path.join(jupyterState, "data"),
+        JUPYTER_RUNTIME_DIR: runtimeDirectory,
+        IPYTHONDIR: path.join(jupyterState, "ipython"),
+        // In the environment, because everybody on the machine can read a command line.
+        JUPYTER_TOKEN: token,
+        [markName]: mark,
+        ...extraEnvironment,
+      },
+    });
+    /** @type {string[]} */
+    const tail = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (/** @type {string} */ text) => {
+        tail.push(...text.split("\n").filter((line) => line.trim() !== ""));
+        tail.splice(0, tail.length - 30);
+        onLine(tail.at(-1) ?? "");
+      });
+    }
+    let failure = "";
+    /** @type {Promise<void>} */
+    const ended = new Promise((resolve) => {
+      child.once("error", (error) => {
+        failure = error.message;
+        resolve();
+      });
+      child.once("exit", () => resolve());
+    });
+    const { pid } = child;
+    if (pid !== undefined) {
+      lifetime.add(async () => {
+        await endGroup(pid, graceMs);
+        await endMarked(markName, mark);
+      });
+    }
+
+    const deadline = Date.now() + startTimeoutMs;
+    while (Date.now() < deadline) {
+      lifetime.throwIfStopped();
+      if (pid === undefined || !isGroupAlive(pid)) break;
+      const port = readPort(path.join(runtimeDirectory, `jpserver-${pid}.json`));
+      if (port !== undefined && (await get(port, token, "/api/status"))?.status === 200) {
+        return {
+          url: `http://127.0.0.1:${port}/lab/tree/${firstNotebook}?token=${token}`,
+          get: async (place) => (await get(port, token, place)) ?? { status: 0, body: "no answer" },
+          ended,
+          tail: () => [...tail],
+        };
+      }
+      await sleep(100);
+    }
+    const ending = Date.now() < deadline ? `ended before it served ${failure}`.trim() : `did not answer within ${startTimeoutMs / 1000} s`;
+    throw new CommandError({ what: "JupyterLab", ending, tail, next: "Remove .venv and run the same command again." });
+  });
+}
+
+/**
+ * The server writes this file once it has bound its port.
+ * @param {string} file
+ * @returns {number | undefined}
+ */
+function readPort(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, "utf8")).port;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Directly, not through a proxy that the user's environment may name.
+ * @param {number} port
+ * @param {string} token
+ * @param {string} place
+ * @returns {Promise<{ status: number, body: string } | undefined>}
+ */
+function get(port, token, place) {
+  return new Promise((resolve) => {
+    const request = http.get(
+      { host: "127.0.0.1", port, path: place, headers: { Authorization: `token ${token}` }, timeout: 20_000 },
+      (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (/** @type {string} */ text) => (body += text));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+        response.on("error", () => resolve(undefined));
+      },
+    );
+    request.on("timeout", () => request.destroy());
+    request.on("error", () => resolve(undefined));
+  });
+}
