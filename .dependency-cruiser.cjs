@@ -2,36 +2,49 @@
  * Imports point one way (docs/architecture.md). Each row: a room, and the rooms that it may import from.
  * Files at the top of `core/src` are leaves that every library room may use: errors, environment, validation.
  */
-const leaf = ["wire"];
+const protocol = ["engine/protocol"];
+/** What the library half may use of the engine: its messages, the thread's port, the files that it writes. */
+const engineForClients = [...protocol, "engine/client", "engine/journal"];
+const below = { python: ["wire", "display", ...protocol] };
+below.task = [...below.python, "python", ...engineForClients];
+below.runtime = [...below.task, "task"];
+below.cluster = [...below.runtime, "runtime"];
 const rooms = {
   wire: [],
-  host: [...leaf, "engine/protocol"],
-  network: [...leaf, "host", "engine/protocol"],
   "engine/protocol": [],
-  engine: [...leaf, "network", "host", "engine/protocol"],
+  "engine/journal": protocol,
+  "engine/client": ["wire", ...protocol],
+  host: ["wire", ...protocol],
+  network: ["wire", "host", ...protocol],
+  engine: ["wire", "network", "host", ...protocol, "engine/journal"],
   display: [],
-  python: [...leaf, "engine/protocol", "display"],
-  task: [...leaf, "python", "engine/protocol", "display"],
-  runtime: [...leaf, "task", "python", "engine/protocol", "display"],
-  cluster: [...leaf, "runtime", "task", "python", "engine/protocol", "display"],
-  hub: [...leaf, "cluster", "runtime", "task", "python", "engine", "engine/protocol", "display"],
-  cli: [...leaf, "cluster", "runtime", "task", "python", "engine/protocol", "display"],
+  ...below,
+  hub: [...below.cluster, "cluster", "engine"],
+  cli: [...below.cluster, "cluster"],
 };
-/** Rooms whose files know nothing of the library's classes, so may not use its errors either. */
-const engineSide = ["wire", "host", "network", "engine", "engine/protocol"];
+/** Rooms that know nothing of the library's classes, so may not use its errors and settings either. */
+const engineSide = ["wire", "host", "network", "engine", "engine/protocol", "engine/journal", "engine/client"];
 
 const others = (room) => Object.keys(rooms).filter((name) => name !== room);
-const inRoom = (room) =>
-  room === "engine" ? "^core/src/engine/(?!protocol/)" : `^core/src/${room}/`;
+const inRoom = (room) => (room === "engine" ? "^core/src/engine/(?!(protocol|client|journal)/)" : `^core/src/${room}/`);
 
 module.exports = {
   forbidden: [
-    { name: "no-cycles", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "no-cycles",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
     ...Object.entries(rooms).map(([room, allowed]) => ({
       name: `one-way-${room.replace("/", "-")}`,
       severity: "error",
       from: { path: inRoom(room) },
-      to: { path: others(room).filter((name) => !allowed.includes(name)).map(inRoom) },
+      to: {
+        path: others(room)
+          .filter((name) => !allowed.includes(name))
+          .map(inRoom),
+      },
     })),
     ...engineSide.map((room) => ({
       name: `engine-side-${room.replace("/", "-")}`,
@@ -45,12 +58,17 @@ module.exports = {
       from: { pathNot: "^core/src/wire/msgpack\\.ts$" },
       to: { path: "msgpack-lite" },
     },
-    { name: "core-without-jupyter", severity: "error", from: { path: "^core/" }, to: { path: "^extension/|@jupyterlab|tslab" } },
+    {
+      name: "core-without-jupyter",
+      severity: "error",
+      from: { path: "^core/" },
+      to: { path: "^extension/|@jupyterlab|tslab" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },
     tsPreCompilationDeps: true,
-    tsConfig: { fileName: "core/tsconfig.json" },
+    tsConfig: { fileName: "tsconfig.base.json" },
     enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["require", "node", "default"] },
   },
 };

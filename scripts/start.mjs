@@ -29,7 +29,8 @@ await runScript(async (lifetime) => {
   say();
   say(`  ${server.url}`);
   say();
-  if (demo !== undefined) say(`  Demo hosts: ${demo.hosts.flatMap(({ name, pid }) => (pid === null ? [] : [name])).join(", ")}`);
+  if (demo !== undefined)
+    say(`  Demo hosts: ${demo.hosts.flatMap(({ name, pid }) => (pid === null ? [] : [name])).join(", ")}`);
   if (options.check) {
     await checkNotebook(server);
     return 0;
@@ -47,7 +48,11 @@ await runScript(async (lifetime) => {
 
 /** @param {JupyterServer} server */
 async function checkNotebook(server) {
-  const places = ["/api/kernelspecs/lazycluster", `/api/contents/${firstNotebook}?content=1`, `/lab/tree/${firstNotebook}`];
+  const places = [
+    "/api/kernelspecs/lazycluster",
+    `/api/contents/${firstNotebook}?content=1`,
+    `/lab/tree/${firstNotebook}`,
+  ];
   for (const place of places) {
     const { status, body } = await server.get(place);
     if (status !== 200) throw new Error(`JupyterLab answered ${place} with status ${status}: ${body.slice(0, 500)}`);

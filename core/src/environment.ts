@@ -31,6 +31,7 @@ let logger: Logger = { error: toStderr, warn: toStderr, info: quiet, debug: quie
  * Environment.setMainDirectory("./runs");
  * ```
  */
+// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- the reference's name for the settings is a class
 export class Environment {
   private constructor() {
     // Never made: all of it is static.
@@ -43,7 +44,8 @@ export class Environment {
 
   /** @param dir made absolute now. (Python: `set_main_directory`.) */
   static setMainDirectory(dir: string): void {
-    if (typeof dir !== "string" || dir === "") throw new InvalidArgumentError("setMainDirectory takes a path, such as \"./runs\".");
+    if (typeof dir !== "string" || dir === "")
+      throw new InvalidArgumentError('setMainDirectory takes a path, such as "./runs".');
     mainDirectory = resolve(dir);
   }
 
@@ -53,7 +55,8 @@ export class Environment {
   }
 
   static setThirdPartyLogLevel(level: LogLevel): void {
-    if (!LEVELS.includes(level)) throw new InvalidArgumentError(`setThirdPartyLogLevel takes one of ${LEVELS.join(", ")}.`);
+    if (!LEVELS.includes(level))
+      throw new InvalidArgumentError(`setThirdPartyLogLevel takes one of ${LEVELS.join(", ")}.`);
     thirdPartyLogLevel = level;
   }
 
@@ -74,7 +77,7 @@ export class Environment {
 
   static set logger(value: Logger) {
     for (const level of ["error", "warn", "info", "debug"] as const) {
-      if (typeof value?.[level] !== "function") {
+      if (typeof (value as Partial<Logger> | null)?.[level] !== "function") {
         throw new InvalidArgumentError(`logger needs the methods error, warn, info and debug; ${level} is missing.`);
       }
     }

@@ -62,7 +62,10 @@ export class HostKeyError extends InvalidRuntimeError {
   readonly fingerprint: string;
   readonly knownHostsFile: string;
 
-  constructor(message: string, options: LazyclusterErrorOptions & { host: string; fingerprint: string; knownHostsFile: string }) {
+  constructor(
+    message: string,
+    options: LazyclusterErrorOptions & { host: string; fingerprint: string; knownHostsFile: string },
+  ) {
     super(message, { ...options, code: "ERR_HOST_KEY" });
     this.fingerprint = options.fingerprint;
     this.knownHostsFile = options.knownHostsFile;
@@ -89,11 +92,14 @@ export class PathCreationError extends LazyclusterError {
 
   constructor(path: string, host?: string, options: { cause?: unknown; message?: string } = {}) {
     const where = host === undefined ? "" : `${host}: `;
-    super(options.message ?? `${where}the directory ${JSON.stringify(path)} could not be created. Choose another one.`, {
-      code: "ERR_PATH_CREATION",
-      ...(host === undefined ? {} : { host }),
-      ...(options.cause === undefined ? {} : { cause: options.cause }),
-    });
+    super(
+      options.message ?? `${where}the directory ${JSON.stringify(path)} could not be created. Choose another one.`,
+      {
+        code: "ERR_PATH_CREATION",
+        ...(host === undefined ? {} : { host }),
+        ...(options.cause === undefined ? {} : { cause: options.cause }),
+      },
+    );
     this.path = path;
   }
 }

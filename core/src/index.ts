@@ -20,4 +20,12 @@ export type { PyFunction, PyKwargs, PyValue } from "./python";
 export { Connection, Runtime } from "./runtime";
 export type { ConnectionOptions, RuntimeOptions } from "./runtime";
 export { Execution, RuntimeTask } from "./task";
-export type { CommandOptions, ExecuteOptions, FunctionOptions, OutputStream, ProcessHandle, TaskEvents, TaskStep } from "./task";
+export type {
+  CommandOptions,
+  ExecuteOptions,
+  FunctionOptions,
+  OutputStream,
+  ProcessHandle,
+  TaskEvents,
+  TaskStep,
+} from "./task";

@@ -9,7 +9,8 @@ export function show(value: unknown): string {
 }
 
 export function requireText(value: unknown, what: string): string {
-  if (typeof value !== "string" || value === "") throw new InvalidArgumentError(`${what} must be a text that is not empty, not ${show(value)}.`);
+  if (typeof value !== "string" || value === "")
+    throw new InvalidArgumentError(`${what} must be a text that is not empty, not ${show(value)}.`);
   return value;
 }
 
@@ -34,14 +35,20 @@ export function requireDuration(value: unknown, what: string, least = 1): number
 }
 
 /** A plain object that has no other keys than these; `undefined` is an empty one. */
-export function requireOptions(value: unknown, keys: readonly string[], what: string): Readonly<Record<string, unknown>> {
+export function requireOptions(
+  value: unknown,
+  keys: readonly string[],
+  what: string,
+): Readonly<Record<string, unknown>> {
   if (value === undefined) return {};
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new InvalidArgumentError(`${what} must be an object with options, not ${show(value)}.`);
   }
   for (const key of Object.keys(value)) {
     if (!keys.includes(key)) {
-      throw new InvalidArgumentError(`${what}: there is no option ${JSON.stringify(key)}; there are ${keys.join(", ")}.`);
+      throw new InvalidArgumentError(
+        `${what}: there is no option ${JSON.stringify(key)}; there are ${keys.join(", ")}.`,
+      );
     }
   }
   return value as Readonly<Record<string, unknown>>;
@@ -57,7 +64,9 @@ export function requireVariables(value: unknown, what: string): Record<string, s
   const copy: Record<string, string> = {};
   for (const [name, content] of Object.entries(value as Record<string, unknown>)) {
     if (!VARIABLE.test(name)) {
-      throw new InvalidArgumentError(`${what}: ${JSON.stringify(name)} is no name of a variable: letters, digits and _, no digit first.`);
+      throw new InvalidArgumentError(
+        `${what}: ${JSON.stringify(name)} is no name of a variable: letters, digits and _, no digit first.`,
+      );
     }
     if (typeof content !== "string" || content.includes("\0")) {
       throw new InvalidArgumentError(`${what}: the value of ${name} must be a text without NUL, not ${show(content)}.`);

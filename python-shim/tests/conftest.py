@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List
 import pytest
 from manager import Manager
 
-MINORS = range(8, 15)
+VERSIONS = ["3.%d" % minor for minor in range(8, 15)]
 
 
 def find_pythons() -> Dict[str, str]:
@@ -22,17 +22,19 @@ def find_pythons() -> Dict[str, str]:
     if given:
         candidates = given.split(":")
     else:
-        for minor in MINORS:
-            candidates += [path for path in [shutil.which("python3.%d" % minor)] if path]
+        candidates += filter(None, (shutil.which("python" + version) for version in VERSIONS))
         versions = Path.home() / ".pyenv" / "versions"
         candidates += sorted(str(path) for path in versions.glob("3.*/bin/python3"))
         candidates.append(sys.executable)
     found: Dict[str, str] = {}
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    # The interpreter itself, for a version manager's stand-in does not work under another name.
+    code = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
     for path in candidates:
         done = subprocess.run([path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if done.returncode == 0:
-            found.setdefault(done.stdout.strip(), path)
+            version, _, executable = done.stdout.strip().partition(" ")
+            if version in VERSIONS:
+                found.setdefault(version, executable)
     return found
 
 
@@ -40,9 +42,7 @@ PYTHONS = find_pythons()
 
 
 def every_python() -> List[object]:
-    versions = ["3.%d" % minor for minor in MINORS]
-    if os.environ.get("LAZYCLUSTER_PYTHONS"):
-        versions = list(PYTHONS)
+    versions = list(PYTHONS) if os.environ.get("LAZYCLUSTER_PYTHONS") else VERSIONS
     return [
         pytest.param(version, marks=[] if version in PYTHONS else pytest.mark.skip("no Python %s here" % version))
         for version in versions

@@ -38,7 +38,9 @@ function readAgentFile(name) {
   try {
     return fs.readFileSync(file, "utf8");
   } catch (error) {
-    throw new Error(`The host agent is incomplete: ${path.relative(inProject(), file)} cannot be read.`, { cause: error });
+    throw new Error(`The host agent is incomplete: ${path.relative(inProject(), file)} cannot be read.`, {
+      cause: error,
+    });
   }
 }
 

@@ -40,12 +40,23 @@ export async function compile(projects, options = {}) {
 export async function build(signal) {
   await step("build", async (onLine) => {
     const projects = ["core", "extension/kernel"];
-    const settings = ["package-lock.json", "tsconfig.base.json", ...projects.map((project) => `${project}/tsconfig.json`)];
-    const sources = hashOf([...settings, ...projects.map((project) => `${project}/src`)].map((name) => inProject(name)));
+    const settings = [
+      "package-lock.json",
+      "tsconfig.base.json",
+      ...projects.map((project) => `${project}/tsconfig.json`),
+    ];
+    const sources = hashOf(
+      [...settings, ...projects.map((project) => `${project}/src`)].map((name) => inProject(name)),
+    );
     await unlessCurrent("typescript", sources, ["core/dist/index.js", "extension/kernel/dist/main.js"], () =>
       compile(projects, { onLine, signal }),
     );
     const agent = hashOf([agentSources, inProject("scripts/lib/agent-bundle.mjs")], (name) => name !== "__pycache__");
-    await unlessCurrent("agent", agent, ["core/dist/agent/agent.bin", "core/dist/agent/bootstrap.sh"], writeAgentBundle);
+    await unlessCurrent(
+      "agent",
+      agent,
+      ["core/dist/agent/agent.bin", "core/dist/agent/bootstrap.sh"],
+      writeAgentBundle,
+    );
   });
 }

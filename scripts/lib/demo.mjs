@@ -30,7 +30,9 @@ export async function startDemoHosts(lifetime, directory) {
     });
   } catch (error) {
     lifetime.throwIfStopped();
-    warn(`${error instanceof Error ? error.message : String(error)}\nGoing on without demo hosts; \`localhost\` works without sshd.`);
+    warn(
+      `${error instanceof Error ? error.message : String(error)}\nGoing on without demo hosts; \`localhost\` works without sshd.`,
+    );
     return undefined;
   }
 }

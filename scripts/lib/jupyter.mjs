@@ -118,7 +118,10 @@ export function startJupyter(lifetime, extraEnvironment) {
       }
       await sleep(100);
     }
-    const ending = Date.now() < deadline ? `ended before it served ${failure}`.trim() : `did not answer within ${startTimeoutMs / 1000} s`;
+    const ending =
+      Date.now() < deadline
+        ? `ended before it served ${failure}`.trim()
+        : `did not answer within ${startTimeoutMs / 1000} s`;
     throw new CommandError({ what: "JupyterLab", ending, tail, next: "Remove .venv and run the same command again." });
   });
 }

@@ -13,6 +13,8 @@ export class Stopped extends Error {
   }
 }
 
+const parentCheckMs = 300;
+
 export class Lifetime {
   /** @type {Ending[]} */
   #endings = [];
@@ -44,8 +46,17 @@ export class Lifetime {
     for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
       process.on(signal, () => this.#stopping.abort(new Stopped()));
     }
+    if (process.env["npm_lifecycle_event"] !== undefined) this.#stopWithParent();
     // A closed terminal must not turn the next line of progress into a crash that skips the endings.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  }
+
+  /** Whoever ends npm means us, but npm hands a signal only to the shell between it and us, which dies of it in silence. */
+  #stopWithParent() {
+    const parent = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== parent) this.#stopping.abort(new Stopped());
+    }, parentCheckMs).unref();
   }
 
   throwIfStopped() {

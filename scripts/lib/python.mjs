@@ -47,7 +47,9 @@ export async function findPythons(signal) {
 
 /** @param {Python} python */
 export const aptPackageForVenv = (python) =>
-  python.executable.startsWith("/usr/bin/") ? `python${python.version.split(".").slice(0, 2).join(".")}-venv` : undefined;
+  python.executable.startsWith("/usr/bin/")
+    ? `python${python.version.split(".").slice(0, 2).join(".")}-venv`
+    : undefined;
 
 /** True where the virtual environment exists and its interpreter has not been removed since. */
 export const hasVenv = () => fs.existsSync(venvPython) && fs.existsSync(path.join(venvDirectory, "pyvenv.cfg"));

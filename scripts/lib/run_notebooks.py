@@ -147,7 +147,7 @@ def kernel_ends_with_a_timer_alive() -> None:
         client = manager.blocking_client()
         client.start_channels()
         client.wait_for_ready(timeout=KERNEL_TIMEOUT_S)
-        client.execute_interactive("setInterval(() => undefined, 1000);", timeout=CELL_TIMEOUT_S)
+        client.execute("setInterval(() => undefined, 1000);", reply=True, timeout=CELL_TIMEOUT_S)
         client.stop_channels()
     finally:
         manager.shutdown_kernel()

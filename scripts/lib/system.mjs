@@ -60,7 +60,13 @@ async function installByApt(packages, lifetime) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const { signal } = lifetime;
   await step(`apt: ${packages.join(", ")}`, async (onLine) => {
-    const common = { env, onLine, signal, timeoutMs: 15 * 60_000, next: "Install them by hand, then run the same command again." };
+    const common = {
+      env,
+      onLine,
+      signal,
+      timeoutMs: 15 * 60_000,
+      next: "Install them by hand, then run the same command again.",
+    };
     const forget = lifetime.add(allowServices);
     forbidServices();
     try {
@@ -128,7 +134,9 @@ export async function checkSystem(lifetime) {
     warn(`Not found: ${findings.missing.join(", ")}.\n${command}`);
   }
   if (findings.python === undefined && !hasVenv()) {
-    throw new Error("Without Python ≥ 3.10 and its venv module there is no JupyterLab. Install it, then run the same command again.");
+    throw new Error(
+      "Without Python ≥ 3.10 and its venv module there is no JupyterLab. Install it, then run the same command again.",
+    );
   }
   if (!findings.sshd) warn("Going on without demo hosts; `localhost` works without sshd.");
   return findings;

@@ -40,7 +40,9 @@ function rows(view: TaskView): string[][] {
     String(index),
     step.description,
     step.state === "new" ? "waiting" : step.state,
-    [step.progress, step.exitCode === null || step.exitCode === 0 ? "" : `exit code ${String(step.exitCode)}`].filter(Boolean).join(", "),
+    [step.progress, step.exitCode === null || step.exitCode === 0 ? "" : `exit code ${String(step.exitCode)}`]
+      .filter(Boolean)
+      .join(", "),
     step.durationMs === null ? "" : formatDuration(step.durationMs),
   ]);
 }

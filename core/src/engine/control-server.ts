@@ -8,7 +8,10 @@ import { type RequestKind, type Requests, toFailureData } from "./protocol";
 
 /** What others may ask for. */
 export type ControlRequest = Extract<RequestKind, "list" | "cancel">;
-export type ControlHandler = <K extends ControlRequest>(kind: K, body: Requests[K]["in"]) => Promise<Requests[K]["out"]>;
+export type ControlHandler = <K extends ControlRequest>(
+  kind: K,
+  body: Requests[K]["in"],
+) => Promise<Requests[K]["out"]>;
 
 /** Connections at once: a bound, not a limit that anybody meets. */
 const MAX_CLIENTS = 64;
@@ -32,7 +35,9 @@ export class ControlServer {
   ) {
     this.server = createServer((socket) => this.serve(socket));
     this.server.maxConnections = MAX_CLIENTS;
-    this.server.on("error", (error) => warn(`no control socket, so \`lazycluster cancel\` cannot reach this process: ${error.message}`));
+    this.server.on("error", (error) =>
+      warn(`no control socket, so \`lazycluster cancel\` cannot reach this process: ${error.message}`),
+    );
     this.server.listen(path, () => {
       try {
         chmodSync(path, 0o600);
@@ -71,8 +76,9 @@ export class ControlServer {
     };
     try {
       const { header } = frame;
-      if (header.op === "list") reply({ ok: true, result: await this.handle("list", {}) });
-      else if (header.op === "cancel") reply({ ok: true, result: await this.handle("cancel", { id: header.text("id") }) });
+      if (header.op === "list") reply({ ok: true, result: await this.handle("list", null) });
+      else if (header.op === "cancel")
+        reply({ ok: true, result: await this.handle("cancel", { id: header.text("id") }) });
       else reply({ ok: false, failure: { code: "ERR_INVALID_ARGUMENT", message: `unknown request ${header.op}` } });
     } catch (error) {
       reply({ ok: false, failure: toFailureData(error) });

@@ -5,7 +5,14 @@ import { ControlServer } from "./control-server";
 import { Execution } from "./execution";
 import { JournalWriter, bootId, processStart } from "./journal";
 import { Owner } from "./owner";
-import { EngineFailure, type ExecutionChange, type ExecutionSpec, type OwnerSpec, type RequestKind, type Requests } from "./protocol";
+import {
+  EngineFailure,
+  type ExecutionChange,
+  type ExecutionSpec,
+  type OwnerSpec,
+  type RequestKind,
+  type Requests,
+} from "./protocol";
 
 export interface EngineClientPort extends PoolContext {
   changed(execution: string, change: ExecutionChange): void;
@@ -110,7 +117,11 @@ export class Engine {
   private openJournal(): JournalWriter {
     if (this.journal) return this.journal;
     const id = `${new Date().toISOString().replace(/[:.]/g, "-")}-${randomUUID().slice(0, 8)}`;
-    this.control = ControlServer.listen(id, (kind, body) => this.handle(kind, body), (message) => this.client.log("warn", message));
+    this.control = ControlServer.listen(
+      id,
+      (kind, body) => this.handle(kind, body),
+      (message) => this.client.log("warn", message),
+    );
     this.journal = JournalWriter.create({
       id,
       pid: process.pid,

@@ -74,6 +74,7 @@ export class Execution {
       if (this.abort.signal.aborted) return this.failed(index, step, CANCELLED);
       this.change({ kind: "stepStarted", step: index, time: Date.now() });
       const outcome = await this.runOne(index, step, workplace, log);
+      this.throttle.flush();
       const reason = outcome.failure?.reason;
       this.change({
         kind: "stepEnded",

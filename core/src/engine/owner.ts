@@ -12,7 +12,8 @@ export interface Workplace {
 export class Owner {
   private lease: AgentLease | null = null;
   private connecting: Promise<AgentClient> | null = null;
-  private directory: { readonly agent: AgentClient; readonly key: string; readonly path: Promise<string> } | null = null;
+  private directory: { readonly agent: AgentClient; readonly key: string; readonly path: Promise<string> } | null =
+    null;
   private temporary: { readonly agent: AgentClient; readonly path: Promise<string> } | null = null;
   private readonly ending = new AbortController();
 
@@ -72,7 +73,9 @@ export class Owner {
       if (agent.alive) {
         await agent.ask("reap", { tag: this.spec.id }, (error) => agentFailure(agent.host, error));
         if (this.temporary?.agent === agent) {
-          await agent.ask("remove", { path: await this.temporary.path, cwd: "" }, (error) => agentFailure(agent.host, error));
+          await agent.ask("remove", { path: await this.temporary.path, cwd: "" }, (error) =>
+            agentFailure(agent.host, error),
+          );
         }
       }
     } catch (error) {
@@ -135,7 +138,8 @@ async function makeDirectory(agent: AgentClient, path: string, cwd: string): Pro
 
 /** Stops waiting when the signal is aborted; the work itself, which others may share, goes on. */
 async function abortable<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
-  const cancelled = (): EngineFailure => new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
+  const cancelled = (): EngineFailure =>
+    new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
   if (signal.aborted) {
     work.catch(() => undefined);
     throw cancelled();

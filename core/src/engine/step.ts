@@ -12,10 +12,10 @@ export interface StepContext {
   readonly tag: string;
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-  started(pid: number): void;
-  output(stream: "stdout" | "stderr", bytes: Buffer, release: () => void): void;
-  value(document: Uint8Array): void;
-  progress(progress: Progress): void;
+  readonly started: (pid: number) => void;
+  readonly output: (stream: "stdout" | "stderr", bytes: Buffer, release: () => void) => void;
+  readonly value: (document: Uint8Array) => void;
+  readonly progress: (progress: Progress) => void;
 }
 
 /** How a step ended. */
@@ -23,7 +23,11 @@ export interface StepOutcome {
   readonly exitCode: number | null;
   readonly signal: string | null;
   /** Null: it did what it should. */
-  readonly failure: { readonly reason: TaskFailureReason; readonly what: string; readonly cause: FailureData | null } | null;
+  readonly failure: {
+    readonly reason: TaskFailureReason;
+    readonly what: string;
+    readonly cause: FailureData | null;
+  } | null;
 }
 
 type Runner<K extends StepKind> = (step: Extract<StepSpec, { kind: K }>, context: StepContext) => Promise<StepOutcome>;
@@ -39,8 +43,12 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
     return judge(end, step.timeoutMs, step.check);
   },
   runFunction: async (step, context) => {
-    const fn = step.fn.kind === "source" ? { ...step.fn } : { ...step.fn };
-    const end = await runProcess(context, "call", { fn, timeout: step.timeoutMs, python: step.python }, step.document);
+    const end = await runProcess(
+      context,
+      "call",
+      { fn: { ...step.fn }, timeout: step.timeoutMs, python: step.python },
+      step.document,
+    );
     const outcome = judge(end, step.timeoutMs, true);
     if (outcome.failure) return outcome;
     if (!end.value) return { ...outcome, failure: { reason: "failed", what: "gave no value", cause: null } };
@@ -60,8 +68,9 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
 };
 
 /** Runs a step to its end. Rejects EngineFailure when it could not start, or the host was lost. */
-export function runStep<K extends StepKind>(step: Extract<StepSpec, { kind: K }>, context: StepContext): Promise<StepOutcome> {
-  const run: Runner<K> = RUNNERS[step.kind as K];
+export function runStep(step: StepSpec, context: StepContext): Promise<StepOutcome> {
+  // The table has the runner of exactly this kind, which the compiler cannot see.
+  const run = RUNNERS[step.kind] as (step: StepSpec, context: StepContext) => Promise<StepOutcome>;
   return run(step, context);
 }
 
@@ -78,7 +87,10 @@ async function runProcess(
   const givenUp = new Promise<ProcessEnd>((resolve) => (giveUp = resolve));
   const cancel = (): void => {
     process.cancel();
-    bound = setTimeout(() => giveUp({ code: null, signal: null, why: "cancelled", raised: null, value: null }), CANCEL_MS);
+    bound = setTimeout(
+      () => giveUp({ code: null, signal: null, why: "cancelled", raised: null, value: null }),
+      CANCEL_MS,
+    );
   };
   signal.addEventListener("abort", cancel);
   if (signal.aborted) cancel();

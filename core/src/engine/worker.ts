@@ -4,7 +4,7 @@ import { Engine } from "./engine";
 import { type ClientMessage, type EngineMessage, type ExecutionChange, toFailureData } from "./protocol";
 
 const port = parentPort;
-if (!port) throw new Error("this file is the engine's thread; import \"lazycluster\" instead");
+if (!port) throw new Error('this file is the engine\'s thread; import "lazycluster" instead');
 
 /** Changes of this turn by execution; they leave in one message. */
 let pending = new Map<string, ExecutionChange[]>();
@@ -19,7 +19,9 @@ function flush(): void {
   const leaving = pending;
   pending = new Map();
   for (const [id, changes] of leaving) {
-    const transfer = changes.flatMap((change) => (change.kind === "value" ? [change.document.buffer as ArrayBuffer] : []));
+    const transfer = changes.flatMap((change) =>
+      change.kind === "value" ? [change.document.buffer as ArrayBuffer] : [],
+    );
     post({ type: "execution", id, changes }, transfer);
   }
 }

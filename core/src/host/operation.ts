@@ -15,7 +15,7 @@ import type { Outbox } from "./outbox";
 export interface OperationListener {
   /** Any message but the last. `data` and `entry` must be granted when their bytes are gone. */
   message(frame: Frame): void;
-  /** The last message (`exit`, `done`, `error`), or the loss of the host. */
+  /** The last message (`exit`, `done`, `end`, `error`), or the loss of the host. */
   ended(outcome: Frame | EngineFailure): void;
 }
 
@@ -92,6 +92,7 @@ export class Operation {
         break;
       case "exit":
       case "done":
+      case "end":
       case "error":
         this.end(frame);
         break;

@@ -1,6 +1,7 @@
 /** Logins in good order: not too many at once, and a second try where a busy sshd dropped one unheard. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { endpoint, type Target } from "./connection-errors";
 
 /** Hands out a fixed number of places; who waits is served in order. */
 export class Semaphore {
@@ -13,19 +14,27 @@ export class Semaphore {
 
   /** Runs `work` in a place. Rejects with the signal's reason when that aborts while waiting. */
   async run<R>(signal: AbortSignal, work: () => Promise<R>): Promise<R> {
-    await this.#enter(signal);
+    const leave = await this.enter(signal);
     try {
       return await work();
     } finally {
-      this.#leave();
+      leave();
     }
   }
 
-  #enter(signal: AbortSignal): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--;
-      return Promise.resolve();
-    }
+  /** Gives the function that gives the place back. */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    if (this.#free > 0) this.#free--;
+    else await this.#wait(signal);
+    let left = false;
+    return () => {
+      if (left) return;
+      left = true;
+      this.#leave();
+    };
+  }
+
+  #wait(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = (): void => {
         signal.removeEventListener("abort", abort);
@@ -37,6 +46,7 @@ export class Semaphore {
       };
       this.#waiting.add(enter);
       signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) abort();
     });
   }
 
@@ -58,6 +68,9 @@ export const logins = new Semaphore(LOGINS_AT_ONCE);
 /** [ms] before the second and third try; each is drawn between half and one and a half of it. */
 const RETRY_AFTER_MS = [250, 1000] as const;
 
+/** [ms] An sshd counts a login as unfinished for a moment after it is through. */
+const SETTLE_MS = 40;
+
 /** Thrown by an attempt that the host dropped before it said anything: no key was shown and nothing was asked. */
 export class DroppedUnheard extends Error {
   override readonly name = "DroppedUnheard";
@@ -66,22 +79,51 @@ export class DroppedUnheard extends Error {
   }
 }
 
+/** One place for each sshd that has dropped somebody, as long as somebody waits for it. */
+const queues = new Map<string, { readonly place: Semaphore; users: number }>();
+
 /**
  * sshd with full MaxStartups drops connections at random, before its identification string. Only these are tried
  * again, and only twice; what was refused with words stays refused (a repeated wrong login locks people out).
+ * Second tries of this process go to the same sshd one after another: they must not fill it up again.
+ * @param waiting wraps the wait for the others, which is not to count as the host's time
  */
-export async function retryDropped<R>(signal: AbortSignal, attempt: () => Promise<R>): Promise<R> {
-  for (const pause of RETRY_AFTER_MS) {
+export async function retryDropped<R>(
+  target: Target,
+  signal: AbortSignal,
+  waiting: <W>(work: () => Promise<W>) => Promise<W>,
+  attempt: () => Promise<R>,
+): Promise<R> {
+  for (const [tries, pause] of [0, ...RETRY_AFTER_MS].entries()) {
     try {
-      return await attempt();
+      return await (tries === 0 ? attempt() : retryInTurn(endpoint(target), pause, signal, waiting, attempt));
     } catch (error) {
       if (!(error instanceof DroppedUnheard)) throw error;
-      await sleep(pause * (0.5 + Math.random()), undefined, { signal });
+      if (tries === RETRY_AFTER_MS.length) throw error.failure;
     }
   }
+  throw new Error("unreachable: the last try returns or throws");
+}
+
+async function retryInTurn<R>(
+  where: string,
+  pause: number,
+  signal: AbortSignal,
+  waiting: <W>(work: () => Promise<W>) => Promise<W>,
+  attempt: () => Promise<R>,
+): Promise<R> {
+  await sleep(pause * (0.5 + Math.random()), undefined, { signal });
+  const queue = queues.get(where) ?? { place: new Semaphore(1), users: 0 };
+  queues.set(where, queue);
+  queue.users++;
   try {
-    return await attempt();
-  } catch (error) {
-    throw error instanceof DroppedUnheard ? error.failure : error;
+    const leave = await waiting(() => queue.place.enter(signal));
+    try {
+      return await attempt();
+    } finally {
+      setTimeout(leave, SETTLE_MS).unref();
+    }
+  } finally {
+    if (--queue.users === 0) queues.delete(where);
   }
 }

@@ -1,8 +1,9 @@
 /** A login that stands: its processes, its end. */
 
-import type { Client, ClientChannel } from "ssh2";
+import type { ClientChannel } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
+import type { Login } from "./ssh2-login";
 import type { HostConnection, LogLevel, ProcessExit, RemoteProcess } from "./transport";
 
 /** [ms] for a polite end; a host that does not answer gets no more. */
@@ -19,11 +20,12 @@ export class Ssh2Connection implements HostConnection {
 
   constructor(
     readonly target: Target,
-    readonly client: Client,
+    readonly login: Login,
     readonly keepaliveIntervalMs: number,
     readonly log: (level: LogLevel, message: string) => void,
   ) {
     this.host = target.host;
+    const { client } = login;
     client.on("error", (error) => (this.#reason = error));
     // Emitted by the socket's own end, so it comes whatever happened before.
     this.closed = new Promise((resolve) => {
@@ -38,7 +40,7 @@ export class Ssh2Connection implements HostConnection {
     if (this.#closing || this.#isClosed) throw this.#gone();
     const channel = await new Promise<ClientChannel>((resolve, reject) => {
       try {
-        this.client.exec(command, (error: (Error & { reason?: unknown }) | undefined, opened) => {
+        this.login.client.exec(command, (error: (Error & { reason?: unknown }) | undefined, opened) => {
           if (error) reject(this.#refused(error));
           else resolve(opened);
         });
@@ -52,8 +54,8 @@ export class Ssh2Connection implements HostConnection {
   async close(): Promise<void> {
     this.#closing = true;
     if (this.#isClosed) return;
-    const timer = setTimeout(() => this.client.destroy(), CLOSE_MS);
-    this.client.end();
+    const timer = setTimeout(() => this.login.socket.destroy(), CLOSE_MS);
+    this.login.client.end();
     await this.closed;
     clearTimeout(timer);
   }

@@ -21,6 +21,12 @@ export interface LoginSettings {
   readonly onPhase: (unfinished: string) => void;
 }
 
+export interface Login {
+  readonly client: Client;
+  /** ssh2's own `destroy()` does nothing once the polite end has begun. */
+  readonly socket: Socket;
+}
+
 /** Unanswered probes until a host is lost. */
 const KEEPALIVE_COUNT = 3;
 
@@ -77,7 +83,7 @@ export function logIn(
   algorithms: ServerHostKeyAlgorithm[],
   authentication: Authentication,
   signal: AbortSignal,
-): Promise<Client> {
+): Promise<Login> {
   const { target, verifier, trace } = settings;
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
@@ -96,7 +102,7 @@ export function logIn(
     const giveUp = (error: unknown): void => {
       if (!settle()) return;
       socket.destroy();
-      reject(error as Error);
+      reject(error);
     };
     const abort = (): void => giveUp(signal.reason);
     const failed = (error: Error & { level?: string }): void => {
@@ -107,7 +113,7 @@ export function logIn(
     const closed = (): void => giveUp(explain(new Error("the connection was closed")));
     const ready = (): void => {
       if (!settle()) return;
-      resolve(client);
+      resolve({ client, socket });
     };
     const shaken = (): void => {
       authenticating = true;

@@ -69,19 +69,31 @@ async function connectWithin(spec: HostSpec, config: SshConfig, context: Connect
       ([, { notes }]) => notes.forEach((note) => context.log("debug", `${spec.host}: not used: ${note}`)),
       (error: unknown) => stop.abort(error), // no need to wait for TCP any more
     );
-    const client = await retryDropped(stop.signal, async () => {
-      unfinished = "did not answer";
-      const [socket, [algorithms, identities]] = await Promise.all([openSocket(settings, stop.signal), prepared]);
-      const authentication = new Authentication(
-        ssh2,
-        target,
-        { password: connection.password ?? null, methods: config.methods, preferredMethods: config.preferredMethods },
-        identities,
-        asker,
-      );
-      return logIn(ssh2, socket, settings, algorithms, authentication, stop.signal);
-    });
-    return new Ssh2Connection(target, client, keepaliveIntervalMs, context.log);
+    const login = await retryDropped(
+      target,
+      stop.signal,
+      (work) => deadline.pausedFor(work),
+      async () => {
+        unfinished = "did not answer";
+        const opening = openSocket(settings, stop.signal);
+        const [socket, [algorithms, identities]] = await Promise.all([opening, prepared]).catch((error: unknown) => {
+          void opening.then(
+            (socket) => socket.destroy(),
+            () => undefined,
+          );
+          throw error;
+        });
+        const authentication = new Authentication(
+          ssh2,
+          target,
+          { password: connection.password ?? null, methods: config.methods, preferredMethods: config.preferredMethods },
+          identities,
+          asker,
+        );
+        return logIn(ssh2, socket, settings, algorithms, authentication, stop.signal);
+      },
+    );
+    return new Ssh2Connection(target, login, keepaliveIntervalMs, context.log);
   } catch (error) {
     throw stop.signal.aborted ? stop.signal.reason : error;
   } finally {

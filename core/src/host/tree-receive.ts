@@ -47,12 +47,14 @@ export async function receiveTree(agent: AgentClient, request: ReceiveRequest): 
           message: ({ header, payload }: Frame) =>
             enqueue(async () => {
               await receiver.take(header, payload);
-              if (header.op !== "end") opened.grant(payload.length);
+              opened.grant(payload.length);
             }),
           ended: (outcome) => {
             if (outcome instanceof EngineFailure) reject(outcome);
-            else if (outcome.header.op === "done") resolve();
-            else if (broken === undefined) reject(agentFailure(agent.host, outcome.header));
+            else if (outcome.header.op === "end") {
+              enqueue(() => receiver.take(outcome.header, outcome.payload));
+              resolve();
+            } else if (broken === undefined) reject(agentFailure(agent.host, outcome.header));
             else resolve();
           },
         },

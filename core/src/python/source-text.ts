@@ -16,7 +16,9 @@ export function dedent(text: string): string {
 /** Names of the functions at the top level, in order. */
 export function definedFunctions(source: string): string[] {
   const code = blankStrings(source);
-  return [...code.matchAll(/^(?:async[ \t]+)?def[ \t]+([\p{L}_][\p{L}\p{N}_]*)[ \t]*[([]/gmu)].map((match) => match[1] ?? "");
+  return [...code.matchAll(/^(?:async[ \t]+)?def[ \t]+([\p{L}_][\p{L}\p{N}_]*)[ \t]*[([]/gmu)].map(
+    (match) => match[1] ?? "",
+  );
 }
 
 /** The source with the contents of its strings and comments as blanks, newlines kept. */

@@ -90,7 +90,10 @@ export function py(source: TemplateStringsArray, ...values: PyValue[]): PyFuncti
   const dedented = dedent(text);
   const name = definedFunctions(dedented).at(-1);
   if (name === undefined) throw new InvalidArgumentError("py needs source that defines a function: py`def f(x): …`.");
-  return new PySource({ kind: "source", source: dedented, name, file: `<py ${name}>`, bind: Object.keys(bound) }, bound);
+  return new PySource(
+    { kind: "source", source: dedented, name, file: `<py ${name}>`, bind: Object.keys(bound) },
+    bound,
+  );
 }
 
 /**
@@ -121,7 +124,11 @@ export function pyModule(module: string, fn: string): PyFunction {
     [module, "The module"],
     [fn, "The function"],
   ] as const) {
-    if (!requireText(text, what).split(".").every((part) => NAME.test(part))) {
+    if (
+      !requireText(text, what)
+        .split(".")
+        .every((part) => NAME.test(part))
+    ) {
       throw new InvalidArgumentError(`${what} must be a dotted Python name such as "math", not ${show(text)}.`);
     }
   }

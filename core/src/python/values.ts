@@ -15,7 +15,8 @@ export function encodeValue(value: unknown, what: string): Uint8Array {
   const buffers: Uint8Array[] = [];
   const tree = encode([[], toTree(value, what, 0, buffers)]);
   // The lengths are known only now; they stand in front so that a reader can check them first.
-  const whole = buffers.length === 0 ? tree : encode([buffers.map((buffer) => buffer.byteLength), toTree(value, what, 0, [])]);
+  const whole =
+    buffers.length === 0 ? tree : encode([buffers.map((buffer) => buffer.byteLength), toTree(value, what, 0, [])]);
   if (whole.length > MAX_TREE) {
     throw new InvalidArgumentError(
       `${what}: ${String(whole.length)} bytes of lists and texts are too much at once (at most ${String(MAX_TREE)}). Send a file, or bytes.`,
@@ -38,7 +39,10 @@ export function decodeValue(document: Uint8Array, host: string): unknown {
     const buffers = cutBuffers(bytes.subarray(treeEnd), tree[0]);
     return fromTree(tree[1] ?? null, buffers);
   } catch (error) {
-    throw new LazyclusterError(`${host}: a function's value could not be read: ${String(error)}.`, { host, cause: error });
+    throw new LazyclusterError(`${host}: a function's value could not be read: ${String(error)}.`, {
+      host,
+      cause: error,
+    });
   }
 }
 
@@ -62,11 +66,13 @@ function toTree(value: unknown, place: string, depth: number, buffers: Uint8Arra
   if (value instanceof Uint8Array) return new Ext(BUFFER, index(buffers.push(value) - 1));
   if (depth >= MAX_DEPTH - 2) throw new InvalidArgumentError(`${place} is nested too deeply, or holds itself.`);
   if (Array.isArray(value)) return value.map((item, at) => toTree(item, `${place}[${String(at)}]`, depth + 1, buffers));
-  const entries = value instanceof Map ? [...(value as Map<unknown, unknown>)] : isPlain(value) ? Object.entries(value) : null;
+  const entries =
+    value instanceof Map ? [...(value as Map<unknown, unknown>)] : isPlain(value) ? Object.entries(value) : null;
   if (entries === null) return refuse(value, place);
   const map = new Map<string, Encodable>();
   for (const [key, item] of entries) {
-    if (typeof key !== "string") throw new InvalidArgumentError(`${place}: the keys of a Map must be texts, not ${show(key)}.`);
+    if (typeof key !== "string")
+      throw new InvalidArgumentError(`${place}: the keys of a Map must be texts, not ${show(key)}.`);
     map.set(key, toTree(item, `${place}.${key}`, depth + 1, buffers));
   }
   return map;
@@ -74,7 +80,8 @@ function toTree(value: unknown, place: string, depth: number, buffers: Uint8Arra
 
 function bigInteger(value: bigint, place: string): Ext {
   const digits = value.toString();
-  if (digits.length > MAX_DIGITS) throw new InvalidArgumentError(`${place} has more than ${String(MAX_DIGITS)} digits.`);
+  if (digits.length > MAX_DIGITS)
+    throw new InvalidArgumentError(`${place} has more than ${String(MAX_DIGITS)} digits.`);
   return new Ext(BIG_INTEGER, Buffer.from(digits, "latin1"));
 }
 
@@ -99,7 +106,8 @@ function refuse(value: unknown, place: string): never {
 function cutBuffers(bytes: Buffer, lengths: readonly Decoded[]): Uint8Array[] {
   let offset = 0;
   const buffers = lengths.map((length) => {
-    if (typeof length !== "number" || length < 0 || length > bytes.length - offset) throw new WireError("a buffer that is cut off");
+    if (typeof length !== "number" || length < 0 || length > bytes.length - offset)
+      throw new WireError("a buffer that is cut off");
     const start = offset;
     offset += length;
     // A copy has its own, aligned memory and keeps nothing else alive.
@@ -115,7 +123,12 @@ function fromTree(value: Decoded, buffers: readonly Uint8Array[]): unknown {
     const object: Record<string, unknown> = {};
     for (const [key, item] of value) {
       // `__proto__` is a key like any other.
-      Object.defineProperty(object, key, { value: fromTree(item, buffers), enumerable: true, writable: true, configurable: true });
+      Object.defineProperty(object, key, {
+        value: fromTree(item, buffers),
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      });
     }
     return object;
   }

@@ -72,7 +72,8 @@ export class Connection implements ExecutionTarget {
 
   /** @internal */
   ownerSpec(): OwnerSpec {
-    if (this.#closed) throw new LazyclusterError(`${this.host}: the connection was closed. Open a new one with Connection.open.`);
+    if (this.#closed)
+      throw new LazyclusterError(`${this.host}: the connection was closed. Open a new one with Connection.open.`);
     return { id: this.#id, host: this.#spec, workingDir: { kind: "asIs", path: this.#workingDir } };
   }
 }

@@ -1,10 +1,25 @@
 /** Where a host is and how to get there: the public options, checked, and as the engine takes them. */
 import { engineClient } from "../engine/client";
-import { type ConnectionSettings, EngineFailure, type HostSpec, type PromptRequest, type Transport, parseHost } from "../engine/protocol";
+import {
+  type ConnectionSettings,
+  EngineFailure,
+  type HostSpec,
+  type PromptRequest,
+  type Transport,
+  parseHost,
+} from "../engine/protocol";
 import { Environment } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireInterpreter } from "../task";
-import { requireDuration, requireFlag, requireOptions, requirePath, requireText, requireVariables, show } from "../validate";
+import {
+  requireDuration,
+  requireFlag,
+  requireOptions,
+  requirePath,
+  requireText,
+  requireVariables,
+  show,
+} from "../validate";
 
 /** What is left out comes from the ssh config; what is given wins over it. */
 export interface ConnectionOptions {
@@ -73,7 +88,10 @@ export function checkHost(host: unknown, what: string): string {
 /** Throws InvalidArgumentError. */
 export function checkRuntimeOptions(host: string, options: RuntimeOptions | undefined, what: string): CheckedOptions {
   const given = requireOptions(options, RUNTIME_KEYS, what);
-  const { settings, promptId } = checkConnectionOptions(given["connection"] as ConnectionOptions | undefined, `${what}: connection`);
+  const { settings, promptId } = checkConnectionOptions(
+    given["connection"] as ConnectionOptions | undefined,
+    `${what}: connection`,
+  );
   return {
     spec: {
       host,
@@ -82,7 +100,10 @@ export function checkRuntimeOptions(host: string, options: RuntimeOptions | unde
       promptId,
       python: given["python"] === undefined ? "python3" : requireInterpreter(given["python"], `${what}: python`),
       loginEnv: given["loginEnv"] === undefined ? false : requireFlag(given["loginEnv"], `${what}: loginEnv`),
-      leaseMs: given["leaseMs"] === undefined ? DEFAULT_LEASE_MS : requireDuration(given["leaseMs"], `${what}: leaseMs`, LEAST_LEASE_MS),
+      leaseMs:
+        given["leaseMs"] === undefined
+          ? DEFAULT_LEASE_MS
+          : requireDuration(given["leaseMs"], `${what}: leaseMs`, LEAST_LEASE_MS),
       sshConfigFile: Environment.sshConfigFile || null,
     },
     workingDir: given["workingDir"] === undefined ? null : requirePath(given["workingDir"], `${what}: workingDir`),
@@ -92,7 +113,8 @@ export function checkRuntimeOptions(host: string, options: RuntimeOptions | unde
 
 export function checkTransport(value: unknown, what: string): Transport | null {
   if (value === undefined) return null;
-  if (!TRANSPORTS.includes(value)) throw new InvalidArgumentError(`${what}: transport is "ssh2", "openssh" or "local", not ${show(value)}.`);
+  if (!TRANSPORTS.includes(value))
+    throw new InvalidArgumentError(`${what}: transport is "ssh2", "openssh" or "local", not ${show(value)}.`);
   return value as Transport;
 }
 

@@ -54,7 +54,8 @@ export class Runtime implements Displayable, ExecutionTarget {
     this.host = checkHost(host, "Runtime");
     const checked = checkRuntimeOptions(this.host, options, "Runtime");
     this.#spec = checked.spec;
-    this.#workingDir = checked.workingDir === null ? { kind: "temporary" } : { kind: "given", path: checked.workingDir };
+    this.#workingDir =
+      checked.workingDir === null ? { kind: "temporary" } : { kind: "given", path: checked.workingDir };
     this.#variables = checked.env;
     forgotten.register(this, this.#owner, this);
   }
@@ -114,7 +115,8 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** Starts the task in the working directory. Throws LazyclusterError when it runs already. (Python: `execute_task`.) */
   executeTask(task: RuntimeTask, options?: ExecuteOptions): Execution {
-    if (!(task instanceof RuntimeTask)) throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
+    if (!(task instanceof RuntimeTask))
+      throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
     const execution = startExecution(task, this, options, "executeTask");
     this.#tasks = [...this.#tasks.filter((other) => other !== task), task];
     return execution;
@@ -141,7 +143,8 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** What `echo` on the host makes of the text, without the newline at the end; the text is data. (Python: `echo`.) */
   async echo(msg: string): Promise<string> {
-    if (typeof msg !== "string" || msg.includes("\0")) throw new InvalidArgumentError(`echo takes a text without NUL, not ${show(msg)}.`);
+    if (typeof msg !== "string" || msg.includes("\0"))
+      throw new InvalidArgumentError(`echo takes a text without NUL, not ${show(msg)}.`);
     const task = new RuntimeTask("echo").runCommand('echo "$LAZYCLUSTER_ECHO"');
     task.envVariables = { LAZYCLUSTER_ECHO: msg };
     await startExecution(task, this, undefined, "echo");
@@ -187,7 +190,8 @@ export class Runtime implements Displayable, ExecutionTarget {
   /** Throws InvalidArgumentError for an unknown key. (Python: `get_process`.) */
   getProcess(key: string): ProcessHandle {
     const handle = this.getProcesses().get(key);
-    if (!handle) throw new InvalidArgumentError(`${this.host}: there is no process ${show(key)}; getProcesses() has them all.`);
+    if (!handle)
+      throw new InvalidArgumentError(`${this.host}: there is no process ${show(key)}; getProcesses() has them all.`);
     return handle;
   }
 
@@ -272,7 +276,9 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   [jupyterDisplay](): MimeBundle {
     const rows = this.#tasks.map((task) => [task.name, task.state, String(task.steps.length)]);
-    const cells = rows.map((row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`);
+    const cells = rows.map(
+      (row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`,
+    );
     const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(rows.length)} tasks run`;
     return {
       "text/plain": [head, ...columns(rows).map((line) => `  ${line}`)].join("\n"),
@@ -312,4 +318,3 @@ async function joined(task: RuntimeTask, host: string): Promise<HostResult> {
     throw error;
   }
 }
-

@@ -57,7 +57,12 @@ export class TaskProcess implements ProcessHandle {
 
   /** Of the last step that was a process and ended by itself. */
   get exitCode(): number | null {
-    return this.run.record.steps.map((step) => step.exitCode).filter((code) => code !== null).at(-1) ?? null;
+    return (
+      this.run.record.steps
+        .map((step) => step.exitCode)
+        .filter((code) => code !== null)
+        .at(-1) ?? null
+    );
   }
 
   join(): Promise<void> {

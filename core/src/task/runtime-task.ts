@@ -11,7 +11,14 @@ import type { Execution } from "./execution";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
 import { type ExecuteOptions, startExecution } from "./start";
-import { type CommandOptions, type FunctionOptions, getFileStep, runCommandStep, runFunctionStep, sendFileStep } from "./steps";
+import {
+  type CommandOptions,
+  type FunctionOptions,
+  getFileStep,
+  runCommandStep,
+  runFunctionStep,
+  sendFileStep,
+} from "./steps";
 import type { ExecutionTarget } from "./target";
 import type { OutputStream } from "./task-log";
 import { type RunEvents, TaskRun } from "./task-run";
@@ -121,8 +128,10 @@ export class RuntimeTask implements Displayable {
 
   /** Starts it at once over a bare connection, in that connection's directory. Throws LazyclusterError when it runs already. (Python: `execute`.) */
   execute(connection: ExecutionTarget, options?: ExecuteOptions): Execution {
-    if (typeof connection?.ownerSpec !== "function") {
-      throw new InvalidArgumentError(`execute takes a Connection, from Connection.open(host), not ${show(connection)}.`);
+    if (typeof (connection as Partial<ExecutionTarget> | null)?.ownerSpec !== "function") {
+      throw new InvalidArgumentError(
+        `execute takes a Connection, from Connection.open(host), not ${show(connection)}.`,
+      );
     }
     return startExecution(this, connection, options, "execute");
   }
@@ -185,9 +194,11 @@ export class RuntimeTask implements Displayable {
   openLog(step?: number, stream?: OutputStream): AsyncIterable<Buffer> {
     const run = this.#run;
     if (step !== undefined && (!Number.isInteger(step) || step < 0 || step >= this.#steps.length)) {
-      throw new InvalidArgumentError(`openLog: there is no step ${show(step)}; the task has ${String(this.#steps.length)}.`);
+      throw new InvalidArgumentError(
+        `openLog: there is no step ${show(step)}; the task has ${String(this.#steps.length)}.`,
+      );
     }
-    if (stream !== undefined && stream !== "stdout" && stream !== "stderr") {
+    if (!([undefined, "stdout", "stderr"] as unknown[]).includes(stream)) {
       throw new InvalidArgumentError(`openLog: the stream is "stdout" or "stderr", not ${show(stream)}.`);
     }
     if (!run) throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no log.`);
@@ -221,7 +232,8 @@ export class RuntimeTask implements Displayable {
     const run = this.#run;
     const { name } = this;
     return (async function* () {
-      if (!run) throw new LazyclusterError(`Task ${JSON.stringify(name)} was not executed yet: it has no function values.`);
+      if (!run)
+        throw new LazyclusterError(`Task ${JSON.stringify(name)} was not executed yet: it has no function values.`);
       for (const step of run.functionSteps) yield await run.value(step);
     })();
   }
@@ -229,7 +241,8 @@ export class RuntimeTask implements Displayable {
   /** All function values, in step order, after the end. Rejects like `join()`. */
   async returns(): Promise<unknown[]> {
     const run = this.#run;
-    if (!run) throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no function values.`);
+    if (!run)
+      throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no function values.`);
     noticeFailure(run);
     await run.settled;
     const error = run.takeError();
@@ -309,7 +322,13 @@ export class RuntimeTask implements Displayable {
 
   [inspect.custom](depth: number): string {
     const shown = (): MimeBundle => this[jupyterDisplay]();
-    return showLive(depth, shown, this.#run?.ended === false ? { changed: () => this.#run?.nextChange() ?? Promise.resolve(), ended: () => this.#run?.ended ?? true } : null);
+    return showLive(
+      depth,
+      shown,
+      this.#run?.ended === false
+        ? { changed: () => this.#run?.nextChange() ?? Promise.resolve(), ended: () => this.#run?.ended ?? true }
+        : null,
+    );
   }
 
   /** @internal The steps as the engine takes them. */
@@ -326,7 +345,9 @@ export class RuntimeTask implements Displayable {
   begin(spec: ExecutionSpec, options: { debug: boolean; omitOnJoin: boolean | undefined }): TaskRun {
     this.#requireIdle();
     if (this.#steps.length === 0) {
-      throw new InvalidArgumentError(`Task ${JSON.stringify(this.name)} has no steps: add one, such as task.runCommand("hostname").`);
+      throw new InvalidArgumentError(
+        `Task ${JSON.stringify(this.name)} has no steps: add one, such as task.runCommand("hostname").`,
+      );
     }
     if (options.omitOnJoin !== undefined) this.omitOnJoin = options.omitOnJoin;
     const wantsOutput = (): boolean => options.debug || this.#events.listenerCount("output") > 0;
@@ -367,7 +388,10 @@ async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined
   signal.throwIfAborted();
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new LazyclusterError("aborted", { code: "ERR_CANCELLED" }));
+    onAbort = () =>
+      reject(
+        signal.reason instanceof Error ? signal.reason : new LazyclusterError("aborted", { code: "ERR_CANCELLED" }),
+      );
     signal.addEventListener("abort", onAbort);
   });
   try {

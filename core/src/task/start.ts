@@ -23,7 +23,12 @@ export interface ExecuteOptions {
 export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal"] as const;
 
 /** Starts at once. Throws LazyclusterError `ERR_TASK_RUNNING`, InvalidArgumentError. */
-export function startExecution(task: RuntimeTask, target: ExecutionTarget, options: ExecuteOptions | undefined, what: string): Execution {
+export function startExecution(
+  task: RuntimeTask,
+  target: ExecutionTarget,
+  options: ExecuteOptions | undefined,
+  what: string,
+): Execution {
   const { debug, omitOnJoin, signal } = checkExecuteOptions(options, what);
   const owner = target.ownerSpec();
   const now = new Date();

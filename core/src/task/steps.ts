@@ -33,7 +33,9 @@ export function sendFileStep(localPath: string, remotePath?: string): StepSpec {
   try {
     statSync(absolute);
   } catch (error) {
-    throw new InvalidArgumentError(`sendFile: there is no file or folder ${absolute} on the manager.`, { cause: error });
+    throw new InvalidArgumentError(`sendFile: there is no file or folder ${absolute} on the manager.`, {
+      cause: error,
+    });
   }
   const remote = remotePath === undefined ? null : requirePath(remotePath, "sendFile: the remote path");
   const description = oneLine(`send ${local}${remote === null ? "" : ` to ${remote}`}`);
@@ -44,7 +46,9 @@ export function getFileStep(remotePath: string, localPath?: string): StepSpec {
   const remote = requirePath(remotePath, "getFile: the remote path");
   const name = basename(remote);
   if (localPath === undefined && ["", ".", "..", "~"].includes(name)) {
-    throw new InvalidArgumentError(`getFile: ${show(remote)} has no name of its own; say where it shall go as the second argument.`);
+    throw new InvalidArgumentError(
+      `getFile: ${show(remote)} has no name of its own; say where it shall go as the second argument.`,
+    );
   }
   const local = localPath === undefined ? name : requirePath(localPath, "getFile: the local path");
   const absolute = resolve(local) + (local.endsWith("/") ? "/" : "");
@@ -77,8 +81,10 @@ export function runFunctionStep(fn: PyFunction, kwargs?: PyKwargs, options?: Fun
       `runFunction takes a Python function: py\`def f(x): …\`, pyFile(path, name) or pyModule(module, name), not ${show(fn)}.`,
     );
   }
-  if (kwargs !== undefined && (typeof kwargs !== "object" || kwargs === null || Array.isArray(kwargs))) {
-    throw new InvalidArgumentError(`runFunction: keyword arguments are an object such as { name: "World" }, not ${show(kwargs)}.`);
+  if (typeof (kwargs ?? {}) !== "object" || (kwargs as unknown) === null || Array.isArray(kwargs)) {
+    throw new InvalidArgumentError(
+      `runFunction: keyword arguments are an object such as { name: "World" }, not ${show(kwargs)}.`,
+    );
   }
   const given = requireOptions(options, ["args", "timeoutMs", "python"], "runFunction");
   const args = given["args"] ?? [];
@@ -97,7 +103,9 @@ export function runFunctionStep(fn: PyFunction, kwargs?: PyKwargs, options?: Fun
 export function requireInterpreter(value: unknown, what: string): string {
   const text = requireText(value, what);
   if (/[\0\n\r]/.test(text) || text.startsWith("-")) {
-    throw new InvalidArgumentError(`${what} must be a path or a command on the host, such as "python3.11", not ${show(text)}.`);
+    throw new InvalidArgumentError(
+      `${what} must be a path or a command on the host, such as "python3.11", not ${show(text)}.`,
+    );
   }
   return text;
 }

@@ -99,7 +99,8 @@ export class TaskRun {
     for (;;) {
       const value = this.values.get(step);
       if (value) return value.value;
-      if (this.ended) throw this.takeError() ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
+      if (this.ended)
+        throw this.takeError() ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
       await this.nextChange();
     }
   }

@@ -12,7 +12,10 @@ export interface Frame {
 }
 
 /** The bytes of a frame but its payload, which follows unchanged. Throws WireError for what exceeds the limits. */
-export function encodeFrameHead(header: { readonly op: string; readonly [field: string]: Encodable }, payloadLength = 0): Buffer {
+export function encodeFrameHead(
+  header: { readonly op: string; readonly [field: string]: Encodable },
+  payloadLength = 0,
+): Buffer {
   const body = encode(header);
   if (body.length > MAX_HEADER) {
     throw new WireError(`a message of ${String(body.length)} bytes; at most ${String(MAX_HEADER)} can be sent`);

@@ -21,11 +21,7 @@ export type Decoded = null | boolean | number | bigint | string | Uint8Array | E
 
 /** What `encode` takes. Integral safe numbers and bigint (within int64) become integers, `undefined` nil. */
 export type Encodable =
-  | Decoded
-  | undefined
-  | readonly Encodable[]
-  | ReadonlyMap<string, Encodable>
-  | { readonly [key: string]: Encodable };
+  Decoded | undefined | readonly Encodable[] | ReadonlyMap<string, Encodable> | { readonly [key: string]: Encodable };
 
 /** msgpack-lite as far as we use it; its own types are wider than its behaviour. */
 interface Library {
@@ -105,7 +101,7 @@ function prepare(value: Encodable, depth: number): unknown {
     return new packed(value.data);
   }
   if (depth >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
-  if (Array.isArray(value)) return value.map((item: Encodable) => prepare(item, depth + 1));
+  if (Array.isArray(value)) return (value as readonly Encodable[]).map((item) => prepare(item, depth + 1));
   const entries = value instanceof Map ? (value as Map<string, Encodable>).entries() : Object.entries(value);
   const map = new Map<string, unknown>();
   for (const [key, item] of entries) {

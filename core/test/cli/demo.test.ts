@@ -17,7 +17,8 @@ const modifiedAt = (path: string) => (existsSync(path) ? statSync(path).mtimeMs 
 let state: DemoState;
 const ssh = async (host: string, ...command: string[]) =>
   (await run("ssh", ["-F", state.sshConfig, "-o", "BatchMode=yes", host, ...command], { timeout: 20_000 })).stdout;
-const isRunning = (pid: number) => existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
+const isRunning = (pid: number) =>
+  existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
 
 beforeAll(async () => {
   state = await demoUp({ directory });
@@ -59,7 +60,7 @@ describe("demo hosts", () => {
 
   it("start an interactive session when there is no command", async () => {
     const child = spawn("ssh", ["-F", state.sshConfig, "-tt", "host-1"], { stdio: ["pipe", "pipe", "ignore"] });
-    child.stdin.write("stty -echo\ntest -t 0 && echo \"tty in $HOME\"\nexit 5\n");
+    child.stdin.write('stty -echo\ntest -t 0 && echo "tty in $HOME"\nexit 5\n');
     let output = "";
     for await (const chunk of child.stdout) output += String(chunk);
     expect(output).toContain(`tty in ${state.hosts[0]!.home}`);
@@ -81,7 +82,16 @@ describe("demo hosts", () => {
     const keys = readFileSync(join(directory, "known_hosts"), "utf8").trim().split("\n");
     expect(new Set(keys.map((line) => line.split(" ")[2])).size).toBe(2);
     await expect(
-      run("ssh", ["-F", state.sshConfig, "-o", "BatchMode=yes", "-o", "UserKnownHostsFile=/dev/null", "host-1", "true"]),
+      run("ssh", [
+        "-F",
+        state.sshConfig,
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "host-1",
+        "true",
+      ]),
     ).rejects.toMatchObject({ code: 255 });
   });
 

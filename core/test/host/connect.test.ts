@@ -43,7 +43,11 @@ describe("a login", () => {
     const connection = await connect("host-1", { configFile });
     expect(connection).toMatchObject({ host: "host-1", transport: "ssh2" });
     const process = await connection.exec("printf out; printf err >&2; exit 7");
-    expect(await Promise.all([text(process.stdout), text(process.stderr), process.exited])).toEqual(["out", "err", { code: 7, signal: null }]);
+    expect(await Promise.all([text(process.stdout), text(process.stderr), process.exited])).toEqual([
+      "out",
+      "err",
+      { code: 7, signal: null },
+    ]);
     const killed = await connection.exec("kill -9 $$");
     killed.stdout.resume();
     expect(await killed.exited).toEqual({ code: null, signal: "SIGKILL" });
@@ -72,11 +76,10 @@ describe("a login", () => {
     await once(process.stdout, "readable");
     expect(await output(connection, "sleep 0.3; echo other")).toBe("other\n");
     expect(done).not.toHaveBeenCalled();
-    expect(process.stdout.readableLength).toBeLessThan(3 * 1024 * 1024);
+    expect(process.stdout.readableLength).toBeLessThanOrEqual(4 * 1024 * 1024);
     let size = 0;
     process.stdout.on("data", (chunk: Buffer) => (size += chunk.length)).resume();
-    await process.exited;
-    await once(process.stdout, "end");
+    await Promise.all([once(process.stdout, "end"), process.exited]);
     expect(size).toBe(50_000_000);
     await connection.close();
   });
@@ -90,7 +93,9 @@ describe("a login", () => {
   test("more sessions than MaxSessions: says so, the connection stays", async () => {
     const connection = await connect("host-1", { configFile });
     const running = await Promise.all(Array.from({ length: 10 }, () => connection.exec("cat")));
-    await expect(connection.exec("true")).rejects.toMatchObject({ data: { code: "ERR_CONNECTION", message: expect.stringMatching(/MaxSessions/) as string } });
+    await expect(connection.exec("true")).rejects.toMatchObject({
+      data: { code: "ERR_CONNECTION", message: expect.stringMatching(/MaxSessions/) as string },
+    });
     running[0]!.stdin.end();
     running[0]!.stdout.resume();
     await running[0]!.exited;
@@ -100,7 +105,9 @@ describe("a login", () => {
   });
 
   test("32 at once", async () => {
-    const connections = await Promise.all(Array.from({ length: 32 }, (_, index) => connect(`host-${(index % 2) + 1}`, { configFile })));
+    const connections = await Promise.all(
+      Array.from({ length: 32 }, (_, index) => connect(`host-${(index % 2) + 1}`, { configFile })),
+    );
     const answers = await Promise.all(connections.map((connection) => output(connection, "echo ok")));
     expect(new Set(answers)).toEqual(new Set(["ok\n"]));
     await Promise.all(connections.map((connection) => connection.close()));
@@ -161,11 +168,20 @@ describe("a host that cannot be reached", () => {
   });
 
   test("what needs another transport is said, not tried", async () => {
-    expect(await failureOf("host-1", { configFile, connection: { proxyJump: "host-2" } })).toMatchObject({ code: "ERR_INVALID_RUNTIME", message: expect.stringMatching(/ProxyJump \(host-2\)/) as string });
-    expect(await failureOf("host-1", { configFile, connection: { proxyJump: "-x" } })).toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
-    expect(await failureOf("host-1", { configFile, transport: "openssh" })).toMatchObject({ code: "ERR_INVALID_RUNTIME" });
+    expect(await failureOf("host-1", { configFile, connection: { proxyJump: "host-2" } })).toMatchObject({
+      code: "ERR_INVALID_RUNTIME",
+      message: expect.stringMatching(/ProxyJump \(host-2\)/) as string,
+    });
+    expect(await failureOf("host-1", { configFile, connection: { proxyJump: "-x" } })).toMatchObject({
+      code: "ERR_INVALID_ARGUMENT",
+    });
+    expect(await failureOf("host-1", { configFile, transport: "openssh" })).toMatchObject({
+      code: "ERR_INVALID_RUNTIME",
+    });
     expect(await failureOf("-oProxyCommand=x", { configFile })).toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
-    expect(await failureOf("host-1", { configFile, transport: "local" })).toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
+    expect(await failureOf("host-1", { configFile, transport: "local" })).toMatchObject({
+      code: "ERR_INVALID_ARGUMENT",
+    });
     expect(await whoAmI("host-1", { configFile, connection: { proxyJump: "none" } })).toMatch(/@/);
   });
 });
@@ -183,7 +199,9 @@ describe("aborting", () => {
   });
 
   test("before it begins, and while the host says nothing", async () => {
-    expect(await failureOf("host-1", { configFile, signal: AbortSignal.abort() })).toMatchObject({ code: "ERR_CANCELLED" });
+    expect(await failureOf("host-1", { configFile, signal: AbortSignal.abort() })).toMatchObject({
+      code: "ERR_CANCELLED",
+    });
     const accepted = vi.fn();
     const port = await listen(accepted);
     const controller = new AbortController();
@@ -202,12 +220,17 @@ describe("host keys", () => {
   };
   const current = (): string => readFileSync(lab.knownHostsFile, "utf8");
   /** Of all logins that the host saw: a refused key means that none was begun. */
-  const logins = async (): Promise<number> => (await host.exec(["cat", join(host.dir, "sshd.log")], { asRoot: true })).stdout.length;
+  const logins = async (): Promise<number> =>
+    (await host.exec(["cat", join(host.dir, "sshd.log")], { asRoot: true })).stdout.length;
 
   test("an unknown host is refused before any login", async () => {
     const file = knownHosts("empty", "");
     const data = await failureOf("host-1", { configFile, connection: { knownHostsFile: file, password: "secret" } });
-    expect(data).toMatchObject({ code: "ERR_HOST_KEY", knownHostsFile: file, fingerprint: expect.stringMatching(/^SHA256:/) as string });
+    expect(data).toMatchObject({
+      code: "ERR_HOST_KEY",
+      knownHostsFile: file,
+      fingerprint: expect.stringMatching(/^SHA256:/) as string,
+    });
     const log = readFileSync(join(host.dir, "sshd.log"), "utf8");
     expect(log).not.toMatch(/Failed password/);
     expect(await logins()).toBeGreaterThanOrEqual(0);
@@ -215,7 +238,9 @@ describe("host keys", () => {
 
   test("accept-new stores it, and then it is known", async () => {
     const file = knownHosts("new", "");
-    expect(await whoAmI("host-1", { configFile, connection: { knownHostsFile: file, strictHostKeyChecking: "accept-new" } })).toMatch(/@/);
+    expect(
+      await whoAmI("host-1", { configFile, connection: { knownHostsFile: file, strictHostKeyChecking: "accept-new" } }),
+    ).toMatch(/@/);
     expect(readFileSync(file, "utf8")).toContain("ssh-ed25519");
     expect(await whoAmI("host-1", { configFile, connection: { knownHostsFile: file } })).toMatch(/@/);
   });
@@ -224,11 +249,20 @@ describe("host keys", () => {
     const [line = ""] = current().split("\n");
     const file = knownHosts("revoked", `${current()}@revoked * ${line.split(" ").slice(1).join(" ")}\n`);
     const connection = { knownHostsFile: file, strictHostKeyChecking: "accept-new" } as const;
-    expect(await failureOf("host-1", { configFile, connection })).toMatchObject({ code: "ERR_HOST_KEY", message: expect.stringMatching(/revoked/) as string });
+    expect(await failureOf("host-1", { configFile, connection })).toMatchObject({
+      code: "ERR_HOST_KEY",
+      message: expect.stringMatching(/revoked/) as string,
+    });
   });
 
   test("a host of which only the RSA key is known shows that", async () => {
-    const file = knownHosts("rsa", current().split("\n").filter((line) => line.includes("ssh-rsa")).join("\n"));
+    const file = knownHosts(
+      "rsa",
+      current()
+        .split("\n")
+        .filter((line) => line.includes("ssh-rsa"))
+        .join("\n"),
+    );
     expect(await whoAmI("host-1", { configFile, connection: { knownHostsFile: file } })).toMatch(/@/);
   });
 
@@ -251,7 +285,8 @@ describe("a connection that ends", () => {
   test("by the host: closed says why, processes end", async () => {
     const connection = await connect("host-1", { configFile });
     const process = await connection.exec("cat");
-    const [session] = (await host.sshdProcesses()).filter(({ args }) => /^sshd: \w+(@|$)/.test(args) || args.includes("@notty"));
+    const parent = Number(await output(connection, "echo $PPID"));
+    const session = (await host.sshdProcesses()).find(({ pid }) => pid === parent);
     globalThis.process.kill(session!.outerPid, "SIGKILL");
     expect(await connection.closed).toMatchObject({ data: { code: "ERR_CONNECTION", host: "host-1" } });
     expect(await process.exited).toEqual({ code: null, signal: null });
@@ -296,9 +331,11 @@ describe("a connection that ends", () => {
 });
 
 test("a busy sshd: 20 logins at once come through by trying again", async () => {
-  const busy = await startHosts({ sshdConfig: ["MaxStartups 2:50:6"] });
+  const busy = await startHosts({ sshdConfig: ["MaxStartups 1:100:1"] });
   try {
-    const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => whoAmI("host-1", { configFile: busy.configFile })));
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 20 }, () => whoAmI("host-1", { configFile: busy.configFile })),
+    );
     const failed = outcomes.filter(({ status }) => status === "rejected");
     expect(failed).toEqual([]);
     expect(readFileSync(join(busy.hosts[0]!.dir, "sshd.log"), "utf8")).toMatch(/MaxStartups/);
@@ -308,7 +345,11 @@ test("a busy sshd: 20 logins at once come through by trying again", async () => 
 });
 
 test("ssh2 is loaded only for who needs it", async () => {
-  const connection = await connectHost(specOf("localhost", { configFile: null }), { signal: new AbortController().signal, prompt: null, log: () => undefined });
+  const connection = await connectHost(specOf("localhost", { configFile: null }), {
+    signal: new AbortController().signal,
+    prompt: null,
+    log: () => undefined,
+  });
   expect(connection.transport).toBe("local");
   await connection.close();
   expect(await makeKey(join(lab.dir, "unused"))).toBeTruthy();

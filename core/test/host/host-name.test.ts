@@ -22,8 +22,34 @@ describe("parseHost", () => {
   });
 
   test.each([
-    "", "@host", "me@", "-oProxyCommand=x", "me@-host", "-me@host", "host:0", "host:65536", "host:", "host:2x", "host: 22", "a b", "a\tb",
-    "a\nb", "a\0b", "me;id@host", "$(id)", "`id`", "me@ho|st", "host\u202e", "host\u00a0", "*", "a,b", "[::1", "[::1]x", "[]:22", "host#1", "a\\b",
+    "",
+    "@host",
+    "me@",
+    "-oProxyCommand=x",
+    "me@-host",
+    "-me@host",
+    "host:0",
+    "host:65536",
+    "host:",
+    "host:2x",
+    "host: 22",
+    "a b",
+    "a\tb",
+    "a\nb",
+    "a\0b",
+    "me;id@host",
+    "$(id)",
+    "`id`",
+    "me@ho|st",
+    "host\u202e",
+    "host\u00a0",
+    "*",
+    "a,b",
+    "[::1",
+    "[::1]x",
+    "[]:22",
+    "host#1",
+    "a\\b",
   ])("refuses %j", (host) => {
     expect(() => parseHost(host)).toThrow(EngineFailure);
     try {

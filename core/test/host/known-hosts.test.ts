@@ -23,7 +23,10 @@ afterAll(() => rmSync(dir, { recursive: true }));
 let count = 0;
 function file(content: string): string {
   const path = join(dir, `known_${count++}`);
-  writeFileSync(path, content.replace(/KEY_(a|b|rsa)/g, (_, name: "a" | "b" | "rsa") => keys[name]));
+  writeFileSync(
+    path,
+    content.replace(/KEY_(a|b|rsa)/g, (_, name: "a" | "b" | "rsa") => keys[name]),
+  );
   return path;
 }
 
@@ -39,7 +42,15 @@ interface Case {
 function verifierOf({ files, address = "gpu", port = 22, settings = {}, logs = [] }: Case): HostKeyVerifier {
   return new HostKeyVerifier(
     { host: "alias", address, port, user: "me" },
-    { policy: "yes", userFiles: files, globalFiles: [], hostKeyAlias: null, algorithms: [], hashNames: false, ...settings },
+    {
+      policy: "yes",
+      userFiles: files,
+      globalFiles: [],
+      hostKeyAlias: null,
+      algorithms: [],
+      hashNames: false,
+      ...settings,
+    },
     (level, message) => logs.push(`${level}: ${message}`),
   );
 }
@@ -65,7 +76,12 @@ describe("which entries count", () => {
     ["CRLF", "gpu KEY_a\r\n", {}, null],
     ["port", "[gpu]:2200 KEY_a\n", { port: 2200 }, null],
     ["entry without the port vouches for the same key", "gpu KEY_a\n", { port: 2200 }, null],
-    ["entry without the port does not speak against another", "gpu KEY_a\n", { port: 2200, shows: "b" }, /is not known/],
+    [
+      "entry without the port does not speak against another",
+      "gpu KEY_a\n",
+      { port: 2200, shows: "b" },
+      /is not known/,
+    ],
     ["entry of another port", "[gpu]:2201 KEY_a\n", { port: 2200 }, /is not known/],
     ["entry with a port, asked without", "[gpu]:2200 KEY_a\n", {}, /is not known/],
     ["ipv6 with port", "[::1]:2200 KEY_a\n", { address: "::1", port: 2200 }, null],
@@ -123,7 +139,9 @@ describe("what cannot be read is not trusted", () => {
     const path = process.env["PATH"];
     process.env["PATH"] = dir;
     try {
-      await expect(verdict({ files: [file("gpu KEY_a\n")] })).rejects.toThrow(/ssh-keygen, which reads it, does not start/);
+      await expect(verdict({ files: [file("gpu KEY_a\n")] })).rejects.toThrow(
+        /ssh-keygen, which reads it, does not start/,
+      );
     } finally {
       process.env["PATH"] = path;
     }
@@ -134,7 +152,9 @@ describe("what the user is told", () => {
   test("unknown: type, fingerprint, file, next step", async () => {
     const path = file("");
     const message = await verdict({ files: [path], address: "10.0.0.7", port: 2200 });
-    expect(message).toContain(`alias: the host at 10.0.0.7:2200 is not known: its key ssh-ed25519 ${fingerprint(blobOf(keys.a))} is not in ${path}`);
+    expect(message).toContain(
+      `alias: the host at 10.0.0.7:2200 is not known: its key ssh-ed25519 ${fingerprint(blobOf(keys.a))} is not in ${path}`,
+    );
     expect(message).toContain(`ssh-keyscan -t ed25519 -p 2200 10.0.0.7 >> ${path}`);
     expect(message).toContain('"accept-new"');
   });
@@ -142,7 +162,13 @@ describe("what the user is told", () => {
   test("changed: both fingerprints, file:line, how to remove", async () => {
     const path = file("# first\ngpu KEY_b\n");
     const message = await verdict({ files: [path] });
-    for (const part of [fingerprint(blobOf(keys.a)), fingerprint(blobOf(keys.b)), `${path}:2`, "possible attack", `ssh-keygen -R 'gpu' -f '${path}'`]) {
+    for (const part of [
+      fingerprint(blobOf(keys.a)),
+      fingerprint(blobOf(keys.b)),
+      `${path}:2`,
+      "possible attack",
+      `ssh-keygen -R 'gpu' -f '${path}'`,
+    ]) {
       expect(message).toContain(part);
     }
   });
@@ -156,14 +182,24 @@ describe("what the user is told", () => {
 
 describe("algorithms to offer", () => {
   test("those of known keys come first", async () => {
-    expect((await verifierOf({ files: [file("gpu KEY_rsa\n")] }).prepare(signal)).slice(0, 4)).toEqual(["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa", "ssh-ed25519"]);
+    expect((await verifierOf({ files: [file("gpu KEY_rsa\n")] }).prepare(signal)).slice(0, 4)).toEqual([
+      "rsa-sha2-512",
+      "rsa-sha2-256",
+      "ssh-rsa",
+      "ssh-ed25519",
+    ]);
     expect((await verifierOf({ files: [file("gpu KEY_a\n")] }).prepare(signal))[0]).toBe("ssh-ed25519");
   });
 
   test("only what the ssh config allows", async () => {
     const settings = { algorithms: ["rsa-sha2-256", "ssh-ed25519"] };
-    expect(await verifierOf({ files: [file("gpu KEY_rsa\n")], settings }).prepare(signal)).toEqual(["rsa-sha2-256", "ssh-ed25519"]);
-    await expect(verifierOf({ files: [], settings: { algorithms: ["x"] } }).prepare(signal)).rejects.toMatchObject({ data: { code: "ERR_INVALID_RUNTIME" } });
+    expect(await verifierOf({ files: [file("gpu KEY_rsa\n")], settings }).prepare(signal)).toEqual([
+      "rsa-sha2-256",
+      "ssh-ed25519",
+    ]);
+    await expect(verifierOf({ files: [], settings: { algorithms: ["x"] } }).prepare(signal)).rejects.toMatchObject({
+      data: { code: "ERR_INVALID_RUNTIME" },
+    });
   });
 });
 
@@ -196,7 +232,9 @@ describe("accept-new", () => {
   test("many at once do not mix", async () => {
     const path = join(dir, "many");
     const names = Array.from({ length: 50 }, (_, index) => `host-${index}`);
-    await Promise.all(names.map((name) => storeKnownHost(path, { name, type: "ssh-ed25519", blob: blobOf(keys.a), hashed: false })));
+    await Promise.all(
+      names.map((name) => storeKnownHost(path, { name, type: "ssh-ed25519", blob: blobOf(keys.a), hashed: false })),
+    );
     const lines = readFileSync(path, "utf8").trim().split("\n");
     expect(lines.map((line) => line.split(" ")[0]).sort()).toEqual(names.sort());
   });

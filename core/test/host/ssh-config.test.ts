@@ -19,7 +19,10 @@ function read(config: string, host = "gpu", connection = {}): Promise<SshConfig>
 }
 
 async function failure(reading: Promise<unknown>): Promise<EngineFailure["data"]> {
-  const error = await reading.then(() => null, (reason: unknown) => reason);
+  const error = await reading.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   expect(error).toBeInstanceOf(EngineFailure);
   return (error as EngineFailure).data;
 }
@@ -28,8 +31,18 @@ describe("ssh -G", () => {
   test("defaults", async () => {
     const config = await read("");
     expect(config).toMatchObject({
-      hostname: "gpu", port: 22, hostKeyPolicy: "yes", connectTimeoutMs: null, serverAliveIntervalMs: null, proxyJump: null,
-      proxyCommand: null, identitiesOnly: false, identityAgent: undefined, hostKeyAlias: null, addressFamily: 0, bindAddress: null,
+      hostname: "gpu",
+      port: 22,
+      hostKeyPolicy: "yes",
+      connectTimeoutMs: null,
+      serverAliveIntervalMs: null,
+      proxyJump: null,
+      proxyCommand: null,
+      identitiesOnly: false,
+      identityAgent: undefined,
+      hostKeyAlias: null,
+      addressFamily: 0,
+      bindAddress: null,
       methods: { publickey: true, password: true, keyboardInteractive: true },
     });
     expect(config.identityFiles).toContain(join(homedir(), ".ssh/id_ed25519"));
@@ -62,10 +75,23 @@ Host gpu
   ProxyJump jump:22
 `);
     expect(config).toMatchObject({
-      hostname: "10.0.0.7", port: 2200, user: "alice", addressFamily: 6, bindAddress: "127.0.0.1", connectTimeoutMs: 7000, serverAliveIntervalMs: 9000,
-      hostKeyAlias: "cluster", hostKeyPolicy: "accept-new", hashKnownHosts: true, globalKnownHostsFiles: [],
-      identityFiles: [join(homedir(), "key-alice-2200"), join(dir, "k k")], identitiesOnly: true, identityAgent: null,
-      methods: { publickey: false, password: false, keyboardInteractive: false }, preferredMethods: ["password", "publickey"], proxyJump: "jump:22",
+      hostname: "10.0.0.7",
+      port: 2200,
+      user: "alice",
+      addressFamily: 6,
+      bindAddress: "127.0.0.1",
+      connectTimeoutMs: 7000,
+      serverAliveIntervalMs: 9000,
+      hostKeyAlias: "cluster",
+      hostKeyPolicy: "accept-new",
+      hashKnownHosts: true,
+      globalKnownHostsFiles: [],
+      identityFiles: [join(homedir(), "key-alice-2200"), join(dir, "k k")],
+      identitiesOnly: true,
+      identityAgent: null,
+      methods: { publickey: false, password: false, keyboardInteractive: false },
+      preferredMethods: ["password", "publickey"],
+      proxyJump: "jump:22",
     });
   });
 
@@ -80,7 +106,12 @@ Host gpu
     expect(await read("Port 1\nUser a", "b@gpu:2", { user: "c", port: 3 })).toMatchObject({ user: "c", port: 3 });
   });
 
-  test.each([["no", "no"], ["off", "no"], ["ask", "yes"], ["yes", "yes"]])("StrictHostKeyChecking %s is %s", async (value, policy) => {
+  test.each([
+    ["no", "no"],
+    ["off", "no"],
+    ["ask", "yes"],
+    ["yes", "yes"],
+  ])("StrictHostKeyChecking %s is %s", async (value, policy) => {
     expect((await read(`StrictHostKeyChecking ${value}`)).hostKeyPolicy).toBe(policy);
   });
 
@@ -102,7 +133,7 @@ Host gpu
   });
 
   test("a HostName that is an option is refused", async () => {
-    const data = await failure(read('Host gpu\n  HostName -oProxyCommand=id\n'));
+    const data = await failure(read("Host gpu\n  HostName -oProxyCommand=id\n"));
     expect(data.code).toBe("ERR_INVALID_RUNTIME");
   });
 
@@ -120,7 +151,10 @@ Host gpu
 describe("runTool", () => {
   test("ends what takes too long, with its children's pipes", async () => {
     const started = performance.now();
-    const result = await runTool("sh", ["-c", "sleep 20 & sleep 20"], { signal: new AbortController().signal, timeoutMs: 50 });
+    const result = await runTool("sh", ["-c", "sleep 20 & sleep 20"], {
+      signal: new AbortController().signal,
+      timeoutMs: 50,
+    });
     expect(result).toMatchObject({ timedOut: true, code: null });
     expect(performance.now() - started).toBeLessThan(2_000);
   });

@@ -43,8 +43,12 @@ export function claimRange(dir: string): Claim {
 
 /** Removes what the claim names; what is gone already is fine. Synchronous, so that it works at process exit. */
 export function release(claim: Claim): void {
-  // The hosts' ends of the cables went with their namespaces.
-  if (process.getuid?.() === 0) spawnSync("ip", ["link", "del", claim.bridge], { stdio: "ignore" });
+  if (process.getuid?.() === 0) {
+    for (const name of readdirSync("/sys/class/net")) {
+      if (name === claim.bridge || name.startsWith(`${claim.bridge}-`))
+        spawnSync("ip", ["link", "del", name], { stdio: "ignore" });
+    }
+  }
   rmSync(claim.dir, { recursive: true, force: true });
   rmSync(fileOf(claim.range), { force: true });
 }

@@ -15,7 +15,12 @@ export async function startDelayProxy(options: {
 }): Promise<DelayProxy> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
-    const far = connect({ host: options.target.address, port: options.target.port, noDelay: true, allowHalfOpen: true });
+    const far = connect({
+      host: options.target.address,
+      port: options.target.port,
+      noDelay: true,
+      allowHalfOpen: true,
+    });
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on("error", () => undefined).on("close", () => sockets.delete(socket));

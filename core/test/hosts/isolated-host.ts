@@ -47,6 +47,8 @@ export class IsolatedHost extends SshdHost {
     const timer = setTimeout(() => this.#init.kill("SIGKILL"), 2_000);
     await gone;
     clearTimeout(timer);
+    // A namespace lives on in the kernel as long as a connection of it waits for an answer. Its cable need not.
+    await run("ip", ["link", "del", this.#cable]);
   }
 
   override kill(): void {
@@ -62,7 +64,9 @@ export class IsolatedHost extends SshdHost {
   }
 
   override processes(): Promise<HostProcess[]> {
-    return Promise.resolve(this.#all().filter((entry) => entry.pid !== 1 && entry.ppid !== 0 && !isSshd(entry) && !this.#isGuard(entry)));
+    return Promise.resolve(
+      this.#all().filter((entry) => entry.pid !== 1 && entry.ppid !== 0 && !isSshd(entry) && !this.#isGuard(entry)),
+    );
   }
 
   override sshdProcesses(): Promise<HostProcess[]> {
@@ -79,7 +83,10 @@ export class IsolatedHost extends SshdHost {
 
   override async mountTmpfs(path: string, sizeKiB: number, options: { readonly?: boolean } = {}): Promise<void> {
     const settings = [`size=${sizeKiB}k`, "mode=1777", ...(options.readonly === true ? ["ro"] : [])].join(",");
-    for (const argv of [["mkdir", "-p", path], ["mount", "-t", "tmpfs", "-o", settings, "tmpfs", path]]) {
+    for (const argv of [
+      ["mkdir", "-p", path],
+      ["mount", "-t", "tmpfs", "-o", settings, "tmpfs", path],
+    ]) {
       const { code, stderr } = await this.exec(argv, { asRoot: true });
       if (code !== 0) throw new Error(`${argv.join(" ")}: ${stderr}`);
     }
@@ -150,19 +157,29 @@ export class IsolatedHost extends SshdHost {
     await Promise.all([
       writeFile(join(this.dir, "passwd"), withShell + ours, { mode: 0o644 }),
       writeFile(join(this.dir, "group"), `${group!}${ORDINARY.name}:x:${ORDINARY.id}:\n`, { mode: 0o644 }),
-      writeFile(join(this.dir, "shadow"), `${withHash}${ORDINARY.name}:${isRoot ? "*" : hash}:19000::::::\n`, { mode: 0o600 }),
+      writeFile(join(this.dir, "shadow"), `${withHash}${ORDINARY.name}:${isRoot ? "*" : hash}:19000::::::\n`, {
+        mode: 0o600,
+      }),
     ]);
   }
 
   async #startInit(): Promise<void> {
     const pythons = this.plan.options.pythons === true ? join(homedir(), ".pyenv", "versions") : "";
     const script = join(__dirname, "host-init.sh");
-    const namespaces = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"];
-    this.#init = spawn(
-      "unshare",
-      [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons],
-      { stdio: ["pipe", "pipe", "pipe"], detached: true },
-    );
+    const namespaces = [
+      "--net",
+      "--mount",
+      "--uts",
+      "--ipc",
+      "--pid",
+      "--fork",
+      "--mount-proc",
+      "--kill-child=SIGKILL",
+    ];
+    this.#init = spawn("unshare", [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons], {
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: true,
+    });
     let said = "";
     this.#init.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
     this.#init.stdin!.on("error", () => undefined);
@@ -180,7 +197,18 @@ export class IsolatedHost extends SshdHost {
   async #plugIn(): Promise<void> {
     const { address } = this.plan;
     const inside = ["nsenter", "--target", String(this.#init.pid), "--net", "--", "ip"] as const;
-    await must("ip", ["link", "add", this.#cable, "type", "veth", "peer", "name", "eth0", "netns", String(this.#init.pid)]);
+    await must("ip", [
+      "link",
+      "add",
+      this.#cable,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      String(this.#init.pid),
+    ]);
     await must("ip", ["link", "set", this.#cable, "master", this.bridge, "up"]);
     const [nsenter, ...args] = inside;
     await must(nsenter, [...args, "link", "set", "lo", "up"]);

@@ -3,7 +3,10 @@
 import { readFile } from "node:fs/promises";
 import { must } from "./run";
 
-export async function makeKey(file: string, options: { type?: string; passphrase?: string; comment?: string } = {}): Promise<string> {
+export async function makeKey(
+  file: string,
+  options: { type?: string; passphrase?: string; comment?: string } = {},
+): Promise<string> {
   const { type = "ed25519", passphrase = "", comment = "test" } = options;
   const bits = type === "rsa" ? ["-b", "2048"] : [];
   await must("ssh-keygen", ["-q", "-t", type, ...bits, "-N", passphrase, "-C", comment, "-f", file]);
@@ -26,14 +29,15 @@ export interface SshdSettings {
   readonly dir: string;
   readonly address: string;
   readonly port: number;
-  /** They come first: sshd takes the first value of an option. */
+  /** Each takes the place of our own lines for the same option. (sshd mostly takes the first value, but not always.) */
   readonly extra: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
 export function sshdConfig({ dir, address, port, extra, env }: SshdSettings): string {
-  return [
-    ...extra,
+  const keyword = (line: string): string => line.trim().split(/\s+/, 1)[0]!.toLowerCase();
+  const given = new Set(extra.map(keyword));
+  const ours = [
     `ListenAddress ${address}`,
     `Port ${port}`,
     `HostKey ${dir}/host_ed25519`,
@@ -54,8 +58,8 @@ export function sshdConfig({ dir, address, port, extra, env }: SshdSettings): st
       .join(" ")}`,
     "Subsystem sftp internal-sftp",
     "LogLevel VERBOSE",
-    "",
-  ].join("\n");
+  ];
+  return [...extra, ...ours.filter((line) => !given.has(keyword(line))), ""].join("\n");
 }
 
 export function aliasConfig(alias: string, options: Readonly<Record<string, string>>): string {

@@ -43,7 +43,10 @@ export abstract class SshdHost implements TestHost {
   abstract stop(): Promise<void>;
   /** At once and synchronously, for the exit of the test process. */
   abstract kill(): void;
-  abstract exec(argv: readonly string[], options?: { readonly asRoot?: boolean; readonly input?: string }): Promise<RunResult>;
+  abstract exec(
+    argv: readonly string[],
+    options?: { readonly asRoot?: boolean; readonly input?: string },
+  ): Promise<RunResult>;
   abstract processes(): Promise<HostProcess[]>;
   abstract sshdProcesses(): Promise<HostProcess[]>;
   abstract linkDown(): Promise<void>;

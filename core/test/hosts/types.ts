@@ -4,7 +4,7 @@ import type { RunResult } from "./run";
 export interface HostsOptions {
   /** Default 1; at most 240. */
   readonly count?: number;
-  /** Lines of sshd_config that win over the defaults. */
+  /** Lines of sshd_config; each replaces our own lines for the same option. */
   readonly sshdConfig?: readonly string[];
   /** Whom the alias logs in as; default `root` where the tests run as root. */
   readonly user?: "root" | "ordinary";

@@ -17,7 +17,12 @@ export interface TypeScript {
 }
 
 interface TslabMain {
-  startKernel(options: { configPath: string; enableFindLocal: boolean; jsKernel: boolean; globalVersion: string }): void;
+  startKernel(options: {
+    configPath: string;
+    enableFindLocal: boolean;
+    jsKernel: boolean;
+    globalVersion: string;
+  }): void;
 }
 
 interface TslabJupyter {
@@ -41,7 +46,9 @@ export class Tslab {
     try {
       manifest = requireHere.resolve("tslab/package.json");
     } catch (error) {
-      throw new Error(`The kernel needs tslab ${tslabVersion}, which is not installed. Run \`npm install\`.`, { cause: error });
+      throw new Error(`The kernel needs tslab ${tslabVersion}, which is not installed. Run \`npm install\`.`, {
+        cause: error,
+      });
     }
     this.#require = createRequire(manifest);
     const { version } = this.#require(manifest) as { version: string };

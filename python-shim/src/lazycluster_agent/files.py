@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from . import fields
@@ -47,11 +48,7 @@ class PathOperation(Operation):
 class MakeDirectory(PathOperation):
     def start(self) -> None:
         path = self.path()
-        try:
-            os.makedirs(path, exist_ok=True)
-        except OSError as error:
-            what = "The directory %s cannot be created" % printable(path)
-            raise Failure.of("path", error, path, what, "Choose another path or check who may write there.") from None
+        make_directories(path)
         self.finish("done", path=tidy(path))
 
 
@@ -93,3 +90,15 @@ class Remove(PathOperation):
     def release(self) -> None:
         if self._job is not None:
             self._job.cancel()
+
+
+def make_directories(path: bytes) -> None:
+    """Raises Failure."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        if isinstance(error, FileExistsError):
+            error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        what = "The directory %s cannot be created" % printable(path)
+        advice = "Choose another path, or check who may write there."
+        raise Failure.of("path", error, path, what, advice) from None

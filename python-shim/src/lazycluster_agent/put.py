@@ -7,11 +7,12 @@ import stat
 
 from . import fields
 from .errors import Failure, ProtocolError, internal, printable
-from .files import PathOperation
+from .files import PathOperation, make_directories
 from .links import stays_inside
 from .loop import Job
 from .merge import merge
 from .paths import tidy
+from .remove import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Put(PathOperation):
         self._staging = b""
         #: Whether the staging path exists.
         self._staged = False
+        self._failing = False
         self._root_kind = ""
         #: Of directories: their names, and mode and time to be set when nothing changes in them any more.
         self._directories: List[Tuple[bytes, int, int]] = []
@@ -61,16 +63,14 @@ class Put(PathOperation):
         # An existing folder holds the staging folder itself: its own parent may be another file system, or not ours.
         place = os.path.realpath(self._target) if folder else os.path.dirname(self._target)
         self._staging = os.path.join(place, PREFIX + os.urandom(8).hex().encode())
-        try:
-            os.makedirs(place, exist_ok=True)
-        except OSError as error:
-            what = "The folder %s cannot be created" % printable(place)
-            raise Failure.of("path", error, place, what, ADVICE) from None
+        make_directories(place)
 
     # Entries.
 
     def on_entry(self, header: Header) -> None:
         cost = self.received(memoryview(b""))
+        if self._failing:
+            return
         names = fields.raw_list(header, "path")
         kind = fields.text(header, "kind")
         self._finish_file()
@@ -139,6 +139,8 @@ class Put(PathOperation):
 
     def on_data(self, header: Header, payload: memoryview) -> None:
         cost = self.received(payload)
+        if self._failing:
+            return
         if len(payload) > self._left or self._fd < 0:
             raise unsafe("more content came than was announced")
         self._left -= len(payload)
@@ -166,9 +168,12 @@ class Put(PathOperation):
     # The end.
 
     def on_abort(self, header: Header) -> None:
-        raise Failure("transfer", "The sender gave up: %s" % fields.text(header, "message"))
+        if not self._failing:
+            raise Failure("transfer", "The sender gave up: %s" % fields.text(header, "message"))
 
     def on_end(self, header: Header) -> None:
+        if self._failing:
+            return
         self._finish_file()
         if self._job is not None or not self._root_kind:
             raise unsafe("the end came at the wrong time")
@@ -219,24 +224,31 @@ class Put(PathOperation):
                 os.chmod(path, mode)
                 os.utime(path, ns=(mtime, mtime))
 
-    def release(self) -> None:
+    def fail(self, failure: Failure) -> None:
+        """Tells of a failure only when nothing is left of what came."""
+        if not self._failing:
+            self._failing = True
+            self._stop()
+            self._job = Job(self.loop, self._discard(failure))
+
+    def _discard(self, failure: Failure) -> Iterator[bool]:
+        if self._staged:
+            try:
+                yield from remove_tree(self._staging, force=True)
+                self.agent.leftovers.discard(self._staging)
+            except OSError:
+                pass  # It stays in the leftovers, for another try at the end of the connection.
+        super().fail(failure)
+
+    def _stop(self) -> None:
         if self._job is not None:
             self._job.cancel()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        if self._staged:
-            self._staged = False
-            Job(self.loop, self._discard())
 
-    def _discard(self) -> Iterator[bool]:
-        from .remove import remove_tree
-
-        try:
-            yield from remove_tree(self._staging, force=True)
-        except OSError:
-            return  # It stays in the leftovers, for another try at the end of the connection.
-        self.agent.leftovers.discard(self._staging)
+    def release(self) -> None:
+        self._stop()
 
     def _write_failure(self, error: OSError, names: List[bytes]) -> Failure:
         path = os.path.join(self._target, *names)

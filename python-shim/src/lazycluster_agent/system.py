@@ -92,7 +92,7 @@ DEFAULTED_SIGNALS = tuple(
 def signal_name(number: int) -> str:
     names: Dict[int, str] = {}
     for name in dir(signal):
-        if name.startswith("SIG") and not name.startswith(("SIG_", "SIGCLD", "SIGPOLL", "SIGRT")):
+        if name.startswith("SIG") and not name.startswith(("SIG_", "SIGCLD", "SIGIOT", "SIGPOLL", "SIGRT")):
             names[int(getattr(signal, name))] = name
     first = int(signal.SIGRTMIN)
     return names.get(number) or ("SIGRTMIN+%d" % (number - first) if number >= first else "SIG%d" % number)

@@ -2,7 +2,15 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, w
 import { userInfo } from "os";
 import { type HostEntry, knownHosts, loginScript, sshConfig } from "./config";
 import { DemoError } from "./error";
-import { type DemoLayout, type HostLayout, demoDirectory, demoLayout, hostLayout, hostName, isHostName } from "./layout";
+import {
+  type DemoLayout,
+  type HostLayout,
+  demoDirectory,
+  demoLayout,
+  hostLayout,
+  hostName,
+  isHostName,
+} from "./layout";
 import { endTree } from "./processes";
 import { configuredPort, ensureKey, requireProgram, runningSshd, startSshd } from "./sshd";
 
@@ -90,14 +98,18 @@ export async function demoDown(options: { directory?: string; hosts?: readonly s
 
 function requireLinux(): void {
   if (!existsSync("/proc/self/stat")) {
-    throw new DemoError("Demo hosts need Linux, because they find their processes in /proc. On other systems use hosts of your own.");
+    throw new DemoError(
+      "Demo hosts need Linux, because they find their processes in /proc. On other systems use hosts of your own.",
+    );
   }
 }
 
 /** Only root can read this, and only root's sshd asks for it. */
 function isLocked(user: string): boolean {
   try {
-    const entry = readFileSync("/etc/shadow", "utf8").split("\n").find((line) => line.startsWith(`${user}:`));
+    const entry = readFileSync("/etc/shadow", "utf8")
+      .split("\n")
+      .find((line) => line.startsWith(`${user}:`));
     return entry?.split(":")[1]?.startsWith("!") ?? false;
   } catch {
     return false;

@@ -100,7 +100,9 @@ export async function startSshd(host: HostLayout, settings: Omit<SshdSettings, "
       throw new DemoError(`sshd of ${host.name} did not start. ${log.trim() || `It printed nothing to ${host.log}.`}`);
     }
   }
-  throw new DemoError(`sshd of ${host.name} found no free port between ${firstPort} and ${lastPort} in ${portAttempts} attempts.`);
+  throw new DemoError(
+    `sshd of ${host.name} found no free port between ${firstPort} and ${lastPort} in ${portAttempts} attempts.`,
+  );
 }
 
 /** sshd writes its pid file once it listens; before that it ends if something is wrong. */

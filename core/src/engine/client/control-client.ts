@@ -22,7 +22,9 @@ function ask(controlSocket: string, header: { readonly op: string; readonly id: 
     };
     const fail = (reason: string): void =>
       finish(() =>
-        reject(new EngineFailure({ code: "ERR_CONNECTION", message: `the process that runs it does not answer: ${reason}` })),
+        reject(
+          new EngineFailure({ code: "ERR_CONNECTION", message: `the process that runs it does not answer: ${reason}` }),
+        ),
       );
     const timer = setTimeout(() => fail(`nothing for ${String(ANSWER_MS)} ms`), ANSWER_MS);
     socket.on("connect", () => socket.write(encodeFrameHead(header)));
@@ -31,7 +33,11 @@ function ask(controlSocket: string, header: { readonly op: string; readonly id: 
     socket.on("data", (piece: Buffer) => {
       try {
         for (const { payload } of decoder.push(piece)) {
-          const reply = JSON.parse(payload.toString("utf8")) as { ok: boolean; result?: unknown; failure?: FailureData };
+          const reply = JSON.parse(payload.toString("utf8")) as {
+            ok: boolean;
+            result?: unknown;
+            failure?: FailureData;
+          };
           finish(() => {
             if (reply.ok) resolve(reply.result);
             else reject(new EngineFailure(reply.failure ?? { code: "ERR_OTHER", message: "the request failed" }));

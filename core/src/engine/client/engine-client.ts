@@ -37,10 +37,9 @@ export class EngineClient {
     const worker = this.start();
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
-      // The type of a result is the kind's; the other end is our own thread.
-      this.requests.set(id, { resolve: resolve as (result: unknown) => void, reject });
+      this.requests.set(id, { resolve: (result) => resolve(result as Requests[K]["out"]), reject });
       this.keepAlive(worker);
-      worker.postMessage({ type: "request", id, kind, body } as ClientMessage);
+      worker.postMessage({ type: "request", id, kind, body });
     });
   }
 
@@ -49,7 +48,8 @@ export class EngineClient {
     const { id } = body.spec;
     this.executions.set(id, listener);
     this.request("execute", body).catch((error: unknown) => {
-      const failure = error instanceof EngineFailure ? error.data : { code: "ERR_OTHER" as const, message: String(error) };
+      const failure =
+        error instanceof EngineFailure ? error.data : { code: "ERR_OTHER" as const, message: String(error) };
       this.deliver(id, [{ kind: "end", state: "failed", failure: { ...failure, task: null }, time: Date.now() }]);
     });
   }
@@ -79,7 +79,7 @@ export class EngineClient {
     if (!worker) return;
     let timer: NodeJS.Timeout | undefined;
     const bound = new Promise<void>((resolve) => (timer = setTimeout(resolve, SHUTDOWN_MS)));
-    await Promise.race([this.request("shutdown", {}).catch(() => undefined), bound]);
+    await Promise.race([this.request("shutdown", null).catch(() => undefined), bound]);
     clearTimeout(timer);
     await worker.terminate();
   }
@@ -87,7 +87,11 @@ export class EngineClient {
   private start(): Worker {
     if (this.worker) return this.worker;
     const title = basename(process.argv[1] ?? "node");
-    const worker = new Worker(join(__dirname, "..", "worker.js"), { name: "lazycluster engine", workerData: { title }, execArgv: [] });
+    const worker = new Worker(join(__dirname, "..", "worker.js"), {
+      name: "lazycluster engine",
+      workerData: { title },
+      execArgv: [],
+    });
     this.worker = worker;
     worker.unref();
     worker.on("message", (message: EngineMessage) => this.receive(message));
@@ -154,7 +158,10 @@ export class EngineClient {
     if (this.worker !== worker) return;
     this.worker = null;
     process.off("beforeExit", this.onBeforeExit);
-    const failure = new EngineFailure({ code: "ERR_OTHER", message: "the engine ended; what it ran on the hosts ends by itself" });
+    const failure = new EngineFailure({
+      code: "ERR_OTHER",
+      message: "the engine ended; what it ran on the hosts ends by itself",
+    });
     for (const { reject } of this.requests.values()) reject(failure);
     this.requests.clear();
     for (const id of [...this.executions.keys()]) {

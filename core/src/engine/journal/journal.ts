@@ -1,8 +1,26 @@
 /** An engine's journal: a folder with who holds it, and a line per event. Files are the truth after a crash. */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync, writeSync } from "fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "fs";
 import { join } from "path";
 import { type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
-import { ENGINE_FILE, type EngineRecord, JOURNAL_FILE, engineFolders, enginesFolder, isAlive, readEngine } from "./layout";
+import {
+  ENGINE_FILE,
+  type EngineRecord,
+  JOURNAL_FILE,
+  engineFolders,
+  enginesFolder,
+  isAlive,
+  readEngine,
+} from "./layout";
 
 /** A line of the journal. */
 export type JournalEvent =

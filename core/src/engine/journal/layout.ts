@@ -42,7 +42,8 @@ export function engineFolders(): string[] {
 export function readEngine(folder: string): EngineRecord | null {
   try {
     const record = JSON.parse(readFileSync(join(folder, ENGINE_FILE), "utf8")) as Partial<EngineRecord>;
-    if (typeof record.id !== "string" || typeof record.pid !== "number" || typeof record.controlSocket !== "string") return null;
+    if (typeof record.id !== "string" || typeof record.pid !== "number" || typeof record.controlSocket !== "string")
+      return null;
     return {
       id: record.id,
       pid: record.pid,

@@ -41,7 +41,12 @@ export class IndexReader {
 }
 
 /** The last `limit` bytes of what was selected, with the number of bytes before them. */
-export function readTail(logFile: string, runs: readonly LogRun[], selection: LogSelection, limit: number): { bytes: Buffer; omitted: number } {
+export function readTail(
+  logFile: string,
+  runs: readonly LogRun[],
+  selection: LogSelection,
+  limit: number,
+): { bytes: Buffer; omitted: number } {
   const chosen = runs.filter((run) => isSelected(run, selection));
   const total = chosen.reduce((sum, run) => sum + run.length, 0);
   let skip = Math.max(0, total - limit);
@@ -62,7 +67,11 @@ export function readTail(logFile: string, runs: readonly LogRun[], selection: Lo
 }
 
 /** The selected bytes of these runs, in pieces. */
-export function* readRuns(logFile: string, runs: readonly LogRun[], selection: LogSelection): Generator<Buffer, void, undefined> {
+export function* readRuns(
+  logFile: string,
+  runs: readonly LogRun[],
+  selection: LogSelection,
+): Generator<Buffer, void, undefined> {
   const fd = openOrNull(logFile);
   if (fd === null) return;
   try {

@@ -90,14 +90,21 @@ export interface Requests {
   /** Ends what the owner's tasks left running, removes its temporary directories, gives back its connection. */
   release: { in: { readonly owner: string }; out: null };
   /** All executions that run. */
-  list: { in: Record<never, never>; out: readonly TaskRecord[] };
+  list: { in: null; out: readonly TaskRecord[] };
   /** Ends every task and connection; the engine takes no requests afterwards. */
-  shutdown: { in: Record<never, never>; out: null };
+  shutdown: { in: null; out: null };
 }
 export type RequestKind = keyof Requests;
 
 export type ClientMessage =
-  | { [K in RequestKind]: { readonly type: "request"; readonly id: number; readonly kind: K; readonly body: Requests[K]["in"] } }[RequestKind]
+  | {
+      [K in RequestKind]: {
+        readonly type: "request";
+        readonly id: number;
+        readonly kind: K;
+        readonly body: Requests[K]["in"];
+      };
+    }[RequestKind]
   | { readonly type: "promptAnswer"; readonly id: number; readonly answers: string[] | null };
 
 /** Changes of an execution that only matter while it runs; the journal has the others. */

@@ -1,0 +1,71 @@
+import { type FSWatcher, watch } from "fs";
+import { IndexReader, isAlive, readRuns } from "../../engine/journal";
+import { findTask } from "../executions";
+import { interruptSignal } from "../interrupt";
+import { CommandFailure, EXIT } from "../output";
+
+/** [ms] between two looks, where the file system tells nothing. */
+const LOOK_MS = 500;
+
+export interface LogsOptions {
+  follow?: boolean;
+  step?: string;
+  stream?: string;
+}
+
+/** Prints what a task printed, byte for byte; with `follow` until it ends. */
+export async function logs(wanted: string, options: LogsOptions): Promise<void> {
+  const { task, engine } = findTask(wanted);
+  const selection = { step: readStep(options.step, task.steps.length), stream: readStream(options.stream) };
+  const index = new IndexReader(task.logFile);
+  const signal = interruptSignal();
+  for (;;) {
+    // Asked first, so that what was written before the end is still read.
+    const last = options.follow !== true || index.ended || !isAlive(engine.engine) || signal.aborted;
+    for (const piece of readRuns(task.logFile, index.read(), selection)) await write(piece);
+    if (last) return;
+    await changed(task.logFile, signal);
+  }
+}
+
+/** Waits while the reader is slow. */
+async function write(piece: Buffer): Promise<void> {
+  if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+}
+
+/** Resolves at the next change of the file, and after a while without one. */
+function changed(file: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let watcher: FSWatcher | null = null;
+    const finish = (): void => {
+      clearTimeout(timer);
+      watcher?.close();
+      signal.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, LOOK_MS);
+    signal.addEventListener("abort", finish);
+    try {
+      watcher = watch(file, finish).on("error", finish);
+    } catch {
+      // Not there yet, or no more watches to be had: the timer serves.
+    }
+  });
+}
+
+function readStep(text: string | undefined, count: number): number | null {
+  if (text === undefined) return null;
+  const step = Number(text);
+  if (!Number.isInteger(step) || step < 0 || step >= count) {
+    throw new CommandFailure(
+      `--step is a number from 0 to ${String(count - 1)}, not ${JSON.stringify(text)}.`,
+      EXIT.usage,
+    );
+  }
+  return step;
+}
+
+function readStream(text: string | undefined): "stdout" | "stderr" | null {
+  if (text === undefined || text === "stdout" || text === "stderr") return text ?? null;
+  throw new CommandFailure(`--stream is stdout or stderr, not ${JSON.stringify(text)}.`, EXIT.usage);
+}

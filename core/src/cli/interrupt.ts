@@ -1,0 +1,14 @@
+/** Ctrl-C and its kin as an AbortSignal: the first one ends the work politely, the second one the process. */
+import { EXIT } from "./output";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    controller.abort();
+  };
+  for (const name of SIGNALS) process.on(name, onSignal);
+  return controller.signal;
+}

@@ -1,0 +1,104 @@
+/** The commands of `lazycluster`, as commander takes them. What a command does is loaded when it is called. */
+import { readFileSync } from "fs";
+import { join } from "path";
+import { Argument, Command } from "commander";
+import { enginesFolder } from "../engine/journal";
+import { Environment } from "../environment";
+
+export function makeProgram(setExitCode: (code: number) => void): Command {
+  const program = new Command("lazycluster")
+    .description("Put the machines you can reach over SSH to work.")
+    .version(readVersion())
+    .option("--debug", "say what happens, on stderr")
+    .option("--ssh-config <file>", "look hosts up in this ssh config (default: LAZYCLUSTER_SSH_CONFIG, else your own)")
+    .enablePositionalOptions()
+    .showHelpAfterError()
+    .hook("preAction", (command) => prepare(command.opts()));
+
+  program
+    .command("list-runtimes")
+    .description("show which hosts of the ssh config are usable, and why the others are not")
+    .option("-l, --long", "more about each host")
+    .option("--json", "as JSON")
+    .action(async (options: { long?: boolean; json?: boolean }) =>
+      (await import("./commands/list-runtimes.js")).listRuntimes(options),
+    );
+
+  program
+    .command("run")
+    .description("run a shell command on a host; output and exit code are the command's")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost")
+    .argument("<command...>", "behind --, joined with spaces as ssh does")
+    .option("-w, --working-dir <path>", "on the host, created when missing (default: the home directory)")
+    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--timeout <seconds>", "end the command after that")
+    .option("--pty", "in a pseudo terminal")
+    .option("--stdin", "give it what comes on stdin")
+    .option("--json", "as JSON, at the end")
+    .passThroughOptions()
+    .action(async (host: string, command: string[], options: object) => {
+      const words = command[0] === "--" ? command.slice(1) : command;
+      setExitCode(await (await import("./commands/run.js")).run(host, words, options));
+    });
+
+  program
+    .command("ps")
+    .description("show the tasks that run, of all your processes")
+    .option("-a, --all", "also those that ended")
+    .option("--json", "as JSON")
+    .action(async (options: { all?: boolean; json?: boolean }) => (await import("./commands/ps.js")).ps(options));
+
+  program
+    .command("logs")
+    .description("print the execution log of a task")
+    .argument("<task>", "the beginning of its id, or its name")
+    .option("-f, --follow", "go on until the task ends")
+    .option("--step <index>", "only this step, from 0")
+    .option("--stream <stream>", "only stdout or stderr")
+    .action(async (task: string, options: object) => (await import("./commands/logs.js")).logs(task, options));
+
+  program
+    .command("cancel")
+    .description("end a task and all its processes on the host")
+    .argument("<task>", "the beginning of its id, or its name")
+    .option("--json", "as JSON")
+    .action(async (task: string, options: { json?: boolean }) =>
+      (await import("./commands/cancel.js")).cancel(task, options),
+    );
+
+  program
+    .command("demo")
+    .description("ssh hosts on this machine to try things on")
+    .addArgument(new Argument("<action>").choices(["up", "status", "down"]))
+    .option("--count <n>", "how many hosts `up` starts", "2")
+    .option("--json", "as JSON")
+    .action(async (action: string, options: { count?: string; json?: boolean }) =>
+      (await import("./commands/demo.js")).demo(action, options),
+    );
+
+  // `lazycluster run --debug …` works as `lazycluster --debug run …` does.
+  for (const command of program.commands) {
+    command.option("--debug", "say what happens, on stderr");
+    command.showHelpAfterError();
+  }
+  return program;
+}
+
+function prepare(options: { debug?: boolean; sshConfig?: string }): void {
+  if (options.sshConfig !== undefined) Environment.sshConfigFile = options.sshConfig;
+  if (!process.env["LAZYCLUSTER_MAIN_DIRECTORY"]) {
+    // A command leaves its logs with the journals, not in whatever folder it was called.
+    Environment.setMainDirectory(join(enginesFolder(), "..", "cli"));
+  }
+  if (options.debug || process.argv.includes("--debug")) {
+    const say = (message: string): void => {
+      process.stderr.write(`lazycluster: ${message}\n`);
+    };
+    Environment.logger = { error: say, warn: say, info: say, debug: say };
+  }
+}
+
+function readVersion(): string {
+  const text = readFileSync(join(__dirname, "..", "..", "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

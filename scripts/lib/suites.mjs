@@ -1,0 +1,260 @@
+/** The suites of `npm test`: how each is run, and how its results are counted. */
+import fs from "node:fs";
+import path from "node:path";
+import { startDemoHosts } from "./demo.mjs";
+import { inProject, projectRoot, venvPython } from "./paths.mjs";
+import { capture } from "./processes.mjs";
+import { say } from "./progress.mjs";
+import { pythonEnvironment } from "./python.mjs";
+
+/** @typedef {import("./lifetime.mjs").Lifetime} Lifetime */
+/** @typedef {import("./processes.mjs").RunResult} RunResult */
+
+/**
+ * @typedef {object} Result
+ * @property {number} passed
+ * @property {number} failed
+ * @property {string[]} skipped names
+ */
+
+/**
+ * @typedef {object} Context
+ * @property {Lifetime} lifetime
+ * @property {string} scratch an empty directory of the suite's own
+ * @property {boolean} sshd whether demo hosts can be had
+ */
+
+/**
+ * @typedef {object} Suite
+ * @property {string} name
+ * @property {(context: Context) => Promise<Result>} run
+ */
+
+const minute = 60_000;
+
+/** @returns {Result} */
+const nothing = () => ({ passed: 0, failed: 0, skipped: [] });
+
+/** @param {readonly Result[]} results */
+export const sum = (results) =>
+  results.reduce(
+    (total, { passed, failed, skipped }) => ({
+      passed: total.passed + passed,
+      failed: total.failed + failed,
+      skipped: [...total.skipped, ...skipped],
+    }),
+    nothing(),
+  );
+
+/**
+ * @typedef {object} Command
+ * @property {string} what
+ * @property {string} program
+ * @property {readonly string[]} args
+ * @property {string} [cwd]
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {number} [timeoutMs]
+ * @property {boolean} [quiet] prints the output only when it fails
+ */
+
+/**
+ * @param {Context} context
+ * @param {Command} command
+ */
+async function runCommand(
+  { lifetime },
+  { what, program, args, cwd = projectRoot, env = process.env, timeoutMs = 5 * minute, quiet = false },
+) {
+  /** @type {string[]} */
+  const lines = [];
+  const result = await capture(program, args, {
+    what,
+    timeoutMs,
+    cwd,
+    env: { ...env, NO_COLOR: "1", FORCE_COLOR: "0" },
+    signal: lifetime.signal,
+    onLine: (line) => (quiet ? lines.push(line) : say(`  ${line}`)),
+  });
+  if (result.code !== 0) lines.forEach((line) => say(`  ${line}`));
+  if (result.timedOut) say(`  ✗ ${what} did not end within ${timeoutMs / 1000} s and was stopped`);
+  return result;
+}
+
+/**
+ * A tool that only says yes or no counts as one test.
+ * @param {Context} context
+ * @param {Command} command
+ * @returns {Promise<Result>}
+ */
+async function runCheck(context, command) {
+  const { code } = await runCommand(context, { ...command, quiet: true });
+  say(`  ${code === 0 ? "✓" : "✗"} ${command.what}`);
+  return code === 0 ? { passed: 1, failed: 0, skipped: [] } : { passed: 0, failed: 1, skipped: [] };
+}
+
+/**
+ * A program of node_modules, run by the Node that runs us.
+ * @param {string} file
+ * @param {readonly string[]} args
+ */
+const nodeTool = (file, ...args) => ({ program: process.execPath, args: [inProject("node_modules", file), ...args] });
+
+/**
+ * A run that failed without a failed test (it crashed, or took too long) counts as one.
+ * @param {Result} result
+ * @param {RunResult} run
+ * @returns {Result}
+ */
+const withCrash = (result, { code }) => (code !== 0 && result.failed === 0 ? { ...result, failed: 1 } : result);
+
+/**
+ * @param {string} file
+ * @returns {string | undefined}
+ */
+function readReport(file) {
+  return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined;
+}
+
+/**
+ * @typedef {{ status: string, fullName: string }} VitestAssertion
+ * @typedef {{ testResults: { assertionResults: VitestAssertion[] }[] }} VitestReport
+ */
+
+/** @param {string | undefined} text of vitest's json reporter */
+export function countVitest(text) {
+  if (text === undefined) return nothing();
+  /** @type {VitestReport} */
+  const report = JSON.parse(text);
+  const results = nothing();
+  for (const { status, fullName } of report.testResults.flatMap(({ assertionResults }) => assertionResults)) {
+    if (status === "passed") results.passed++;
+    else if (status === "failed") results.failed++;
+    else results.skipped.push(fullName);
+  }
+  return results;
+}
+
+/** @param {string | undefined} text of pytest's junit report */
+export function countJunit(text) {
+  const results = nothing();
+  const cases = (text ?? "").matchAll(/<testcase\b([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs);
+  for (const [, attributes = "", content = ""] of cases) {
+    if (/<(failure|error)\b/.test(content)) results.failed++;
+    else if (/<skipped\b/.test(content))
+      results.skipped.push(/\bname="([^"]*)"/.exec(attributes)?.[1] ?? "a Python test");
+    else results.passed++;
+  }
+  return results;
+}
+
+/** @type {Suite} */
+const lint = {
+  name: "lint",
+  run: async (context) => {
+    const rooms = ["core/src", "extension/kernel/src"];
+    return sum([
+      await runCheck(context, { what: "eslint", ...nodeTool("eslint/bin/eslint.js", ".") }),
+      await runCheck(context, {
+        what: "import rules",
+        ...nodeTool("dependency-cruiser/bin/dependency-cruise.mjs", "--config", ".dependency-cruiser.cjs", ...rooms),
+      }),
+      await runCheck(context, { what: "prettier", ...nodeTool("prettier/bin/prettier.cjs", "--check", ".") }),
+    ]);
+  },
+};
+
+/** @type {Suite} */
+const types = {
+  name: "types",
+  run: async (context) =>
+    sum([
+      await runCheck(context, { what: "tsc -b", ...nodeTool("typescript/bin/tsc", "-b") }),
+      await runCheck(context, { what: "tsc -p scripts", ...nodeTool("typescript/bin/tsc", "-p", "scripts") }),
+    ]),
+};
+
+/** @type {Suite} */
+const core = {
+  name: "core",
+  run: async (context) => {
+    const report = path.join(context.scratch, "vitest.json");
+    const run = await runCommand(context, {
+      what: "vitest",
+      ...nodeTool("vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`),
+      cwd: inProject("core"),
+      timeoutMs: 20 * minute,
+    });
+    return withCrash(countVitest(readReport(report)), run);
+  },
+};
+
+/** @type {Suite} */
+const pythonShim = {
+  name: "python",
+  run: async (context) => {
+    const folder = inProject("python-shim");
+    const tool = (/** @type {string[]} */ ...args) => ({
+      program: venvPython,
+      args: ["-m", ...args],
+      cwd: folder,
+      env: pythonEnvironment(),
+    });
+    const report = path.join(context.scratch, "pytest.xml");
+    const checks = [
+      await runCheck(context, { what: "ruff", ...tool("ruff", "check", ".") }),
+      await runCheck(context, { what: "mypy", ...tool("mypy") }),
+    ];
+    const run = await runCommand(context, {
+      what: "pytest",
+      ...tool("pytest", "-q", `--junit-xml=${report}`),
+      timeoutMs: 15 * minute,
+    });
+    return sum([...checks, withCrash(countJunit(readReport(report)), run)]);
+  },
+};
+
+/** @type {Suite} */
+const notebooks = {
+  name: "notebooks",
+  run: async (context) => {
+    const demo = context.sshd ? await startDemoHosts(context.lifetime, path.join(context.scratch, "demo")) : undefined;
+    if (demo === undefined) return { passed: 0, failed: 0, skipped: ["notebooks (they need demo hosts, and so sshd)"] };
+    const report = path.join(context.scratch, "notebooks.json");
+    const run = await runCommand(context, {
+      what: "notebooks",
+      program: venvPython,
+      args: [inProject("scripts", "lib", "run_notebooks.py"), "--report", report],
+      env: { ...pythonEnvironment(), LAZYCLUSTER_SSH_CONFIG: demo.sshConfig, ...jupyterDirectories(context.scratch) },
+      timeoutMs: 10 * minute,
+    });
+    /** @type {{ ok: boolean }[]} */
+    const results = JSON.parse(readReport(report) ?? "[]");
+    const passed = results.filter(({ ok }) => ok).length;
+    return withCrash({ passed, failed: results.length - passed, skipped: [] }, run);
+  },
+};
+
+/**
+ * What the user's own Jupyter has set up must not count here, nor be touched.
+ * @param {string} scratch
+ */
+function jupyterDirectories(scratch) {
+  const variables = ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"];
+  return Object.fromEntries(
+    variables.map((variable) => [variable, fs.mkdtempSync(path.join(scratch, `${variable.toLowerCase()}-`))]),
+  );
+}
+
+/** @type {Suite} */
+const start = {
+  name: "start",
+  run: (context) =>
+    runCheck(context, {
+      what: "npm start",
+      program: "npm",
+      args: ["start", "--", "--no-browser", "--check"],
+      timeoutMs: 5 * minute,
+    }),
+};
+
+export const suites = [lint, types, core, pythonShim, notebooks, start];

@@ -1,0 +1,59 @@
+/**
+ * `npm test`: the same set-up as `npm start`, then every suite. `npm test -- core python` runs only some.
+ * The last line is `N passed, N failed`, and `, N skipped` where some were.
+ */
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { formatSeconds, say } from "./lib/progress.mjs";
+import { runScript } from "./lib/script.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { suites, sum } from "./lib/suites.mjs";
+
+/** @typedef {import("./lib/suites.mjs").Result} Result */
+
+const { positionals: wanted } = parseArgs({ allowPositionals: true });
+
+await runScript(async (lifetime) => {
+  const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name));
+  if (unknown.length > 0) {
+    throw new Error(`There is no suite ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}.`);
+  }
+  const { sshd } = await setUp(lifetime, { development: true });
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), "lazycluster-test-"));
+  lifetime.add(() => fs.rmSync(root, { recursive: true, force: true }));
+
+  /** @type {{ name: string, took: string, result: Result }[]} */
+  const rows = [];
+  for (const { name, run } of suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name))) {
+    say(`\n── ${name}`);
+    const begin = Date.now();
+    const scratch = path.join(root, name);
+    fs.mkdirSync(scratch);
+    /** @type {Result} */
+    let result;
+    try {
+      result = await run({ lifetime, scratch, sshd });
+    } catch (error) {
+      lifetime.throwIfStopped();
+      say(`  ✗ ${error instanceof Error ? error.message : String(error)}`);
+      result = { passed: 0, failed: 1, skipped: [] };
+    }
+    rows.push({ name, took: formatSeconds(Date.now() - begin), result });
+  }
+  await lifetime.end();
+
+  const total = sum(rows.map(({ result }) => result));
+  say("\n── results");
+  for (const name of total.skipped) say(`  skipped: ${name}`);
+  for (const { name, took, result } of rows) say(`  ${name.padEnd(10)} ${took.padStart(7)}   ${describe(result)}`);
+  say();
+  say(describe(total));
+  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+});
+
+/** @param {Result} result */
+function describe({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`;
+}
