@@ -15,7 +15,11 @@ let configFile: string;
 let encrypted: string;
 let stranger: string;
 beforeAll(async () => {
-  lab = await startHosts({ user: canIsolate() ? "ordinary" : "root", password: "open sesame", sshdConfig: ["PasswordAuthentication yes"] });
+  lab = await startHosts({
+    user: canIsolate() ? "ordinary" : "root",
+    password: "open sesame",
+    sshdConfig: ["PasswordAuthentication yes"],
+  });
   ({ configFile } = lab);
   encrypted = await makeKey(join(lab.dir, "id_encrypted"), { passphrase: PASSPHRASE });
   stranger = await makeKey(join(lab.dir, "id_stranger"));
@@ -32,14 +36,21 @@ test("an ordinary user logs in with a key", async () => {
 
 describe("keys in files", () => {
   test("a key that the host does not accept: what was tried, what the host wants, what to do", async () => {
-    const data = await failureOf("host-1", { configFile, connection: { identityFile: [stranger, join(lab.dir, "missing")] } });
+    const data = await failureOf("host-1", {
+      configFile,
+      connection: { identityFile: [stranger, join(lab.dir, "missing")] },
+    });
     expect(data).toMatchObject({ code: "ERR_AUTHENTICATION", host: "host-1" });
-    expect(data.message).toMatch(/^host-1: login as lctest refused; tried: .*id_stranger; not used: .*missing: missing; the host accepts: publickey, password\. Next: .*authorized_keys/);
+    expect(data.message).toMatch(
+      /^host-1: login as lctest refused; tried: .*id_stranger; not used: .*missing: missing; the host accepts: publickey, password\. Next: .*authorized_keys/,
+    );
   });
 
   test("an encrypted key: by the option, asking nobody", async () => {
     const prompt = answering();
-    expect(await whoAmI("host-1", { configFile, connection: { identityFile: encrypted, passphrase: PASSPHRASE }, prompt })).toEqual(isUser);
+    expect(
+      await whoAmI("host-1", { configFile, connection: { identityFile: encrypted, passphrase: PASSPHRASE }, prompt }),
+    ).toEqual(isUser);
     expect(prompt).not.toHaveBeenCalled();
   });
 
@@ -47,13 +58,22 @@ describe("keys in files", () => {
     const prompt = answering("wrong", PASSPHRASE);
     expect(await whoAmI("host-1", { configFile, connection: { identityFile: encrypted }, prompt })).toEqual(isUser);
     expect(prompt).toHaveBeenCalledTimes(2);
-    expect(prompt.mock.calls[0]![0]).toMatchObject({ kind: "passphrase", host: "host-1", prompts: [{ echo: false, text: expect.stringMatching(/id_encrypted/) as string }] });
+    expect(prompt.mock.calls[0]![0]).toMatchObject({
+      kind: "passphrase",
+      host: "host-1",
+      prompts: [{ echo: false, text: expect.stringMatching(/id_encrypted/) as string }],
+    });
   });
 
   test("a wrong option, nobody to ask: names file and option", async () => {
-    const data = await failureOf("host-1", { configFile, connection: { identityFile: encrypted, passphrase: "wrong" } });
+    const data = await failureOf("host-1", {
+      configFile,
+      connection: { identityFile: encrypted, passphrase: "wrong" },
+    });
     expect(data).toMatchObject({ code: "ERR_AUTHENTICATION" });
-    expect(data.message).toMatch(/id_encrypted: the option passphrase does not fit.*Next: correct the option passphrase/);
+    expect(data.message).toMatch(
+      /id_encrypted: the option passphrase does not fit.*Next: correct the option passphrase/,
+    );
   });
 
   test("no passphrase, nobody to ask", async () => {
@@ -80,7 +100,9 @@ describe("keys in files", () => {
     const copy = join(lab.dir, "id_copy");
     await makeKey(copy, { passphrase: PASSPHRASE });
     appendFileSync(join(lab.hosts[0]!.dir, "authorized_keys"), `${await publicKey(copy)}\n`);
-    await Promise.all(Array.from({ length: 4 }, () => whoAmI("host-1", { configFile, connection: { identityFile: copy }, prompt })));
+    await Promise.all(
+      Array.from({ length: 4 }, () => whoAmI("host-1", { configFile, connection: { identityFile: copy }, prompt })),
+    );
     expect(prompt).toHaveBeenCalledTimes(1);
   });
 
@@ -88,10 +110,16 @@ describe("keys in files", () => {
     const slow = await makeKey(join(lab.dir, "id_slow"), { passphrase: PASSPHRASE });
     appendFileSync(join(lab.hosts[0]!.dir, "authorized_keys"), `${await publicKey(slow)}\n`);
     const prompt = () => new Promise<string[]>((resolve) => setTimeout(() => resolve([PASSPHRASE]), 1_500));
-    expect(await whoAmI("host-1", { configFile, connection: { identityFile: slow, connectTimeoutMs: 1_400 }, prompt })).toEqual(isUser);
+    expect(
+      await whoAmI("host-1", { configFile, connection: { identityFile: slow, connectTimeoutMs: 1_400 }, prompt }),
+    ).toEqual(isUser);
   });
 
-  test.each([["rsa", []], ["ecdsa", []], ["rsa", ["-m", "PEM"]]])("%s %j", async (type, format) => {
+  test.each([
+    ["rsa", []],
+    ["ecdsa", []],
+    ["rsa", ["-m", "PEM"]],
+  ])("%s %j", async (type, format) => {
     const file = await makeKey(join(lab.dir, `id_${type}_${format.length}`), { type });
     if (format.length > 0) await must("ssh-keygen", ["-q", "-p", "-N", "", "-P", "", ...format, "-f", file]);
     appendFileSync(join(lab.hosts[0]!.dir, "authorized_keys"), `${await publicKey(file)}\n`);
@@ -112,12 +140,16 @@ describe.skipIf(!canIsolate())("passwords", () => {
   const connection = { identityFile: [] as string[] };
 
   test("by the option", async () => {
-    expect(await whoAmI("host-1", { configFile, connection: { ...connection, password: "open sesame" } })).toEqual(isUser);
+    expect(await whoAmI("host-1", { configFile, connection: { ...connection, password: "open sesame" } })).toEqual(
+      isUser,
+    );
   });
 
   test("by the prompt, after a wrong option", async () => {
     const prompt = answering("wrong too", "open sesame");
-    expect(await whoAmI("host-1", { configFile, connection: { ...connection, password: "wrong" }, prompt })).toEqual(isUser);
+    expect(await whoAmI("host-1", { configFile, connection: { ...connection, password: "wrong" }, prompt })).toEqual(
+      isUser,
+    );
     expect(prompt.mock.calls.map(([{ kind }]) => kind)).toEqual(["password", "password"]);
   });
 
@@ -130,8 +162,15 @@ describe.skipIf(!canIsolate())("passwords", () => {
   });
 
   test("a prompt that refuses ends the login", async () => {
-    const data = await failureOf("host-1", { configFile, connection, prompt: () => Promise.reject(new Error("not today")) });
-    expect(data).toMatchObject({ code: "ERR_AUTHENTICATION", message: expect.stringMatching(/prompt for a password was refused: not today/) as string });
+    const data = await failureOf("host-1", {
+      configFile,
+      connection,
+      prompt: () => Promise.reject(new Error("not today")),
+    });
+    expect(data).toMatchObject({
+      code: "ERR_AUTHENTICATION",
+      message: expect.stringMatching(/prompt for a password was refused: not today/) as string,
+    });
   });
 
   test("a prompt that gives nonsense is told so", async () => {
@@ -140,9 +179,15 @@ describe.skipIf(!canIsolate())("passwords", () => {
   });
 
   test("both, where the host wants both", async () => {
-    const both = await startHosts({ user: "ordinary", password: "second", sshdConfig: ["PasswordAuthentication yes", "AuthenticationMethods publickey,password"] });
+    const both = await startHosts({
+      user: "ordinary",
+      password: "second",
+      sshdConfig: ["PasswordAuthentication yes", "AuthenticationMethods publickey,password"],
+    });
     try {
-      expect(await whoAmI("host-1", { configFile: both.configFile, connection: { password: "second" } })).toMatch(/lctest/);
+      expect(await whoAmI("host-1", { configFile: both.configFile, connection: { password: "second" } })).toMatch(
+        /lctest/,
+      );
       const data = await failureOf("host-1", { configFile: both.configFile });
       expect(data.message).toMatch(/the host accepts: password/);
     } finally {
@@ -153,8 +198,14 @@ describe.skipIf(!canIsolate())("passwords", () => {
   test("MaxAuthTries 1: one try, and the host's words", async () => {
     const strict = await startHosts({ user: "ordinary", sshdConfig: ["MaxAuthTries 1"] });
     try {
-      const data = await failureOf("host-1", { configFile: strict.configFile, connection: { identityFile: [stranger, strict.identityFile] } });
-      expect(data).toMatchObject({ code: "ERR_AUTHENTICATION", message: expect.stringMatching(/Too many authentication failures.*IdentitiesOnly/) as string });
+      const data = await failureOf("host-1", {
+        configFile: strict.configFile,
+        connection: { identityFile: [stranger, strict.identityFile] },
+      });
+      expect(data).toMatchObject({
+        code: "ERR_AUTHENTICATION",
+        message: expect.stringMatching(/Too many authentication failures.*IdentitiesOnly/) as string,
+      });
       expect(readFileSync(join(strict.hosts[0]!.dir, "sshd.log"), "utf8").match(/Connection from/g)).toHaveLength(2); // and the harness' own
     } finally {
       await strict.stop();
@@ -182,7 +233,12 @@ describe("an ssh agent", () => {
 
   const loose = () => {
     const file = join(lab.dir, "loose_config");
-    writeFileSync(file, readFileSync(configFile, "utf8").replace(/IdentitiesOnly yes/g, "IdentitiesOnly no").replace(/IdentityFile .*/g, `IdentityFile ${lab.dir}/nothing`));
+    writeFileSync(
+      file,
+      readFileSync(configFile, "utf8")
+        .replace(/IdentitiesOnly yes/g, "IdentitiesOnly no")
+        .replace(/IdentityFile .*/g, `IdentityFile ${lab.dir}/nothing`),
+    );
     return file;
   };
 
@@ -207,14 +263,21 @@ describe("an ssh agent", () => {
   });
 
   test("IdentitiesOnly: only keys that the config names, by their public half", async () => {
-    const data = await failureOf("host-1", { configFile, connection: { agent: socket, identityFile: join(lab.dir, "other.pub") } });
+    const data = await failureOf("host-1", {
+      configFile,
+      connection: { agent: socket, identityFile: join(lab.dir, "other.pub") },
+    });
     expect(data.message).toMatch(/tried: agent \(1 key\);/);
-    expect(await whoAmI("host-1", { configFile, connection: { agent: socket, identityFile: join(lab.dir, "only.pub") } })).toEqual(isUser);
+    expect(
+      await whoAmI("host-1", { configFile, connection: { agent: socket, identityFile: join(lab.dir, "only.pub") } }),
+    ).toEqual(isUser);
   });
 
   test("one that is dead is no reason to fail", async () => {
     const logs: string[] = [];
-    expect(await whoAmI("host-1", { configFile, connection: { agent: join(lab.dir, "no-agent") }, logs })).toEqual(isUser);
+    expect(await whoAmI("host-1", { configFile, connection: { agent: join(lab.dir, "no-agent") }, logs })).toEqual(
+      isUser,
+    );
     expect(logs.join("\n")).toMatch(/debug: host-1: not used: ssh agent .*no-agent: not reachable/);
   });
 
@@ -244,14 +307,17 @@ describe("keyboard-interactive", () => {
     // OpenSSH asks in this way only with PAM, whose configuration is the machine's.
     server = new ssh2.Server({ hostKeys: [readFileSync(hostKey)] }, (client) => {
       let rounds = 0;
-      client.on("error", () => undefined).on("authentication", (login) => {
-        if (login.method !== "keyboard-interactive") return login.reject(["keyboard-interactive"]);
-        const prompts = asked[rounds++ % asked.length]!;
-        return login.prompt(prompts, "Login", "Say it", (answers) => {
-          if (answers.join() !== prompts.map(({ prompt }) => `answer to ${prompt}`).join()) login.reject(["keyboard-interactive"]);
-          else login.accept();
+      client
+        .on("error", () => undefined)
+        .on("authentication", (login) => {
+          if (login.method !== "keyboard-interactive") return login.reject(["keyboard-interactive"]);
+          const prompts = asked[rounds++ % asked.length]!;
+          return login.prompt(prompts, "Login", "Say it", (answers) => {
+            if (answers.join() !== prompts.map(({ prompt }) => `answer to ${prompt}`).join())
+              login.reject(["keyboard-interactive"]);
+            else login.accept();
+          });
         });
-      });
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -262,19 +328,36 @@ describe("keyboard-interactive", () => {
 
   const attempt = (prompt?: (request: PromptRequest) => Promise<string[]>, password?: string) => ({
     configFile,
-    connection: { knownHostsFile: join(lab.dir, "fake_known"), identityFile: [], user: "me", ...(password === undefined ? {} : { password }) },
+    connection: {
+      knownHostsFile: join(lab.dir, "fake_known"),
+      identityFile: [],
+      user: "me",
+      ...(password === undefined ? {} : { password }),
+    },
     ...(prompt ? { prompt } : {}),
   });
 
   test("questions go to the user, with their texts and echo", async () => {
-    asked = [[{ prompt: "Password: ", echo: false }, { prompt: "Token: ", echo: true }]];
-    const prompt = vi.fn((request: PromptRequest) => Promise.resolve(request.prompts.map(({ text }) => `answer to ${text}`)));
+    asked = [
+      [
+        { prompt: "Password: ", echo: false },
+        { prompt: "Token: ", echo: true },
+      ],
+    ];
+    const prompt = vi.fn((request: PromptRequest) =>
+      Promise.resolve(request.prompts.map(({ text }) => `answer to ${text}`)),
+    );
     const { connect } = await import("./helpers");
     await (await connect(`127.0.0.1:${port}`, attempt(prompt))).close();
     expect(prompt).toHaveBeenCalledTimes(1);
     expect(prompt.mock.calls[0]![0]).toMatchObject({
-      kind: "keyboard-interactive", user: "me", instructions: "Login\nSay it",
-      prompts: [{ text: "Password: ", echo: false }, { text: "Token: ", echo: true }],
+      kind: "keyboard-interactive",
+      user: "me",
+      instructions: "Login\nSay it",
+      prompts: [
+        { text: "Password: ", echo: false },
+        { text: "Token: ", echo: true },
+      ],
     });
   });
 
@@ -293,13 +376,25 @@ describe("keyboard-interactive", () => {
   });
 
   test("nobody to ask: says so", async () => {
-    expect((await failureOf(`127.0.0.1:${port}`, attempt())).message).toMatch(/the host accepts: keyboard-interactive.*Next: give a password or a prompt/);
-    asked = [[{ prompt: "Password: ", echo: false }, { prompt: "Token: ", echo: true }]];
-    expect((await failureOf(`127.0.0.1:${port}`, attempt(undefined, "x"))).message).toMatch(/asks "Password:", "Token:", and nobody can answer/);
+    expect((await failureOf(`127.0.0.1:${port}`, attempt())).message).toMatch(
+      /the host accepts: keyboard-interactive.*Next: give a password or a prompt/,
+    );
+    asked = [
+      [
+        { prompt: "Password: ", echo: false },
+        { prompt: "Token: ", echo: true },
+      ],
+    ];
+    expect((await failureOf(`127.0.0.1:${port}`, attempt(undefined, "x"))).message).toMatch(
+      /asks "Password:", "Token:", and nobody can answer/,
+    );
   });
 
   test("a refused prompt ends the login", async () => {
-    const data = await failureOf(`127.0.0.1:${port}`, attempt(() => Promise.reject(new Error("no"))));
+    const data = await failureOf(
+      `127.0.0.1:${port}`,
+      attempt(() => Promise.reject(new Error("no"))),
+    );
     expect(data.message).toMatch(/prompt for a keyboard-interactive was refused: no/);
   });
 });

@@ -4,9 +4,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { connectHost } from "../../src/host/connect";
-import { canIsolate, makeKey, startHosts, type TestHost, type TestHosts } from "../hosts";
-import { connect, failureOf, openSockets, output, specOf, whoAmI } from "./helpers";
+import { canIsolate, startHosts, type TestHost, type TestHosts } from "../hosts";
+import { connect, failureOf, openSockets, output, whoAmI } from "./helpers";
 
 let lab: TestHosts;
 let host: TestHost;
@@ -219,10 +218,6 @@ describe("host keys", () => {
     return file;
   };
   const current = (): string => readFileSync(lab.knownHostsFile, "utf8");
-  /** Of all logins that the host saw: a refused key means that none was begun. */
-  const logins = async (): Promise<number> =>
-    (await host.exec(["cat", join(host.dir, "sshd.log")], { asRoot: true })).stdout.length;
-
   test("an unknown host is refused before any login", async () => {
     const file = knownHosts("empty", "");
     const data = await failureOf("host-1", { configFile, connection: { knownHostsFile: file, password: "secret" } });
@@ -231,9 +226,9 @@ describe("host keys", () => {
       knownHostsFile: file,
       fingerprint: expect.stringMatching(/^SHA256:/) as string,
     });
+    // It never heard who wanted in.
     const log = readFileSync(join(host.dir, "sshd.log"), "utf8");
-    expect(log).not.toMatch(/Failed password/);
-    expect(await logins()).toBeGreaterThanOrEqual(0);
+    expect(log.trim().split("\n").slice(-2).join()).not.toMatch(/user|password|publickey/i);
   });
 
   test("accept-new stores it, and then it is known", async () => {
@@ -342,15 +337,4 @@ test("a busy sshd: 20 logins at once come through by trying again", async () => 
   } finally {
     await busy.stop();
   }
-});
-
-test("ssh2 is loaded only for who needs it", async () => {
-  const connection = await connectHost(specOf("localhost", { configFile: null }), {
-    signal: new AbortController().signal,
-    prompt: null,
-    log: () => undefined,
-  });
-  expect(connection.transport).toBe("local");
-  await connection.close();
-  expect(await makeKey(join(lab.dir, "unused"))).toBeTruthy();
 });

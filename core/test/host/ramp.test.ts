@@ -44,7 +44,10 @@ test("only a connection that was dropped unheard is tried again", async () => {
   const other = vi.fn(() => Promise.reject(new Error("wrong password")));
   await expect(retryDropped(target, never, waiting, other)).rejects.toThrow("wrong password");
   expect(other).toHaveBeenCalledTimes(1);
-  const second = vi.fn<() => Promise<string>>().mockRejectedValueOnce(new DroppedUnheard(new Error("dropped"))).mockResolvedValue("in");
+  const second = vi
+    .fn<() => Promise<string>>()
+    .mockRejectedValueOnce(new DroppedUnheard(new Error("dropped")))
+    .mockResolvedValue("in");
   expect(await retryDropped(target, never, waiting, second)).toBe("in");
 });
 

@@ -4,7 +4,10 @@ set -e
 hostname "$2"
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/host /run/sshd /run/lock /run/pythons
-[ -z "$4" ] || mount --rbind "$4" /run/pythons
+if [ -n "$4" ]; then
+  mount --bind "$4" /run/pythons
+  mount -o remount,bind,ro /run/pythons
+fi
 mount --bind "$1" /run/host
 for file in passwd group shadow; do mount --bind "/run/host/$file" "/etc/$file"; done
 mount --bind /run/host/tmp /tmp
@@ -15,6 +18,11 @@ else
   mount -t tmpfs -o mode=755 tmpfs /home
   mkdir "/home/$3"
   mount --bind /run/host/home "/home/$3"
+fi
+if [ -n "$4" ]; then
+  # Where they were built too: they find their libraries by absolute path.
+  mkdir -p "$4"
+  mount --bind /run/pythons "$4"
 fi
 cd /
 # Everything ends with this process, and it ends with its input: when the test process dies, however it dies.

@@ -1,15 +1,22 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { once } from "node:events";
 import { spawn } from "node:child_process";
 import { createServer, connect } from "node:net";
 import { join } from "node:path";
+import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { canIsolate, PYTHONS, run, startDelayProxy, startHosts, type TestHosts } from ".";
 
 describe.skipIf(!canIsolate())("isolated hosts", () => {
   let lab: TestHosts;
   beforeAll(async () => {
-    lab = await startHosts({ count: 2, user: "ordinary", pythons: true, shell: { script: '#!/bin/sh\necho "Welcome!"\nexec /bin/sh "$@"\n' } });
+    lab = await startHosts({
+      count: 2,
+      user: "ordinary",
+      pythons: true,
+      shell: { script: '#!/bin/sh\necho "Welcome!"\nexec /bin/sh "$@"\n' },
+    });
   });
   afterAll(() => lab.stop());
   const ssh = (alias: string, command: string) => run("ssh", ["-F", lab.configFile, alias, command]);
@@ -50,17 +57,47 @@ describe.skipIf(!canIsolate())("isolated hosts", () => {
   });
 });
 
-test.skipIf(!canIsolate())("nothing is left of a test process that was killed", async () => {
-  const links = (): string[] => readdirSync("/sys/class/net");
-  const script = `require("vitest"); `;
-  expect(script).toBeTruthy();
-  const lab = await startHosts({ count: 1 });
-  const bridge = links().find((name) => existsSync(`/sys/class/net/${name}/brif`) && name.startsWith("lct"));
-  expect(bridge).toBeDefined();
-  await lab.stop();
-  expect(existsSync(lab.dir)).toBe(false);
-  expect(links().filter((name) => name.startsWith(`${bridge!}-`))).toEqual([]);
+describe.skipIf(!canIsolate())("what is left", () => {
+  const links = (range: string): string[] => readdirSync("/sys/class/net").filter((name) => name.startsWith(`lct${range}`));
+  const rangeOf = (address: string): string => address.split(".")[2]!;
+
+  test("of hosts that were stopped: nothing", async () => {
+    const lab = await startHosts({ count: 2 });
+    const range = rangeOf(lab.hosts[0]!.address);
+    expect(links(range)).not.toEqual([]);
+    const pid = lab.hosts[0]!.sshdPid;
+    await lab.stop();
+    expect([existsSync(lab.dir), links(range), existsSync(`/proc/${pid}`)]).toEqual([false, [], false]);
+  });
+
+  test("of a test process that was killed: hosts end at once, the next start removes the rest", async () => {
+    const code = mkdtempSync(join(tmpdir(), "lazycluster-killed-"));
+    compileHarness(code);
+    const script = 'require("./start-hosts.js").startHosts().then((lab) => console.log(JSON.stringify({ dir: lab.dir, address: lab.hosts[0].address, pid: lab.hosts[0].sshdPid })))';
+    const child = spawn(process.execPath, ["-e", script], { cwd: code, stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const { dir, address, pid } = JSON.parse(String(line)) as { dir: string; address: string; pid: number };
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
+    await vi.waitFor(() => expect(existsSync(`/proc/${pid}`)).toBe(false), { timeout: 2_000 });
+    const lab = await startHosts();
+    expect([existsSync(dir), links(rangeOf(address))]).toEqual([false, []]);
+    await lab.stop();
+    rmSync(code, { recursive: true });
+  });
 });
+
+/** For a process without vitest. */
+function compileHarness(target: string): void {
+  for (const name of readdirSync(__dirname)) {
+    const source = readFileSync(join(__dirname, name), "utf8");
+    if (name.endsWith(".sh")) writeFileSync(join(target, name), source);
+    if (!name.endsWith(".ts") || name.endsWith(".test.ts")) continue;
+    const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 } });
+    writeFileSync(join(target, name.replace(/ts$/, "js")), outputText);
+  }
+}
 
 test("the delay proxy keeps bytes back, in order", async () => {
   const echo = createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
@@ -81,6 +118,5 @@ test("the delay proxy keeps bytes back, in order", async () => {
 });
 
 test("run() reports what a program says", async () => {
-  expect(spawn).toBeTypeOf("function");
   expect(await run("sh", ["-c", "cat; echo e >&2; exit 3"], "in")).toEqual({ code: 3, stdout: "in", stderr: "e\n" });
 });

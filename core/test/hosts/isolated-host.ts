@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { sshdConfig } from "./keys";
@@ -164,7 +164,7 @@ export class IsolatedHost extends SshdHost {
   }
 
   async #startInit(): Promise<void> {
-    const pythons = this.plan.options.pythons === true ? join(homedir(), ".pyenv", "versions") : "";
+    const pythons = this.plan.options.pythons === true ? join(userInfo().homedir, ".pyenv", "versions") : "";
     const script = join(__dirname, "host-init.sh");
     const namespaces = [
       "--net",

@@ -1,0 +1,51 @@
+/** What is on a host: our processes and folders. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { HostProcess, TestHost } from "../hosts";
+import { eventually, timeUntil } from "./eventually";
+
+/** Nothing of ours: no process, no temporary folder. Gives the [ms] that it took. */
+export async function expectCleanHost(host: TestHost, timeoutMs: number): Promise<number> {
+  return timeUntil(
+    async () => {
+      expect((await host.processes()).map(({ args }) => args)).toEqual([]);
+      expect(temporaryFolders(host)).toEqual([]);
+    },
+    timeoutMs,
+    `${host.alias} is not clean`,
+  );
+}
+
+/** Names of ours in the host's `/tmp`. */
+export function temporaryFolders(host: TestHost): string[] {
+  return readdirSync(join(host.dir, "tmp")).filter((name) => name.startsWith("lazycluster-"));
+}
+
+/** Waits until as many processes whose command line has `text` run there. */
+export async function processesWith(host: TestHost, text: string, count = 1): Promise<HostProcess[]> {
+  return eventually(
+    async () => {
+      const found = (await host.processes()).filter(({ args }) => args.includes(text));
+      expect(found.length, `processes with ${text}`).toBe(count);
+      return found;
+    },
+    10_000,
+    host.alias,
+  );
+}
+
+/** The agent and its keeper: both are the bootstrap's interpreter. */
+export async function agentAndKeeper(host: TestHost): Promise<{ agent: HostProcess; keeper: HostProcess }> {
+  return eventually(
+    async () => {
+      const ours = (await host.processes()).filter(({ args }) => args.includes("lazycluster: old python"));
+      const agent = ours.find(({ ppid }) => ours.some(({ pid }) => pid === ppid));
+      const keeper = ours.find(({ pid }) => pid === agent?.ppid);
+      if (!agent || !keeper) throw new Error(`no agent and keeper in ${JSON.stringify(ours)}`);
+      return { agent, keeper };
+    },
+    10_000,
+    host.alias,
+  );
+}

@@ -1,0 +1,5 @@
+export * from "./lazycluster";
+export { eventually, rejection, timeUntil } from "./eventually";
+export { type Workspace, leftovers, workspace } from "./workspace";
+export { type Exit, Manager, type ManagerOptions, residentBytes, startManager } from "./manager";
+export { agentAndKeeper, expectCleanHost, processesWith, temporaryFolders } from "./host-state";
