@@ -34,6 +34,7 @@ KERNEL_TIMEOUT_S = 60
 # What each notebook must print, in this order. A notebook without an entry only must not fail.
 EXPECTED = {
     "01-first-task.ipynb": [
+        r"host-1 has Python 3\.\d+",
         r"orders is done on host-1 after \d+ ms",
         r"orders: 3000",
         r"DE,\d+,\d+\.\d+",

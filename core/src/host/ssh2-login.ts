@@ -99,12 +99,12 @@ export function logIn(
       client.off("error", failed).off("ready", ready).off("handshake", shaken);
       return true;
     };
-    const giveUp = (error: unknown): void => {
+    const giveUp = (error: Error): void => {
       if (!settle()) return;
       socket.destroy();
       reject(error);
     };
-    const abort = (): void => giveUp(signal.reason);
+    const abort = (): void => giveUp(signal.reason as Error);
     const failed = (error: Error & { level?: string }): void => {
       // A key that could not be used; the next one is tried.
       if (error.level === "agent") return;

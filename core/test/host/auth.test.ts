@@ -1,13 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { PromptRequest } from "../../src/engine/protocol/host-spec";
 import { canIsolate, makeKey, must, publicKey, startHosts, type TestHosts } from "../hosts";
-import { failureOf, whoAmI } from "./helpers";
+import { connectHost } from "../../src/host/connect";
+import { connect, failureOf, specOf, whoAmI } from "./helpers";
 
 const PASSPHRASE = "correct horse";
 let lab: TestHosts;
@@ -250,8 +251,6 @@ describe("an ssh agent", () => {
     process.env["SSH_AUTH_SOCK"] = socket;
     try {
       // `agent` must be absent, not false, for the default.
-      const { connectHost } = await import("../../src/host/connect");
-      const { specOf } = await import("./helpers");
       const spec = specOf("host-1", { configFile: loose() });
       const { agent: _, ...connection } = spec.connection;
       const context = { signal: new AbortController().signal, prompt: null, log: () => undefined };
@@ -291,7 +290,12 @@ describe("an ssh agent", () => {
   test("one that is locked: its keys are passed over", async () => {
     const locked = join(lab.dir, "locked");
     const other = spawn("ssh-agent", ["-D", "-a", locked], { stdio: ["ignore", "pipe", "ignore"] });
-    await once(other.stdout!, "data");
+    await once(other.stdout, "data");
+    const answer = join(lab.dir, "askpass");
+    writeFileSync(answer, "#!/bin/sh\necho secret\n", { mode: 0o700 });
+    const env = ["SSH_ASKPASS_REQUIRE=force", `SSH_ASKPASS=${answer}`, `SSH_AUTH_SOCK=${locked}`];
+    await must("env", [...env, "ssh-add", "-q", stranger]);
+    await must("env", [...env, "ssh-add", "-x"]);
     expect(await whoAmI("host-1", { configFile, connection: { agent: locked } })).toEqual(isUser);
     other.kill();
   });
@@ -310,9 +314,12 @@ describe("keyboard-interactive", () => {
       client
         .on("error", () => undefined)
         .on("authentication", (login) => {
-          if (login.method !== "keyboard-interactive") return login.reject(["keyboard-interactive"]);
+          if (login.method !== "keyboard-interactive") {
+            login.reject(["keyboard-interactive"]);
+            return;
+          }
           const prompts = asked[rounds++ % asked.length]!;
-          return login.prompt(prompts, "Login", "Say it", (answers) => {
+          login.prompt(prompts, "Login", "Say it", (answers) => {
             if (answers.join() !== prompts.map(({ prompt }) => `answer to ${prompt}`).join())
               login.reject(["keyboard-interactive"]);
             else login.accept();
@@ -321,7 +328,7 @@ describe("keyboard-interactive", () => {
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    port = server.address().port;
+    ({ port } = server.address() as AddressInfo);
     writeFileSync(join(lab.dir, "fake_known"), `[127.0.0.1]:${port} ${await publicKey(hostKey)}\n`);
   });
   afterAll(() => server.close());
@@ -347,7 +354,6 @@ describe("keyboard-interactive", () => {
     const prompt = vi.fn((request: PromptRequest) =>
       Promise.resolve(request.prompts.map(({ text }) => `answer to ${text}`)),
     );
-    const { connect } = await import("./helpers");
     await (await connect(`127.0.0.1:${port}`, attempt(prompt))).close();
     expect(prompt).toHaveBeenCalledTimes(1);
     expect(prompt.mock.calls[0]![0]).toMatchObject({
@@ -363,7 +369,6 @@ describe("keyboard-interactive", () => {
 
   test("a single hidden question is answered with the password", async () => {
     asked = [[{ prompt: "Password: ", echo: false }]];
-    const { connect } = await import("./helpers");
     await (await connect(`127.0.0.1:${port}`, attempt(undefined, "answer to Password: "))).close();
   });
 

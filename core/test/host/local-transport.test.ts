@@ -8,7 +8,8 @@ import { connect, output } from "./helpers";
 const local = () => connect("localhost", { configFile: null });
 const sessionOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]!.split(" ")[3]!;
 /** Zombies do not count: who reaps them is this machine's business. */
-const groupRuns = async (group: number): Promise<boolean> => (await run("pgrep", ["-g", String(group), "-r", "R,S,D"])).code === 0;
+const groupRuns = async (group: number): Promise<boolean> =>
+  (await run("pgrep", ["-g", String(group), "-r", "R,S,D"])).code === 0;
 
 test("runs commands in the home directory, with output, error output and exit status", async () => {
   const connection = await local();

@@ -58,7 +58,8 @@ describe.skipIf(!canIsolate())("isolated hosts", () => {
 });
 
 describe.skipIf(!canIsolate())("what is left", () => {
-  const links = (range: string): string[] => readdirSync("/sys/class/net").filter((name) => name.startsWith(`lct${range}`));
+  const links = (range: string): string[] =>
+    readdirSync("/sys/class/net").filter((name) => name.startsWith(`lct${range}`));
   const rangeOf = (address: string): string => address.split(".")[2]!;
 
   test("of hosts that were stopped: nothing", async () => {
@@ -73,7 +74,8 @@ describe.skipIf(!canIsolate())("what is left", () => {
   test("of a test process that was killed: hosts end at once, the next start removes the rest", async () => {
     const code = mkdtempSync(join(tmpdir(), "lazycluster-killed-"));
     compileHarness(code);
-    const script = 'require("./start-hosts.js").startHosts().then((lab) => console.log(JSON.stringify({ dir: lab.dir, address: lab.hosts[0].address, pid: lab.hosts[0].sshdPid })))';
+    const script =
+      'require("./start-hosts.js").startHosts().then((lab) => console.log(JSON.stringify({ dir: lab.dir, address: lab.hosts[0].address, pid: lab.hosts[0].sshdPid })))';
     const child = spawn(process.execPath, ["-e", script], { cwd: code, stdio: ["ignore", "pipe", "inherit"] });
     const [line] = (await once(child.stdout, "data")) as [Buffer];
     const { dir, address, pid } = JSON.parse(String(line)) as { dir: string; address: string; pid: number };
@@ -94,7 +96,9 @@ function compileHarness(target: string): void {
     const source = readFileSync(join(__dirname, name), "utf8");
     if (name.endsWith(".sh")) writeFileSync(join(target, name), source);
     if (!name.endsWith(".ts") || name.endsWith(".test.ts")) continue;
-    const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 } });
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+    });
     writeFileSync(join(target, name.replace(/ts$/, "js")), outputText);
   }
 }

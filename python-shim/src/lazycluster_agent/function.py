@@ -6,7 +6,7 @@ import os
 
 from . import fields
 from .descriptors import shut_down_writing
-from .errors import Failure
+from .errors import Failure, ProtocolError
 from .frames import FrameDecoder, frame_head
 from .functions import Functions
 from .msgpack import WireError
@@ -65,7 +65,7 @@ class Function(Step):
         self._early.clear()
 
     def _request(self) -> bytes:
-        environment = [item for pair in self.full_environment().items() for item in pair]
+        environment = b"\0".join(map(b"=".join, self.full_environment().items()))
         return frame_head({"fn": self._function, "cwd": self.cwd, "env": environment})
 
     def on_data(self, header: Header, payload: memoryview) -> None:
@@ -87,9 +87,10 @@ class Function(Step):
         try:
             for header, payload in self._decoder.feed(data):
                 self._on_message(header, payload)
-        except WireError as error:
+        except (WireError, ProtocolError) as error:
             text = "The function's process wrote %s to its control socket." % error
-            self._end_of_answers(Failure("internal", text))
+            self._failure = Failure("internal", text)
+            self._end_of_answers()
 
     def _on_message(self, header: Header, payload: memoryview) -> None:
         op = header.get("op")
@@ -97,19 +98,20 @@ class Function(Step):
             self.output(RESULT, bytes(payload))
         elif op == "raised":
             self.raised = fields.mapping(header, "raised")
-            self._end_of_answers(None)
         elif op == "failed":
             failure = Failure(fields.text(header, "kind"), fields.text(header, "message"))
             failure.errno = fields.optional_text(header, "errno")
             failure.path = fields.optional_text(header, "path")
             failure.raised = header.get("raised")
-            self._end_of_answers(failure)
-        elif op == "returned":
-            self._end_of_answers(None)
+            self._failure = failure
+        elif op == "ending":
+            self._end_of_answers()
+            # The process may take another moment; it is past everything that could change this.
+            assert self.pid is not None
+            self.agent.child_ended(self.pid, fields.integer(header, "code", 0, 255) << 8)
 
-    def _end_of_answers(self, failure: Optional[Failure]) -> None:
+    def _end_of_answers(self) -> None:
         """Nothing comes after this; a process in the background may hold the socket for long."""
-        self._failure = failure
         if self._control is not None:
             self._control.close()
         self._settle()

@@ -74,7 +74,7 @@ class Server:
     def released(self) -> None:
         """A function has ended. Only now, when its result is out, a fork may cost time."""
         self.busy -= 1
-        self._loop.later(0, self.refill)
+        self._loop.later(0.001, self.refill)
 
     def refill(self) -> None:
         self._order(len(self._waiting) + SPARES - len(self._spares))

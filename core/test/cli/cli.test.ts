@@ -1,0 +1,187 @@
+/** The command line as a user calls it: a process of its own, real hosts, real signals. */
+import { type ChildProcess, spawn } from "child_process";
+import { mkdtempSync, rmSync } from "fs";
+import { tmpdir } from "os";
+import { join } from "path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type TestHosts, startHosts } from "../hosts";
+
+const PROGRAM = join(__dirname, "..", "..", "bin", "lazycluster.js");
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+let hosts: TestHosts;
+let state: string;
+
+function start(args: readonly string[]): { child: ChildProcess; ended: Promise<Ended>; stdout: () => string } {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: {
+      ...process.env,
+      LAZYCLUSTER_SSH_CONFIG: hosts.configFile,
+      LAZYCLUSTER_STATE_DIR: state,
+      LAZYCLUSTER_MAIN_DIRECTORY: "",
+    },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
+  return { child, ended, stdout: () => stdout };
+}
+
+function lazycluster(...args: string[]): Promise<Ended> {
+  const { child, ended } = start(args);
+  child.stdin?.end();
+  return ended;
+}
+
+/** Waits until the program has printed the text. */
+async function printed(program: ReturnType<typeof start>, text: string): Promise<void> {
+  while (!program.stdout().includes(text)) {
+    const more = new Promise((resolve) => program.child.stdout?.once("data", resolve));
+    const over = program.ended.then(({ stderr }) => {
+      throw new Error(`it ended without printing ${text}: ${stderr}`);
+    });
+    over.catch(() => undefined);
+    await Promise.race([more, over]);
+  }
+}
+
+beforeAll(async () => {
+  hosts = await startHosts({ count: 2 });
+  state = mkdtempSync(join(tmpdir(), "lc-cli-"));
+});
+afterAll(async () => {
+  await hosts.stop();
+  rmSync(state, { recursive: true, force: true });
+});
+
+describe("lazycluster", () => {
+  it("tells its version and its commands", async () => {
+    expect((await lazycluster("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const help = await lazycluster("--help");
+    expect(help.code).toBe(0);
+    for (const command of ["list-runtimes", "run", "ps", "logs", "cancel", "demo"]) {
+      expect(help.stdout).toContain(command);
+      expect((await lazycluster(command, "--help")).code).toBe(0);
+    }
+  });
+
+  it("explains a wrong call and exits with 2", async () => {
+    for (const args of [
+      ["fly"],
+      ["run"],
+      ["run", "host-1"],
+      ["demo", "sideways"],
+      ["ps", "--wrong"],
+      ["run", "-oProxyCommand=x", "--", "true"],
+    ]) {
+      const { code, stderr } = await lazycluster(...args);
+      expect(code, args.join(" ")).toBe(2);
+      expect(stderr).not.toBe("");
+    }
+  });
+});
+
+describe("list-runtimes", () => {
+  it("shows the hosts of the ssh config, and why one is inactive", async () => {
+    const { code, stdout } = await lazycluster("list-runtimes", "-l");
+    expect(code).toBe(0);
+    expect(stdout).toContain("Active runtimes: 2 of 2");
+    expect(stdout).toMatch(/host-1 +3\.\d+/);
+    const probes = JSON.parse((await lazycluster("list-runtimes", "--json")).stdout) as {
+      host: string;
+      active: boolean;
+    }[];
+    expect(probes.map(({ host, active }) => [host, active])).toEqual([
+      ["host-1", true],
+      ["host-2", true],
+    ]);
+  });
+});
+
+describe("run", () => {
+  it("passes output, errors and exit code on", async () => {
+    const { code, stdout, stderr } = await lazycluster("run", "host-1", "--", "echo out; echo err >&2; exit 7");
+    expect({ code, stdout, stderr }).toEqual({ code: 7, stdout: "out\n", stderr: "err\n" });
+  });
+
+  it("takes stdin, a working directory, and gives JSON", async () => {
+    const program = start(["run", "--stdin", "-w", "~/some dir", "--json", "host-1", "--", "cat; pwd"]);
+    program.child.stdin?.end("from here\n");
+    const { code, stdout } = await program.ended;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ host: "host-1", state: "done", exitCode: 0, stderr: "" });
+    expect((JSON.parse(stdout) as { stdout: string }).stdout).toMatch(/^from here\n\/.*\/some dir\n$/);
+  });
+
+  it("ends a command that takes too long", async () => {
+    const { code, stderr } = await lazycluster("run", "--timeout", "0.3", "host-1", "--", "sleep 60");
+    expect(code).toBe(1);
+    expect(stderr).toContain("did not end within 300 ms");
+  });
+
+  it("says in one line why a host is of no use, and exits with 255", async () => {
+    const { code, stderr } = await lazycluster("run", "nowhere.invalid", "--", "true");
+    expect(code).toBe(255);
+    expect(stderr).toMatch(/^lazycluster: nowhere\.invalid: .*\n$/);
+  });
+
+  it("ends the command on the host at Ctrl-C, and exits with 130", async () => {
+    const program = start(["run", "host-1", "--", "echo started; sleep 300"]);
+    await printed(program, "started");
+    program.child.kill("SIGINT");
+    expect((await program.ended).code).toBe(130);
+    const left = await hosts.hosts[0]!.processes();
+    expect(left.filter(({ args }) => args.includes("sleep 300"))).toEqual([]);
+  });
+});
+
+describe("ps, logs and cancel", () => {
+  it("see and end what another process runs", async () => {
+    const program = start(["run", "host-2", "--", "echo first; echo second >&2; sleep 300"]);
+    await printed(program, "first");
+    const listed = JSON.parse((await lazycluster("ps", "--json")).stdout) as {
+      id: string;
+      host: string;
+      state: string;
+    }[];
+    expect(listed).toHaveLength(1);
+    expect(listed[0]).toMatchObject({ host: "host-2", state: "running" });
+    const id = listed[0]!.id.slice(0, 8);
+    expect((await lazycluster("ps")).stdout).toContain(id);
+    const following = start(["logs", "-f", "--stream", "stdout", id]);
+    await printed(following, "first");
+    const cancelled = await lazycluster("cancel", id);
+    expect(cancelled).toMatchObject({ code: 0, stderr: "" });
+    expect((await program.ended).code).toBe(130);
+    expect(await following.ended).toMatchObject({ code: 0, stdout: "first\n" });
+    expect((await lazycluster("logs", id)).stdout).toBe("first\nsecond\n");
+    expect((await lazycluster("ps")).stdout).toContain("No task runs");
+    expect((await lazycluster("ps", "--all")).stdout).toMatch(new RegExp(`${id} +cancelled +host-2`));
+    expect((await lazycluster("cancel", id)).code).toBe(1);
+  });
+
+  it("say so when there is no such task", async () => {
+    const { code, stderr } = await lazycluster("logs", "no-such-task");
+    expect(code).toBe(1);
+    expect(stderr).toContain("lazycluster ps --all");
+  });
+
+  it("show what a killed process left as lost", async () => {
+    const program = start(["run", "host-1", "--", "echo running; sleep 300"]);
+    await printed(program, "running");
+    program.child.kill("SIGKILL");
+    await program.ended;
+    expect((await lazycluster("ps")).stdout).toContain("No task runs");
+    const all = JSON.parse((await lazycluster("ps", "--all", "--json")).stdout) as { state: string; id: string }[];
+    expect(all.at(-1)?.state).toBe("lost");
+    expect((await lazycluster("logs", "-f", all.at(-1)!.id)).stdout).toBe("running\n");
+  });
+});
