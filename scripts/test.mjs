@@ -12,6 +12,7 @@ import { setUp } from "./lib/setup.mjs";
 import { suites, sum } from "./lib/suites.mjs";
 
 /** @typedef {import("./lib/suites.mjs").Result} Result */
+/** @typedef {import("./lib/suites.mjs").Skipped} Skipped */
 
 const { positionals: wanted } = parseArgs({ allowPositionals: true });
 
@@ -46,7 +47,7 @@ await runScript(async (lifetime) => {
 
   const total = sum(rows.map(({ result }) => result));
   say("\n── results");
-  for (const name of total.skipped) say(`  skipped: ${name}`);
+  for (const line of describeSkipped(total.skipped)) say(`  ${line}`);
   for (const { name, took, result } of rows) say(`  ${name.padEnd(10)} ${took.padStart(7)}   ${describe(result)}`);
   say();
   say(describe(total));
@@ -56,4 +57,16 @@ await runScript(async (lifetime) => {
 /** @param {Result} result */
 function describe({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`;
+}
+
+/**
+ * One line for each reason, with the names.
+ * @param {readonly Skipped[]} skipped
+ */
+function describeSkipped(skipped) {
+  const reasons = [...new Set(skipped.map(({ reason }) => reason))];
+  return reasons.map((reason) => {
+    const names = skipped.filter((other) => other.reason === reason).map(({ name }) => name);
+    return `${names.length} skipped (${reason}): ${names.join(", ")}`;
+  });
 }

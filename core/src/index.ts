@@ -19,9 +19,10 @@ export { py, pyFile, pyModule } from "./python";
 export type { PyFunction, PyKwargs, PyValue } from "./python";
 export { Connection, Runtime } from "./runtime";
 export type { ConnectionOptions, RuntimeOptions } from "./runtime";
-export { Execution, RuntimeTask } from "./task";
+export { RuntimeTask } from "./task";
 export type {
   CommandOptions,
+  Execution,
   ExecuteOptions,
   FunctionOptions,
   OutputStream,

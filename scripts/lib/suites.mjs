@@ -14,8 +14,10 @@ import { pythonEnvironment } from "./python.mjs";
  * @typedef {object} Result
  * @property {number} passed
  * @property {number} failed
- * @property {string[]} skipped names
+ * @property {Skipped[]} skipped
  */
+
+/** @typedef {{ name: string, reason: string }} Skipped */
 
 /**
  * @typedef {object} Context
@@ -129,7 +131,7 @@ export function countVitest(text) {
   for (const { status, fullName } of report.testResults.flatMap(({ assertionResults }) => assertionResults)) {
     if (status === "passed") results.passed++;
     else if (status === "failed") results.failed++;
-    else results.skipped.push(fullName);
+    else results.skipped.push({ name: fullName, reason: status });
   }
   return results;
 }
@@ -139,12 +141,29 @@ export function countJunit(text) {
   const results = nothing();
   const cases = (text ?? "").matchAll(/<testcase\b([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs);
   for (const [, attributes = "", content = ""] of cases) {
+    const skipped = /<skipped\b([^>]*)>/.exec(content)?.[1];
     if (/<(failure|error)\b/.test(content)) results.failed++;
-    else if (/<skipped\b/.test(content))
-      results.skipped.push(/\bname="([^"]*)"/.exec(attributes)?.[1] ?? "a Python test");
-    else results.passed++;
+    else if (skipped === undefined) results.passed++;
+    else results.skipped.push({ name: xmlAttribute(attributes, "name"), reason: xmlAttribute(skipped, "message") });
   }
   return results;
+}
+
+/**
+ * @param {string} attributes
+ * @param {string} name
+ */
+function xmlAttribute(attributes, name) {
+  const value = new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "";
+  const entities = /** @type {Record<string, string>} */ ({
+    quot: '"',
+    apos: "'",
+    lt: "<",
+    gt: ">",
+    amp: "&",
+    "#10": " ",
+  });
+  return value.replace(/&(#?\w+);/g, (entity, key) => entities[key] ?? entity);
 }
 
 /** @type {Suite} */
@@ -218,7 +237,8 @@ const notebooks = {
   name: "notebooks",
   run: async (context) => {
     const demo = context.sshd ? await startDemoHosts(context.lifetime, path.join(context.scratch, "demo")) : undefined;
-    if (demo === undefined) return { passed: 0, failed: 0, skipped: ["notebooks (they need demo hosts, and so sshd)"] };
+    if (demo === undefined)
+      return { ...nothing(), skipped: [{ name: "notebooks", reason: "no demo hosts without sshd" }] };
     const report = path.join(context.scratch, "notebooks.json");
     const run = await runCommand(context, {
       what: "notebooks",

@@ -32,7 +32,6 @@ describe("text for people", () => {
   it("is one harmless line", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
-        // eslint-disable-next-line no-control-regex -- that there are none is the point
         expect(oneLine(text)).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
         expect(oneLine(text).length).toBeLessThanOrEqual(80);
       }),

@@ -1,0 +1,129 @@
+/** What users write, as far as it exists: type-checked against the built package by a notebook's compiler (types.test.ts). */
+import {
+  Connection,
+  Environment,
+  LazyclusterError,
+  Runtime,
+  RuntimeTask,
+  TaskExecutionError,
+  jupyterDisplay,
+  py,
+  pyFile,
+  pyModule,
+} from "lazycluster";
+import type {
+  CommandOptions,
+  Execution,
+  MimeBundle,
+  ProcessHandle,
+  PyFunction,
+  RuntimeOptions,
+  TaskState,
+  TaskStep,
+} from "lazycluster";
+
+const hello = py`
+def hello(name: str):
+    return 'Hello ' + name + '!'
+`;
+
+export async function firstTask() {
+  let task = new RuntimeTask("my-first_task").runCommand("echo Hello World!").runFunction(hello, { name: "World" });
+  task = await new Runtime("host-1").executeTask(task, { executeAsync: false });
+  task.printLog();
+  const generator = task.functionReturns;
+  console.log((await generator.next()).value);
+}
+
+export async function variables() {
+  const rt = new Runtime("host-1", { workingDir: "/workspace" });
+  rt.envVariables = { foo: "bar" };
+  rt.addEnvVariables({ more: "1" });
+  await rt.executeTask(new RuntimeTask().runCommand(`ls "$${Runtime.WORKING_DIR_ENV_VAR_NAME}"`));
+}
+
+export async function files() {
+  const task = new RuntimeTask("file-transfer");
+  task.sendFile("local_path/file.csv");
+  const runtime = new Runtime("host-1");
+  await runtime.executeTask(task, { executeAsync: false });
+  await runtime.sendFile("local_path/file.csv", undefined, false);
+  await runtime.getFile("results", "local_path");
+}
+
+export async function logging() {
+  Environment.setThirdPartyLogLevel("info");
+  Environment.setMainDirectory("./lazycluster");
+  Environment.logger = { error: console.error, warn: console.warn, info: console.info, debug: () => undefined };
+  const task = new RuntimeTask("exec-log-demo");
+  task.runCommand("echo Hello");
+  task.runCommand("echo lazycluster!");
+  const runtime = new Runtime("host-1");
+  const execution: Execution = runtime.executeTask(task);
+  for await (const bytes of task.openLog(0, "stdout")) process.stdout.write(bytes);
+  await execution;
+  console.log(task.executionLog[0], task.executionLogFilePath);
+  runtime.printLog();
+}
+
+export async function errors() {
+  const runtime = await Runtime.connect("host-1");
+  const execution = runtime.executeTask(new RuntimeTask().runCommand("exit 3", { timeoutMs: 1000 }));
+  try {
+    await execution;
+  } catch (error) {
+    if (error instanceof TaskExecutionError)
+      console.log(error.host, error.stepIndex, error.exitCode, error.logFile, error.output);
+    else if (error instanceof LazyclusterError) console.log(error.code, error.message);
+    else throw error;
+  } finally {
+    await runtime.close();
+  }
+}
+
+export async function standalone() {
+  const print = py`
+def print_hello():
+    print('Hello World!')
+`;
+  const connection = await Connection.open("host", { user: "me", identityFile: "~/.ssh/id_ed25519" });
+  const task = await new RuntimeTask("my-task").runCommand("echo Hello World!").runFunction(print).execute(connection);
+  task.printLog();
+  await connection.close();
+  return task.executionLog;
+}
+
+export async function everythingElse(signal: AbortSignal) {
+  const options: RuntimeOptions = {
+    python: "python3.11",
+    leaseMs: 10_000,
+    connection: { prompt: ({ prompts }) => Promise.resolve(prompts.map(() => "")) },
+  };
+  const command: CommandOptions = { timeoutMs: 5, pty: true, stdin: new Uint8Array(3), check: false };
+  const sine: PyFunction = pyModule("math", "sin");
+  return new Runtime("host-1", options).use(async (runtime) => {
+    const task = new RuntimeTask()
+      .runCommand("cat", command)
+      .runFunction(pyFile("clean.py", "clean").named("other"), undefined, { args: [1, 2n, "x"] });
+    task.on("progress", ({ bytes, totalBytes }) => console.log(bytes, totalBytes));
+    task.on("end", ({ state, error }) => console.log(state, error?.code));
+    const state: TaskState = task.state;
+    const steps: readonly TaskStep[] = task.steps;
+    const bundle: MimeBundle = task[jupyterDisplay]();
+    await runtime.executeTask(task, { signal, debug: true, omitOnJoin: true });
+    await runtime.executeFunction(sine, undefined, { args: [1.5], debug: false });
+    const handles: Map<string, ProcessHandle> = runtime.getProcesses(true);
+    for (const key of handles.keys()) await runtime.stopProcess(key);
+    for await (const value of runtime.functionReturns) console.log(value);
+    await runtime.join();
+    return [
+      state,
+      steps.length,
+      bundle["text/plain"],
+      await runtime.workingDir,
+      await runtime.echo("hi"),
+      await task.returns(),
+      task.clone().name,
+    ];
+  });
+}
