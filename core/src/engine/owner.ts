@@ -14,7 +14,8 @@ export class Owner {
   private connecting: Promise<AgentClient> | null = null;
   private directory: { readonly agent: AgentClient; readonly key: string; readonly path: Promise<string> } | null =
     null;
-  private temporary: { readonly agent: AgentClient; readonly path: Promise<string> } | null = null;
+  /** Temporary directories; those of a host that was lost are gone already. */
+  private temporary: { readonly agent: AgentClient; readonly path: Promise<string> }[] = [];
   private readonly ending = new AbortController();
 
   constructor(
@@ -46,7 +47,7 @@ export class Owner {
   }
 
   async createTempdir(signal: AbortSignal): Promise<string> {
-    return makeTemporary(await this.agent(signal));
+    return this.makeTemporary(await this.agent(signal));
   }
 
   /** @param path relative to the working directory. Gives the absolute path. */
@@ -61,7 +62,7 @@ export class Owner {
     return done.flag("removed");
   }
 
-  /** Ends what its tasks left running, removes its temporary directory, gives the lease back. */
+  /** Ends what its tasks left running, removes its temporary directories, gives the lease back. */
   async release(): Promise<void> {
     this.ending.abort();
     await this.connecting?.catch(() => undefined);
@@ -72,24 +73,20 @@ export class Owner {
     try {
       if (agent.alive) {
         await agent.ask("reap", { tag: this.spec.id }, (error) => agentFailure(agent.host, error));
-        if (this.temporary?.agent === agent) {
-          await agent.ask("remove", { path: await this.temporary.path, cwd: "" }, (error) =>
-            agentFailure(agent.host, error),
-          );
-        }
+        await this.removeTemporary(agent);
       }
     } catch (error) {
       // A host that was lost meanwhile cleans up by itself.
       if (agent.alive) throw error;
     } finally {
-      this.temporary = null;
+      this.temporary = [];
       this.directory = null;
-      lease.release();
+      await lease.release();
     }
   }
 
   private async connect(): Promise<AgentClient> {
-    this.lease?.release();
+    void this.lease?.release();
     this.lease = null;
     const lease = await this.pool.acquire(this.spec.host, this.ending.signal);
     this.lease = lease;
@@ -108,13 +105,24 @@ export class Owner {
     return path;
   }
 
+  private makeTemporary(agent: AgentClient): Promise<string> {
+    const path = makeTemporary(agent);
+    this.temporary.push({ agent, path });
+    return path;
+  }
+
+  private async removeTemporary(agent: AgentClient): Promise<void> {
+    for (const made of this.temporary) {
+      // One that was never made was told to who asked for it.
+      const path = made.agent === agent ? await made.path.catch(() => null) : null;
+      if (path !== null) await agent.ask("remove", { path, cwd: "" }, (error) => agentFailure(agent.host, error));
+    }
+  }
+
   private makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
     switch (spec.kind) {
-      case "temporary": {
-        const path = makeTemporary(agent);
-        this.temporary = { agent, path };
-        return path;
-      }
+      case "temporary":
+        return this.makeTemporary(agent);
       case "given":
         return makeDirectory(agent, spec.path, "");
       case "asIs":

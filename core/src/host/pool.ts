@@ -1,10 +1,7 @@
-/** One shared agent per host and way of getting there. Who uses it holds a lease; without leases it closes after a while. */
+/** One shared agent per host and way of getting there. Who uses it holds a lease; with the last one it ends. */
 import { EngineFailure, type HostSpec, type PromptRequest, toFailureData } from "../engine/protocol";
 import { AgentClient } from "./agent-client";
 import { connectHost } from "./connect";
-
-/** [ms] that an unused connection stays open: the next Runtime of the same host finds it warm. */
-const IDLE_MS = 20_000;
 
 export interface PoolContext {
   prompt(promptId: number, request: PromptRequest): Promise<string[]>;
@@ -14,7 +11,8 @@ export interface PoolContext {
 /** The right to use an agent. Give it back exactly once. */
 export interface AgentLease {
   readonly agent: AgentClient;
-  release(): void;
+  /** Resolves when nothing is left on the host, if it was the last lease. Never rejects. */
+  release(): Promise<void>;
 }
 
 interface Entry {
@@ -22,7 +20,6 @@ interface Entry {
   readonly abort: AbortController;
   /** Leases, and those who wait for one. */
   users: number;
-  idle: NodeJS.Timeout | undefined;
 }
 
 export class HostPool {
@@ -36,20 +33,22 @@ export class HostPool {
     if (this.closing) throw cancelled(spec.host);
     const key = JSON.stringify(spec);
     const entry = this.entries.get(key) ?? this.connect(key, spec);
-    clearTimeout(entry.idle);
     entry.users += 1;
     let held = true;
-    const release = (): void => {
+    const release = async (): Promise<void> => {
       if (!held) return;
       held = false;
       entry.users -= 1;
-      if (entry.users === 0) this.retire(key, entry);
+      if (entry.users > 0) return;
+      // Who comes from now on gets a new one.
+      this.forget(key, entry);
+      await this.dispose(entry);
     };
     try {
       const agent = await orAborted(entry.ready, signal, spec.host);
       return { agent, release };
     } catch (error) {
-      release();
+      void release();
       throw error;
     }
   }
@@ -65,14 +64,15 @@ export class HostPool {
   private connect(key: string, spec: HostSpec): Entry {
     const abort = new AbortController();
     const ready = this.start(spec, abort.signal);
-    const entry: Entry = { ready, abort, users: 0, idle: undefined };
+    const entry: Entry = { ready, abort, users: 0 };
     this.entries.set(key, entry);
-    const forget = (): void => {
-      if (this.entries.get(key) === entry) this.entries.delete(key);
-      clearTimeout(entry.idle);
-    };
+    const forget = (): void => this.forget(key, entry);
     ready.then((agent) => void agent.closed.then(forget), forget);
     return entry;
+  }
+
+  private forget(key: string, entry: Entry): void {
+    if (this.entries.get(key) === entry) this.entries.delete(key);
   }
 
   private async start(spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
@@ -85,30 +85,7 @@ export class HostPool {
     return AgentClient.start(connection, spec, signal);
   }
 
-  /** Nobody uses it: a connection being made is given up at once, a ready one after a while. */
-  private retire(key: string, entry: Entry): void {
-    const end = (): void => {
-      if (this.entries.get(key) === entry) this.entries.delete(key);
-      void this.dispose(entry);
-    };
-    let connected = false;
-    void entry.ready.then(
-      () => (connected = true),
-      () => undefined,
-    );
-    // Promises settle before this runs, so `connected` is known.
-    setImmediate(() => {
-      if (entry.users > 0) return;
-      if (!connected) end();
-      else {
-        entry.idle = setTimeout(end, IDLE_MS);
-        entry.idle.unref();
-      }
-    });
-  }
-
   private async dispose(entry: Entry): Promise<void> {
-    clearTimeout(entry.idle);
     entry.abort.abort();
     try {
       await (await entry.ready).close();

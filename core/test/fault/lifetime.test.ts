@@ -43,6 +43,20 @@ const ESCAPES = [
 ];
 const COMMAND = `${ESCAPES.join("\n")}\nsleep 4008`;
 
+/** Waits for all of these sleeps. */
+async function sleepsRun(first: number, last: number): Promise<void> {
+  await eventually(
+    async () => {
+      const all = (await host.processes()).map(({ args }) => args);
+      for (let length = first; length <= last; length++) {
+        expect(all.filter((args) => new RegExp(`^(\\S*/)?sleep ${length}$`).test(args))).toHaveLength(1);
+      }
+    },
+    10_000,
+    "the escapes run",
+  );
+}
+
 /** A manager that runs the escapes, a function and a step that has ended and left a server. */
 async function startEscapes(options: { leaseMs?: number } = {}): Promise<Manager> {
   const script = startManager(
@@ -65,7 +79,7 @@ async function startEscapes(options: { leaseMs?: number } = {}): Promise<Manager
     { env: space.env, input: { command: COMMAND, options } },
   );
   await script.hear("started");
-  for (let length = 4001; length <= 4011; length++) await processesWith(host, `sleep ${length}`, length === 4004 ? 2 : 1).catch(async () => processesWith(host, `sleep ${length}`));
+  await sleepsRun(4001, 4011);
   expect(temporaryFolders(host)).toHaveLength(1);
   return script;
 }
@@ -105,8 +119,7 @@ describe("what ends", () => {
     await runtime.executeTask(new RuntimeTask().runCommand("setsid sleep 4009 & echo left"));
     const execution = runtime.executeTask(new RuntimeTask().runCommand(COMMAND));
     const failure = rejection(execution);
-    for (let length = 4001; length <= 4009; length++) await processesWith(host, ` ${length}`).catch(() => undefined);
-    await processesWith(host, "sleep 4008").catch(() => undefined);
+    await sleepsRun(4001, 4009);
     const start = performance.now();
     await runtime.close();
     const closed = performance.now() - start;
@@ -120,7 +133,7 @@ describe("what ends", () => {
     const connection = await Connection.open("host-1");
     const task = new RuntimeTask().runCommand("setsid sleep 4101 & sleep 4102");
     const failure = rejection(task.execute(connection));
-    await processesWith(host, "sleep 4101", 2);
+    await sleepsRun(4101, 4102);
     await connection.close();
     await expectCleanHost(host, 2000);
     await failure;
@@ -153,7 +166,7 @@ describe("what ends", () => {
       { env: space.env },
     );
     await script.hear("started");
-    await processesWith(host, "sleep 4201", 2);
+    await sleepsRun(4201, 4202);
     script.tell("go");
     expect((await script.exited).code).toBe(3);
     await expectCleanHost(host, 2000);
@@ -188,8 +201,7 @@ describe("what ends", () => {
       { env: space.env, input: COMMAND },
     );
     await script.hear("started");
-    await processesWith(host, "sleep 4008").catch(() => undefined);
-    await eventually(async () => (await host.processes()).filter(({ args }) => args.startsWith("sleep 40")).length >= 7, 5000);
+    await sleepsRun(4001, 4008);
     const found = await agentAndKeeper(host);
     const old = (await host.processes()).map(({ pid }) => pid);
     const start = performance.now();

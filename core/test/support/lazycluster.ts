@@ -13,7 +13,6 @@ export const {
   Connection,
   ConnectionError,
   Environment,
-  Execution,
   GroupError,
   HostKeyError,
   InvalidArgumentError,
