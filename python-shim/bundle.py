@@ -2,8 +2,8 @@
 
 The format, simple enough to make anywhere: one text, compressed with zlib, of two lines.
 
-1. `SOURCES = ` and a JSON object: the text of every `*.py` file of the package, by name without `.py`, sorted.
-   (JSON strings are Python strings too.)
+1. `SOURCES = ` and a dict literal: the text of every `*.py` file of the package by its name without `.py`,
+   sorted, with all strings in ASCII.
 2. `exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))`
 """
 

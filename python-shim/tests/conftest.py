@@ -1,4 +1,8 @@
-"""The Pythons under which the agent is tested: `LAZYCLUSTER_PYTHONS` (paths, separated by colons), else those found."""
+"""The Pythons under which the agent is tested.
+
+`LAZYCLUSTER_PYTHONS` may be paths, separated by colons, or `all`. Without it the oldest and the newest that
+are found and the one that runs the tests stand for the rest.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,13 @@ import pytest
 from manager import Manager
 
 VERSIONS = ["3.%d" % minor for minor in range(8, 15)]
+GIVEN = os.environ.get("LAZYCLUSTER_PYTHONS", "")
 
 
 def find_pythons() -> Dict[str, str]:
     """Path by version."""
-    given = os.environ.get("LAZYCLUSTER_PYTHONS")
-    candidates: List[str] = []
-    if given:
-        candidates = given.split(":")
-    else:
+    candidates = [] if GIVEN in ("", "all") else GIVEN.split(":")
+    if not candidates:
         candidates += filter(None, (shutil.which("python" + version) for version in VERSIONS))
         versions = Path.home() / ".pyenv" / "versions"
         candidates += sorted(str(path) for path in versions.glob("3.*/bin/python3"))
@@ -30,7 +32,9 @@ def find_pythons() -> Dict[str, str]:
     # The interpreter itself, for a version manager's stand-in does not work under another name.
     code = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
     for path in candidates:
-        done = subprocess.run([path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        done = subprocess.run(
+            [path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         if done.returncode == 0:
             version, _, executable = done.stdout.strip().partition(" ")
             if version in VERSIONS:
@@ -41,11 +45,24 @@ def find_pythons() -> Dict[str, str]:
 PYTHONS = find_pythons()
 
 
+def chosen() -> Dict[str, str]:
+    """Why a version is left out, by version; empty for those that run."""
+    ours = "%d.%d" % sys.version_info[:2]
+    found = [version for version in VERSIONS if version in PYTHONS]
+    reasons = {version: "" if version in found else "no Python %s here" % version for version in VERSIONS}
+    if GIVEN not in ("", "all"):
+        return dict.fromkeys(found, "")
+    if not GIVEN:
+        for version in found[1:-1]:
+            if version != ours:
+                reasons[version] = "only with LAZYCLUSTER_PYTHONS=all"
+    return reasons
+
+
 def every_python() -> List[object]:
-    versions = list(PYTHONS) if os.environ.get("LAZYCLUSTER_PYTHONS") else VERSIONS
     return [
-        pytest.param(version, marks=[] if version in PYTHONS else pytest.mark.skip("no Python %s here" % version))
-        for version in versions
+        pytest.param(version, marks=[pytest.mark.skip(reason)] if reason else [])
+        for version, reason in chosen().items()
     ]
 
 

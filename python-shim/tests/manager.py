@@ -19,6 +19,8 @@ MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")
 BUNDLE = bundle()
 DEADLINE = 15.0
+#: Of this run of the tests only, for several may run on one machine.
+TAG = "test-%d" % os.getpid()
 
 Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
@@ -127,6 +129,8 @@ class Manager:
                 del self._pending[: os.write(self._in, memoryview(self._pending)[:65536].tobytes())]
         except BlockingIOError:
             pass
+        except BrokenPipeError:
+            self._pending.clear()  # Reading will tell why.
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         self.write(frame_head(header, len(payload)) + payload)
@@ -206,7 +210,14 @@ class Manager:
         return id
 
     def start_run(self, cmd: str, **fields: Any) -> int:
-        defaults = {"cwd": "~", "env": {}, "stdin": False, "pty": False, "timeout": None, "tag": "test/step"}
+        defaults = {
+            "cwd": "~",
+            "env": {},
+            "stdin": False,
+            "pty": False,
+            "timeout": None,
+            "tag": TAG + "/step",
+        }
         return self.start("run", cmd=cmd, **{**defaults, **fields})
 
     def finish(self, id: int, seconds: float = DEADLINE) -> Result:
@@ -240,23 +251,34 @@ class Manager:
         **fields: Any,
     ) -> int:
         bind = bind or {}
-        function = fn or {"kind": "source", "source": source, "name": name, "file": "cell.py", "bind": list(bind)}
-        defaults = {"cwd": "~", "env": {}, "timeout": None, "tag": "test/call", "python": None}
+        function = fn or {
+            "kind": "source",
+            "source": source,
+            "name": name,
+            "file": "cell.py",
+            "bind": list(bind),
+        }
+        defaults: Header = {"cwd": "~", "env": {}, "timeout": None, "tag": TAG + "/call", "python": None}
         id = self.start("call", fn=function, **{**defaults, **fields})
         document = b"".join(encode_document({"args": list(args), "kwargs": kwargs or {}, "bind": bind}))
-        pieces = [document[at : at + 65536] for at in range(0, len(document), 65536)]
-        credit = INITIAL_CREDIT
-        for index, piece in enumerate(pieces):
-            while credit <= 0:
-                before = self.credits.get(id, 0)
-                self.wait(lambda: self.credits.get(id, 0) > before or self.results[id].last)
-                credit += self.credits.get(id, 0) - before
-                if self.results[id].last:
-                    return id
-            before = self.credits.get(id, 0)
-            self.input(id, piece, index == len(pieces) - 1)
-            credit += self.credits.get(id, 0) - before - 64 - len(piece)
+        self._pour(id, document)
         return id
+
+    def _pour(self, id: int, data: bytes) -> None:
+        """Sends the input of an operation as its credit allows."""
+        spent = 0
+        pieces = [data[at : at + 65536] for at in range(0, len(data), 65536)]
+        for number, piece in enumerate(pieces, 1):
+
+            def allowed(spent: int = spent) -> bool:
+                over = bool(self.results[id].last)
+                return over or INITIAL_CREDIT + self.credits.get(id, 0) > spent
+
+            self.wait(allowed)
+            if self.results[id].last:
+                return
+            self.input(id, piece, number == len(pieces))
+            spent += 64 + len(piece)
 
     def call(self, source: str, *args: Any, **fields: Any) -> Result:
         return self.finish(self.start_call(source, *args, **fields))

@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 import pytest
 from conftest import PYTHONS
-from manager import Manager, Result, alive, until
+from manager import TAG, Manager, Result, alive, until
 
 VALUES: Dict[str, Any] = {
     "nothing": None,
@@ -45,7 +45,14 @@ def f():
 """
     value = shared.call(source).value
     assert math.isnan(value.pop("nan"))
-    assert value == {"tuple": [1, 2], "named": [3, 4], "enum": 1, "array": b"x", "view": b"ac", "ordered": {"a": 1}}
+    assert value == {
+        "tuple": [1, 2],
+        "named": [3, 4],
+        "enum": 1,
+        "array": b"x",
+        "view": b"ac",
+        "ordered": {"a": 1},
+    }
 
 
 def test_arguments_and_bound_names(shared: Manager) -> None:
@@ -72,7 +79,10 @@ def test_importable_functions(shared: Manager, tmp_path: Path) -> None:
         ({"kind": "module", "module": "no_such_module", "name": "f"}, "no module no_such_module"),
         ({"kind": "module", "module": "os", "name": "no.such"}, "no function no.such"),
         ({"kind": "source", "source": "x = 1", "name": "f", "file": "cell.py", "bind": []}, "no function f"),
-        ({"kind": "source", "source": "f = 1", "name": "f", "file": "cell.py", "bind": []}, "cannot be called"),
+        (
+            {"kind": "source", "source": "f = 1", "name": "f", "file": "cell.py", "bind": []},
+            "cannot be called",
+        ),
     ],
 )
 def test_a_function_that_is_not_there(shared: Manager, fn: Dict[str, Any], text: str) -> None:
@@ -94,7 +104,11 @@ def test_a_traceback_shows_the_users_lines(shared: Manager) -> None:
     source = "def inner(x):\n    return 1 / x  # here\n\ndef f(x):\n    return inner(x)\n"
     result = shared.call(source, 0)
     raised = result.last["raised"]
-    assert (result.last["code"], raised["type"], raised["message"]) == (1, "ZeroDivisionError", "division by zero")
+    assert (result.last["code"], raised["type"], raised["message"]) == (
+        1,
+        "ZeroDivisionError",
+        "division by zero",
+    )
     lines = [line.strip() for line in raised["traceback"].splitlines() if "^" not in line]
     assert lines == [
         "Traceback (most recent call last):",
@@ -107,18 +121,25 @@ def test_a_traceback_shows_the_users_lines(shared: Manager) -> None:
 
 
 def test_own_exceptions_and_chains(shared: Manager) -> None:
-    source = "class Mine(Exception): pass\ndef f():\n  try: 1/0\n  except Exception as e: raise Mine('why') from e\n"
+    source = (
+        "class Mine(Exception): pass\ndef f():\n  try: 1/0\n  except Exception as e: raise Mine('why') from e"
+    )
     raised = shared.call(source).last["raised"]
     assert (raised["type"], raised["message"]) == ("Mine", "why")
     assert "direct cause" in raised["traceback"] and "ZeroDivisionError" in raised["traceback"]
-    assert shared.call("import json\ndef f(): json.loads('{')").last["raised"]["type"] == "json.decoder.JSONDecodeError"
+    assert (
+        shared.call("import json\ndef f(): json.loads('{')").last["raised"]["type"]
+        == "json.decoder.JSONDecodeError"
+    )
 
 
 def test_endless_texts_are_cut(shared: Manager) -> None:
     raised = shared.call("def f(): raise ValueError('x' * 10_000_000)").last["raised"]
     assert len(raised["message"]) <= 64 * 1024 and raised["message"].startswith("xxx")
     assert len(raised["traceback"]) <= 256 * 1024 and raised["traceback"].startswith("Traceback")
-    raised = shared.call("class E(Exception):\n  def __str__(self): raise self\ndef f(): raise E").last["raised"]
+    raised = shared.call("class E(Exception):\n  def __str__(self): raise self\ndef f(): raise E").last[
+        "raised"
+    ]
     assert raised["type"] == "E"
     raised = shared.call("def f(): return f()").last["raised"]
     assert raised["type"] == "RecursionError"
@@ -127,7 +148,10 @@ def test_endless_texts_are_cut(shared: Manager) -> None:
 def test_what_is_no_data(shared: Manager) -> None:
     raised = shared.call("def f(): return {'model': [object()]}").last["raised"]
     assert raised["type"] == "TypeError"
-    assert raised["message"].startswith('result["model"][0] is a object') or "result[\"model\"][0]" in raised["message"]
+    assert (
+        raised["message"].startswith('result["model"][0] is a object')
+        or 'result["model"][0]' in raised["message"]
+    )
     for expression, text in {
         "{1, 2}": "set",
         "{1: 2}": "keys",
@@ -144,7 +168,13 @@ def test_what_is_no_data(shared: Manager) -> None:
 
 
 def test_output_comes_by_lines_while_it_runs(shared: Manager) -> None:
-    source = "import sys\ndef f():\n  print('out \u20ac \\ud800')\n  print('err', file=sys.stderr)\n  import time; time.sleep(60)"
+    source = """
+import sys, time
+def f():
+    print('out \u20ac \\ud800')
+    print('err', file=sys.stderr)
+    time.sleep(60)
+"""
     id = shared.start_call(source)
     shared.wait(lambda: shared.results[id].out and shared.results[id].err)
     result = shared.results[id]
@@ -226,16 +256,16 @@ def test_the_place_of_a_function(shared: Manager, tmp_path: Path) -> None:
     source = """
 import os, sys
 def f():
-    return {"cwd": os.getcwd(), "path": sys.path[0], "env": os.environ["A"], "tag": os.environ["LAZYCLUSTER_TAG"],
-            "session": os.getsid(0) == os.getpid(), "name": __name__, "encoding": sys.stdout.encoding,
-            "utf8": os.environ.get("PYTHONUTF8")}
+    return {"cwd": os.getcwd(), "path": sys.path[0], "env": os.environ["A"],
+            "tag": os.environ["LAZYCLUSTER_TAG"], "session": os.getsid(0) == os.getpid(),
+            "name": __name__, "encoding": sys.stdout.encoding, "utf8": os.environ.get("PYTHONUTF8")}
 """
     value = shared.call(source, cwd=str(tmp_path), env={"A": "\u00fc"}).value
     assert value == {
         "cwd": str(tmp_path),
         "path": str(tmp_path),
         "env": "\u00fc",
-        "tag": "test/call",
+        "tag": TAG + "/call",
         "session": True,
         "name": "__lazycluster__",
         "encoding": "utf-8",
@@ -271,16 +301,18 @@ def f():
 def test_a_child_left_behind_holds_nobody_up(shared: Manager) -> None:
     source = "import os, time\ndef f():\n  if os.fork() == 0: time.sleep(60)\n  return 1"
     begin = time.monotonic()
-    result = shared.call(source, tag="left/1")
+    result = shared.call(source, tag=TAG + "-left/1")
     assert result.value == 1 and time.monotonic() - begin < 1
-    assert shared.do("reap", tag="left")["op"] == "done"
+    assert shared.do("reap", tag=TAG + "-left")["op"] == "done"
 
 
 def test_timeout_and_cancel(shared: Manager) -> None:
     source = "import subprocess\ndef f():\n  subprocess.run('sleep 60 & setsid sleep 60 & wait', shell=True)"
     last = shared.call(source, timeout=300).last
     assert (last["why"], last["sig"]) == ("timeout", "SIGTERM")
-    source = "import signal, time\ndef f():\n  signal.signal(15, signal.SIG_IGN)\n  print('up')\n  time.sleep(60)"
+    source = (
+        "import signal, time\ndef f():\n  signal.signal(15, signal.SIG_IGN)\n  print('up')\n  time.sleep(60)"
+    )
     id = shared.start_call(source)
     shared.wait(lambda: shared.results[id].out)
     shared.cancel(id)

@@ -6,13 +6,20 @@ import signal
 import time
 from pathlib import Path
 
-from manager import Manager, alive, processes_with, until
+from manager import TAG, Manager, alive, processes_with, until
 
 
 def test_output_and_exit_code(shared: Manager) -> None:
     result = shared.run("echo out; echo err >&2; exit 3")
     assert (result.out, result.err) == (b"out\n", b"err\n")
-    assert result.last == {"op": "exit", "id": result.last["id"], "code": 3, "sig": None, "why": "exit", "raised": None}
+    assert result.last == {
+        "op": "exit",
+        "id": result.last["id"],
+        "code": 3,
+        "sig": None,
+        "why": "exit",
+        "raised": None,
+    }
 
 
 def test_a_signal_is_named(shared: Manager) -> None:
@@ -24,7 +31,9 @@ def test_strings_are_passed_on_unchanged(shared: Manager, tmp_path: Path) -> Non
     folder = tmp_path / "a 'b' \"c\" $(touch hacked) \n \u00fc \U0001f600"
     folder.mkdir()
     value = "x'y\"z $(touch hacked) `touch hacked` \\ \n \u20ac"
-    result = shared.run('printf %s "$VALUE"; printf "|%s|" "$PWD"; pwd', cwd=str(folder), env={"VALUE": value})
+    result = shared.run(
+        'printf %s "$VALUE"; printf "|%s|" "$PWD"; pwd', cwd=str(folder), env={"VALUE": value}
+    )
     assert result.out.decode() == "%s|%s|%s\n" % (value, folder, folder)
     assert not list(tmp_path.glob("**/hacked"))
 
@@ -43,7 +52,9 @@ def test_working_directories(shared: Manager, tmp_path: Path) -> None:
     assert shared.run("pwd").out.decode().strip() == home
     assert shared.run("pwd", cwd=str(tmp_path)).out.decode().strip() == str(tmp_path)
     relative = os.path.relpath(tmp_path, home)
-    assert os.path.realpath(shared.run("pwd -P", cwd=relative).out.decode().strip()) == os.path.realpath(tmp_path)
+    assert os.path.realpath(shared.run("pwd -P", cwd=relative).out.decode().strip()) == os.path.realpath(
+        tmp_path
+    )
 
 
 def test_a_missing_working_directory(shared: Manager, tmp_path: Path) -> None:
@@ -128,30 +139,43 @@ def test_cancel_of_what_ignores_sigterm(shared: Manager) -> None:
     assert (last["why"], last["sig"]) == ("cancelled", "SIGKILL")
 
 
-ESCAPE = "import os,sys,time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(60)"
+ESCAPE = (
+    "import os,sys,time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(60)"
+)
 
 
 def test_cancel_finds_what_left_the_session(shared: Manager, tmp_path: Path) -> None:
     script = tmp_path / "escape.py"
     script.write_text(ESCAPE)
-    id = shared.start_run("python3 %s; setsid sleep 61 & setsid sh -c 'trap \"\" TERM; sleep 62' & echo up; wait" % script)
+    id = shared.start_run(
+        "python3 %s; setsid sleep 61 & setsid sh -c 'trap \"\" TERM; sleep 62' & echo up; wait" % script
+    )
     shared.wait(lambda: shared.results[id].out)
     until(lambda: processes_with(str(script)))
     pids = processes_with(str(script))
     shared.cancel(id)
     assert shared.finish(id).last["why"] == "cancelled"
     assert not any(alive(pid) for pid in pids)
-    assert not processes_with("LAZYCLUSTER_TAG=test/step")
+    assert not processes_with("LAZYCLUSTER_TAG=%s/step" % TAG)
+
+
+FORKER = """python3 -c '
+import os, time
+end = time.time() + 20
+while time.time() < end:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+'; sleep 60"""
 
 
 def test_cancel_of_fast_forks(shared: Manager) -> None:
-    forker = 'python3 -c "\nimport os,time\nend=time.time()+20\nwhile time.time()<end:\n if os.fork(): os._exit(0)\n os.setsid()\n"'
-    id = shared.start_run("%s; sleep 60" % forker, tag="fork/1")
+    id = shared.start_run(FORKER, tag=TAG + "/fork")
     shared.started(id)
-    until(lambda: len(processes_with("LAZYCLUSTER_TAG=fork/1")) > 1)
+    until(lambda: len(processes_with("LAZYCLUSTER_TAG=%s/fork" % TAG)) > 1)
     shared.cancel(id)
     shared.finish(id)
-    until(lambda: not processes_with("LAZYCLUSTER_TAG=fork/1"), 1)
+    until(lambda: not processes_with("LAZYCLUSTER_TAG=%s/fork" % TAG), 1)
 
 
 def test_a_stopped_process_ends(shared: Manager) -> None:
@@ -165,12 +189,12 @@ def test_a_stopped_process_ends(shared: Manager) -> None:
 def test_a_background_child_lives_on(shared: Manager) -> None:
     begin = time.monotonic()
     command = "sh -c 'while :; do echo noise || exit; sleep 0.01; done' & echo $!"
-    result = shared.run(command, tag="service/1")
+    result = shared.run(command, tag=TAG + "-service/1")
     assert time.monotonic() - begin < 1
     pid = int(result.out.split()[0])
     time.sleep(0.1)  # Long enough for it to die of a closed pipe, if it were closed.
     assert alive(pid)
-    assert shared.do("reap", tag="service")["count"] >= 1
+    assert shared.do("reap", tag=TAG + "-service")["count"] >= 1
     assert not alive(pid)
 
 
@@ -180,10 +204,12 @@ def test_output_of_a_late_child_is_complete(shared: Manager) -> None:
 
 
 def test_reap_knows_tags_and_their_parts(shared: Manager) -> None:
-    ids = [shared.start_run("sleep 60", tag=tag) for tag in ("a", "a/1", "a/1/x", "ab", "b")]
+    root = TAG + "-a"
+    tags = (root, root + "/1", root + "/1/x", root + "b", TAG + "-b")
+    ids = [shared.start_run("sleep 60", tag=tag) for tag in tags]
     for id in ids:
         shared.started(id)
-    assert shared.do("reap", tag="a")["count"] >= 3
+    assert shared.do("reap", tag=root)["count"] >= 3
     for id in ids[:3]:
         assert shared.finish(id).last["sig"] == "SIGTERM"
     assert not shared.results[ids[3]].last and not shared.results[ids[4]].last

@@ -24,7 +24,11 @@ def entry(*path: bytes, kind: str = "file", data: bytes = b"", mode: int = 0o644
 
 
 def put(
-    manager: Manager, entries: List[Entry], totals: Optional[Tuple[int, int]] = None, end: bool = True, **fields: Any
+    manager: Manager,
+    entries: List[Entry],
+    totals: Optional[Tuple[int, int]] = None,
+    end: bool = True,
+    **fields: Any,
 ) -> Header:
     id = manager.start("put", **{"cwd": "~", "into": False, **fields})
     for header, data in entries:
@@ -83,7 +87,9 @@ def look(root: Path) -> Dict[str, Tuple[int, int, object]]:
 
 def relay(entries: Dict[bytes, Entry]) -> List[Entry]:
     fields = ("path", "kind", "mode", "mtime", "size", "target")
-    return [({key: header[key] for key in fields if key in header}, data) for header, data in entries.values()]
+    return [
+        ({key: header[key] for key in fields if key in header}, data) for header, data in entries.values()
+    ]
 
 
 def test_a_folder_there_and_back(shared: Manager, tmp_path: Path) -> None:
@@ -116,7 +122,12 @@ def test_into_a_folder(shared: Manager, tmp_path: Path) -> None:
     assert put(shared, one, path=str(tmp_path), into=True, name=b"n")["path"].endswith(b"/n")
     assert put(shared, one, path="sub/", cwd=str(tmp_path), into=True, name=b"n")["path"].endswith(b"/sub/n")
     assert put(shared, one, path="other", cwd=str(tmp_path), into=True, name=b"n")["path"].endswith(b"/other")
-    assert (tmp_path / "n").read_text() == (tmp_path / "sub/n").read_text() == (tmp_path / "other").read_text() == "1"
+    assert (
+        (tmp_path / "n").read_text()
+        == (tmp_path / "sub/n").read_text()
+        == (tmp_path / "other").read_text()
+        == "1"
+    )
     for name in (b"..", b"", b"a/b", b"."):
         assert put(shared, one, path=str(tmp_path), into=True, name=name)["kind"] == "transfer"
 
@@ -174,14 +185,23 @@ EVIL: Dict[str, List[Entry]] = {
     "NUL": [(FOLDER, b""), entry(b"a\0b")],
     "below nothing": [(FOLDER, b""), entry(b"a", b"b")],
     "below a file": [(FOLDER, b""), entry(b"a"), entry(b"a", b"b")],
-    "below a link": [(FOLDER, b""), entry(b"d", kind="dir"), entry(b"a", kind="link", target=b"d"), entry(b"a", b"b")],
+    "below a link": [
+        (FOLDER, b""),
+        entry(b"d", kind="dir"),
+        entry(b"a", kind="link", target=b"d"),
+        entry(b"a", b"b"),
+    ],
     "twice": [(FOLDER, b""), entry(b"a"), entry(b"a")],
     "a folder twice": [(FOLDER, b""), entry(b"a", kind="dir"), entry(b"a", kind="dir")],
     "a file over a link": [(FOLDER, b""), entry(b"a", kind="link", target=b"b"), entry(b"a")],
     "an absolute link": [(FOLDER, b""), entry(b"a", kind="link", target=b"/etc/passwd")],
     "an empty link": [(FOLDER, b""), entry(b"a", kind="link", target=b"")],
     "a link upwards": [(FOLDER, b""), entry(b"a", kind="link", target=b"../x")],
-    "a link deep upwards": [(FOLDER, b""), entry(b"d", kind="dir"), entry(b"d", b"a", kind="link", target=b"../../x")],
+    "a link deep upwards": [
+        (FOLDER, b""),
+        entry(b"d", kind="dir"),
+        entry(b"d", b"a", kind="link", target=b"../../x"),
+    ],
     "a crooked link": [(FOLDER, b""), entry(b"a", kind="link", target=b"b/../../x")],
     "too much content": [(FOLDER, b""), entry(b"a", data=b"12345", size=3)],
     "too little content": [(FOLDER, b""), entry(b"a", data=b"12", size=3), entry(b"b")],

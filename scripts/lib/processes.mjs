@@ -8,7 +8,7 @@ import path from "node:path";
 import { Stopped } from "./lifetime.mjs";
 
 /** Kept of a child's output, for the error message. */
-const tailLines = 30;
+const tailLines = 60;
 const capturedBytes = 8 * 1024 * 1024;
 
 /** A command that failed: what it was, how it ended, the end of its output, and what to do next. */

@@ -244,7 +244,7 @@ const notebooks = {
       what: "notebooks",
       program: venvPython,
       args: [inProject("scripts", "lib", "run_notebooks.py"), "--report", report],
-      env: { ...pythonEnvironment(), LAZYCLUSTER_SSH_CONFIG: demo.sshConfig, ...jupyterDirectories(context.scratch) },
+      env: { ...pythonEnvironment(), LAZYCLUSTER_SSH_CONFIG: demo.sshConfig, ...stateDirectories(context.scratch) },
       timeoutMs: 10 * minute,
     });
     /** @type {{ ok: boolean }[]} */
@@ -255,11 +255,17 @@ const notebooks = {
 };
 
 /**
- * What the user's own Jupyter has set up must not count here, nor be touched.
+ * What Jupyter and the library keep for the user must not count here, nor be touched.
  * @param {string} scratch
  */
-function jupyterDirectories(scratch) {
-  const variables = ["JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"];
+function stateDirectories(scratch) {
+  const variables = [
+    "JUPYTER_CONFIG_DIR",
+    "JUPYTER_DATA_DIR",
+    "JUPYTER_RUNTIME_DIR",
+    "IPYTHONDIR",
+    "LAZYCLUSTER_STATE_DIR",
+  ];
   return Object.fromEntries(
     variables.map((variable) => [variable, fs.mkdtempSync(path.join(scratch, `${variable.toLowerCase()}-`))]),
   );

@@ -109,7 +109,7 @@ function allowServices() {
  * @returns {Promise<Findings>}
  */
 export async function checkSystem(lifetime) {
-  let findings = await step("ssh, ssh-keygen, sshd, Python", () => look(lifetime.signal));
+  let findings = await step("system check", () => look(lifetime.signal));
   if (findings.missing.length === 0) return findings;
 
   const aptCommand = `apt-get install --yes --no-install-recommends ${findings.packages.join(" ")}`;

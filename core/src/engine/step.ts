@@ -3,9 +3,6 @@ import { type ProcessEnd, type Progress, type TransferResult, receiveTree, sendT
 import type { FailureData, StepKind, StepSpec, TaskFailureReason } from "./protocol";
 import type { Workplace } from "./owner";
 
-/** [ms] for which a cancelled process may still answer before we go on without it. */
-const CANCEL_MS = 10_000;
-
 export interface StepContext {
   readonly workplace: Workplace;
   /** Of every process of the execution; the agent finds them by it. */
@@ -82,22 +79,12 @@ async function runProcess(
 ): Promise<ProcessEnd> {
   const { workplace, tag, env, signal } = context;
   const process = startProcess(workplace.agent, op, { ...fields, cwd: workplace.cwd, env, tag }, input, context);
-  let bound: NodeJS.Timeout | undefined;
-  let giveUp: (end: ProcessEnd) => void = () => undefined;
-  const givenUp = new Promise<ProcessEnd>((resolve) => (giveUp = resolve));
-  const cancel = (): void => {
-    process.cancel();
-    bound = setTimeout(
-      () => giveUp({ code: null, signal: null, why: "cancelled", raised: null, value: null }),
-      CANCEL_MS,
-    );
-  };
+  const cancel = (): void => process.cancel();
   signal.addEventListener("abort", cancel);
   if (signal.aborted) cancel();
   try {
-    return await Promise.race([process.ended, givenUp]);
+    return await process.ended;
   } finally {
-    clearTimeout(bound);
     signal.removeEventListener("abort", cancel);
   }
 }

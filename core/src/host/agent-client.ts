@@ -16,11 +16,9 @@ const BYE_MS = 1500;
 const MAX_ID = 2 ** 31 - 1;
 
 export class AgentClient {
-  readonly info: HostInfo;
   /** Resolves when it is over: null after `close()`, else why. Never rejects. */
   readonly closed: Promise<EngineFailure | null>;
   private readonly operations = new Map<number, Operation>();
-  private readonly decoder: FrameDecoder;
   private readonly outbox: Outbox;
   private nextId = 1;
   private heard = true;
@@ -33,8 +31,8 @@ export class AgentClient {
   static async start(connection: HostConnection, spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
     try {
       const { process, rest } = await startAgent(connection, spec, START_MS, signal);
-      const { decoder, hello, early } = await readHello(process, rest, spec.host, START_MS, signal);
-      return new AgentClient(connection, spec, process, decoder, hello, early);
+      const { decoder, info, early } = await readHello(process, rest, spec.host, START_MS, signal);
+      return new AgentClient(connection, spec, process, decoder, info, early);
     } catch (error) {
       await connection.close();
       throw error;
@@ -45,20 +43,10 @@ export class AgentClient {
     private readonly connection: HostConnection,
     private readonly spec: HostSpec,
     private readonly process: RemoteProcess,
-    decoder: FrameDecoder,
-    hello: Header,
+    private readonly decoder: FrameDecoder,
+    readonly info: HostInfo,
     early: Frame[],
   ) {
-    this.info = {
-      pythonVersion: hello.text("python"),
-      implementation: hello.text("implementation"),
-      executable: hello.text("executable"),
-      home: hello.text("home"),
-      user: hello.text("user"),
-      hostname: hello.text("hostname"),
-      system: hello.text("system"),
-    };
-    this.decoder = decoder;
     this.outbox = new Outbox(process.stdin);
     this.closed = new Promise((resolve) => (this.reportClosed = resolve));
     this.guard(() => early.forEach((frame) => this.dispatch(frame)));
@@ -80,11 +68,11 @@ export class AgentClient {
   /** Starts an operation. Over a connection that is gone it ends at once, as lost. */
   open(op: string, fields: { readonly [field: string]: Encodable }, listener: OperationListener): Operation {
     const id = this.takeId();
-    const operation = new Operation(id, this.outbox, {
+    const operation = new Operation(id, this.host, this.outbox, {
       message: (frame) => listener.message(frame),
       ended: (outcome) => {
-        this.operations.delete(id);
         listener.ended(outcome);
+        this.operations.delete(id);
       },
     });
     if (this.ending !== undefined) {
@@ -205,7 +193,7 @@ function readHello(
   host: string,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<{ decoder: FrameDecoder; hello: Header; early: Frame[] }> {
+): Promise<{ decoder: FrameDecoder; info: HostInfo; early: Frame[] }> {
   return new Promise((resolve, reject) => {
     const decoder = new FrameDecoder();
     let settled = false;
@@ -228,7 +216,8 @@ function readHello(
         if (!hello) return;
         if (hello.header.op !== "hello" || hello.header.integer("v") !== 1)
           throw new WireError("no hello of version 1");
-        settle(() => resolve({ decoder, hello: hello.header, early: frames }));
+        const info = readInfo(hello.header);
+        settle(() => resolve({ decoder, info, early: frames }));
       } catch (error) {
         fail("ERR_INVALID_RUNTIME", `what started there is no agent of ours (${String(error)})`);
       }
@@ -241,6 +230,18 @@ function readHello(
     process.stdout.resume();
     if (signal.aborted) onAbort();
   });
+}
+
+function readInfo(hello: Header): HostInfo {
+  return {
+    pythonVersion: hello.text("python"),
+    implementation: hello.text("implementation"),
+    executable: hello.text("executable"),
+    home: hello.text("home"),
+    user: hello.text("user"),
+    hostname: hello.text("hostname"),
+    system: hello.text("system"),
+  };
 }
 
 function pause(ms: number): Promise<void> {

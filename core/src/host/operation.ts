@@ -1,4 +1,4 @@
-import type { EngineFailure } from "../engine/protocol";
+import { EngineFailure } from "../engine/protocol";
 import {
   CHUNK,
   type Encodable,
@@ -11,11 +11,14 @@ import {
 } from "../wire";
 import type { Outbox } from "./outbox";
 
+/** [ms] for which the end of a cancelled operation is awaited; the agent needs three seconds at most. */
+const CANCEL_MS = 10_000;
+
 /** Who listens to an operation. After `ended` nothing more comes. */
 export interface OperationListener {
   /** Any message but the last. `data` and `entry` must be granted when their bytes are gone. */
   message(frame: Frame): void;
-  /** The last message (`exit`, `done`, `end`, `error`), or the loss of the host. */
+  /** The last message (`exit`, `done`, `end`, `error`), the loss of the host, or a cancel that was never answered. */
   ended(outcome: Frame | EngineFailure): void;
 }
 
@@ -28,9 +31,11 @@ export class Operation {
   private freed = 0;
   private waiting: (() => void)[] = [];
   private over = false;
+  private givingUp: NodeJS.Timeout | undefined;
 
   constructor(
     readonly id: number,
+    private readonly host: string,
     private readonly outbox: Outbox,
     private readonly listener: OperationListener,
   ) {}
@@ -46,8 +51,12 @@ export class Operation {
 
   /** A message that costs credit; resolves when it was handed on, false when the operation ended before. */
   async send(op: string, fields: { readonly [field: string]: Encodable }, payload?: Buffer): Promise<boolean> {
-    while (this.credit <= 0 && !this.over) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    await this.outbox.drained();
+    while (!this.over && (this.credit <= 0 || this.outbox.full)) {
+      await new Promise<void>((resolve) => {
+        this.waiting.push(resolve);
+        if (this.outbox.full) this.outbox.onDrained(resolve);
+      });
+    }
     if (this.over) return false;
     const size = payload?.length ?? 0;
     this.credit -= FRAME_COST + size;
@@ -79,8 +88,14 @@ export class Operation {
     this.freed = 0;
   }
 
+  /** It ends soon, also when the agent does not say so. */
   cancel(): void {
+    if (this.over || this.givingUp) return;
     this.post("cancel");
+    this.givingUp = setTimeout(() => {
+      const message = `${this.host}: cancelled; the host did not confirm it within ${String(CANCEL_MS)} ms`;
+      this.end(new EngineFailure({ code: "ERR_CANCELLED", host: this.host, message }));
+    }, CANCEL_MS);
   }
 
   /** @internal A frame of this operation arrived. */
@@ -111,9 +126,11 @@ export class Operation {
   /** @internal */
   end(outcome: Frame | EngineFailure): void {
     if (this.over) return;
-    this.over = true;
-    this.wake();
+    // Before anything else: a last message of a wrong form throws here, and then the loss of the host is the end.
     this.listener.ended(outcome);
+    this.over = true;
+    clearTimeout(this.givingUp);
+    this.wake();
   }
 
   private wake(): void {

@@ -7,12 +7,12 @@ const JOIN = 32 * 1024;
 export class Outbox {
   private pieces: Buffer[] = [];
   private scheduled = false;
-  private full = false;
+  private stuffed = false;
   private waiting: (() => void)[] = [];
 
   constructor(private readonly stream: Writable) {
     stream.on("drain", () => {
-      this.full = false;
+      this.stuffed = false;
       this.wake();
     });
   }
@@ -24,14 +24,19 @@ export class Outbox {
     queueMicrotask(() => this.flush());
   }
 
-  /** Resolves when the stream takes more; at once when it does now. */
-  async drained(): Promise<void> {
-    while (this.full) await new Promise<void>((resolve) => this.waiting.push(resolve));
+  /** True while the stream takes no more; who posts bulk waits then. */
+  get full(): boolean {
+    return this.stuffed;
+  }
+
+  /** Calls back once, when the stream takes more. */
+  onDrained(callback: () => void): void {
+    this.waiting.push(callback);
   }
 
   /** Lets everybody go who waits for a stream that will never drain. */
   abandon(): void {
-    this.full = false;
+    this.stuffed = false;
     this.wake();
   }
 
@@ -47,7 +52,7 @@ export class Outbox {
     let size = 0;
     const write = (piece: Buffer): void => {
       if (!this.stream.writable) return;
-      if (!this.stream.write(piece)) this.full = true;
+      if (!this.stream.write(piece)) this.stuffed = true;
     };
     const writeSmall = (): void => {
       if (small.length > 0) write(small.length === 1 && small[0] ? small[0] : Buffer.concat(small, size));

@@ -1,7 +1,7 @@
 /** A file or folder of a host on its way to the manager. Nothing of it is trusted; it appears whole or not at all. */
 import { randomBytes } from "crypto";
 import type { Stats } from "fs";
-import { type FileHandle, chmod, lstat, mkdir, open, readdir, rename, rm, stat, symlink, utimes } from "fs/promises";
+import { type FileHandle, chmod, lstat, lutimes, mkdir, open, readdir, rename, rm, stat, symlink, utimes } from "fs/promises";
 import { basename, dirname, join } from "path";
 import { EngineFailure } from "../engine/protocol";
 import { type Frame, type Header, WireError } from "../wire";
@@ -50,12 +50,13 @@ export async function receiveTree(agent: AgentClient, request: ReceiveRequest): 
               opened.grant(payload.length);
             }),
           ended: (outcome) => {
-            if (outcome instanceof EngineFailure) reject(outcome);
+            // What broke it on our side is the reason, whatever the host makes of the cancel.
+            if (broken !== undefined) resolve();
+            else if (outcome instanceof EngineFailure) reject(outcome);
             else if (outcome.header.op === "end") {
               enqueue(() => receiver.take(outcome.header, outcome.payload));
               resolve();
-            } else if (broken === undefined) reject(agentFailure(agent.host, outcome.header));
-            else resolve();
+            } else reject(agentFailure(agent.host, outcome.header));
           },
         },
       );
@@ -121,21 +122,33 @@ class TreeReceiver {
           `${String(this.entries.length)} with ${String(this.bytes)} came`,
       );
     }
-    // Last, because writing into a folder changes its time, and a folder may be read-only.
-    for (const entry of [...this.entries].reverse()) {
-      if (entry.kind !== "dir") continue;
-      await chmod(this.staged(entry.path), entry.mode);
-      await this.setTime(this.staged(entry.path), entry);
-    }
-    if (root.kind === "dir") await moveFolder(this.staged([]), Buffer.from(this.target, "utf8"));
-    else await rename(this.staged([]), this.target);
+    if (root.kind === "file") await rename(this.staged([]), this.target);
+    else await this.placeFolder();
     return { path: this.target, bytes: this.bytes, entries: this.entries.length, notes: totals.notes };
   }
 
   async dispose(): Promise<void> {
     await this.file?.handle.close().catch(() => undefined);
     this.file = null;
-    if (this.staging !== "") await removeTree(this.staging);
+    if (this.staging !== "") await rm(this.staging, { recursive: true, force: true });
+  }
+
+  private async placeFolder(): Promise<void> {
+    const target = Buffer.from(this.target, "utf8");
+    const merged = new Set<string>();
+    if (await optional(stat(target))) {
+      await checkMerge(this.staged([]), target);
+      await mergeFolder(this.staged([]), target, merged);
+    } else {
+      await rename(this.staged([]), target);
+    }
+    // Last, because writing into a folder changes its time, and a read-only one can be neither filled nor moved.
+    for (const entry of [...this.entries].reverse()) {
+      const path = below(target, entry.path);
+      if (entry.kind !== "dir" || merged.has(path.toString("latin1"))) continue;
+      await chmod(path, entry.mode);
+      await utimes(path, seconds(entry), seconds(entry));
+    }
   }
 
   private async enter(entry: TreeEntry): Promise<void> {
@@ -150,6 +163,7 @@ class TreeReceiver {
         break;
       case "link":
         await symlink(entry.target, path);
+        await lutimes(path, seconds(entry), seconds(entry));
         break;
       case "file":
         // `wx`: never through a link, never onto something that is there.
@@ -162,7 +176,10 @@ class TreeReceiver {
   private async write(payload: Buffer): Promise<void> {
     const { file } = this;
     if (!file || payload.length > file.left) throw new WireError("more content than was announced");
-    await file.handle.write(payload);
+    // A disk that becomes full takes a part without an error.
+    for (let offset = 0; offset < payload.length; ) {
+      offset += (await file.handle.write(payload, offset)).bytesWritten;
+    }
     file.left -= payload.length;
     this.bytes += payload.length;
     this.report();
@@ -189,10 +206,13 @@ class TreeReceiver {
   private async prepare(root: TreeEntry): Promise<void> {
     const { localPath, remotePath } = this.request;
     const name = basename(remotePath.replace(/\/+$/, ""));
-    const existing = await optionalStat(localPath);
+    const existing = await optional(stat(localPath));
     const inside = localPath.endsWith("/") || (root.kind === "file" && existing?.isDirectory() === true);
+    if (inside && ["", ".", "..", "~"].includes(name)) {
+      throw new Error(`${JSON.stringify(remotePath)} has no name of its own; name the target in full`);
+    }
     this.target = inside ? join(localPath, name) : localPath;
-    const there = inside ? await optionalStat(this.target) : existing;
+    const there = inside ? await optional(stat(this.target)) : existing;
     if (there && there.isDirectory() !== (root.kind === "dir")) {
       const [what, where] = root.kind === "dir" ? ["a folder", "a file"] : ["a file", "a folder"];
       throw new Error(`${what} cannot replace ${where}: ${this.target}. Name another target`);
@@ -203,14 +223,7 @@ class TreeReceiver {
   }
 
   private staged(path: readonly Buffer[]): Buffer {
-    const parts: Buffer[] = [Buffer.from(join(this.staging, "root"), "utf8")];
-    for (const name of path) parts.push(SEPARATOR, name);
-    return Buffer.concat(parts);
-  }
-
-  private async setTime(path: Buffer, entry: TreeEntry): Promise<void> {
-    const time = seconds(entry);
-    await utimes(path, time, time);
+    return below(Buffer.from(join(this.staging, "root"), "utf8"), path);
   }
 
   private report(): void {
@@ -220,50 +233,41 @@ class TreeReceiver {
 
 const SEPARATOR = Buffer.from("/");
 
-/** By one rename where nothing is there; else file by file into the folder that is. */
-async function moveFolder(from: Buffer, to: Buffer): Promise<void> {
-  const existing = await optionalStat(to);
-  if (!existing) {
-    await rename(from, to);
-    return;
-  }
-  if (!existing.isDirectory()) throw new Error(`a folder cannot replace a file: ${to.toString("utf8")}`);
-  // The folder may have come read-only; it is only a source from here on.
-  await chmod(from, 0o700);
-  for (const name of await readdir(from, { encoding: "buffer" })) {
-    const source = Buffer.concat([from, SEPARATOR, name]);
-    const target = Buffer.concat([to, SEPARATOR, name]);
-    const kind = await lstat(source);
-    if (kind.isDirectory()) await moveFolder(source, target);
-    else {
-      const there = await lstat(target).catch(() => null);
-      if (there?.isDirectory()) throw new Error(`a file cannot replace a folder: ${target.toString("utf8")}`);
-      await rename(source, target);
+function below(folder: Buffer, path: readonly Buffer[]): Buffer {
+  return Buffer.concat([folder, ...path.flatMap((name) => [SEPARATOR, name])]);
+}
+
+/**
+ * Looks for conflicts before anything is moved, so that a refused folder has changed nothing. Below the folder that the
+ * user named no link is followed.
+ */
+async function checkMerge(from: Buffer, to: Buffer): Promise<void> {
+  for (const entry of await readdir(from, { encoding: "buffer", withFileTypes: true })) {
+    const target = below(to, [entry.name]);
+    const there = await optional(lstat(target));
+    if (!there) continue;
+    if (entry.isDirectory() !== there.isDirectory()) {
+      const [what, where] = entry.isDirectory() ? ["a folder", "a file or link"] : ["a file", "a folder"];
+      throw new Error(`${what} cannot replace ${where}: ${target.toString("utf8")}`);
     }
+    if (entry.isDirectory()) await checkMerge(below(from, [entry.name]), target);
   }
 }
 
-/** Folders that came without write permission can be removed too. */
-async function removeTree(path: string): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true });
-  } catch {
-    await makeWritable(Buffer.from(path, "utf8"));
-    await rm(path, { recursive: true, force: true });
-  }
-}
-
-async function makeWritable(folder: Buffer): Promise<void> {
-  await chmod(folder, 0o700);
-  for (const entry of await readdir(folder, { encoding: "buffer", withFileTypes: true })) {
-    if (entry.isDirectory()) await makeWritable(Buffer.concat([folder, SEPARATOR, entry.name]));
+/** File by file; the folders that were there already are noted in `merged`. */
+async function mergeFolder(from: Buffer, to: Buffer, merged: Set<string>): Promise<void> {
+  merged.add(to.toString("latin1"));
+  for (const entry of await readdir(from, { encoding: "buffer", withFileTypes: true })) {
+    const [source, target] = [below(from, [entry.name]), below(to, [entry.name])];
+    if (entry.isDirectory() && (await optional(lstat(target)))) await mergeFolder(source, target, merged);
+    else await rename(source, target);
   }
 }
 
 /** Null where nothing is. Any other failure is the caller's to report. */
-async function optionalStat(path: string | Buffer): Promise<Stats | null> {
+async function optional(look: Promise<Stats>): Promise<Stats | null> {
   try {
-    return await stat(path);
+    return await look;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;

@@ -33,6 +33,7 @@ interface Plan {
 }
 
 const SEPARATOR = Buffer.from("/");
+const HERE = Buffer.from("./");
 const NOTHING = Buffer.alloc(0);
 
 /** Rejects EngineFailure; then nothing of it is on the host. */
@@ -40,7 +41,8 @@ export async function sendTree(agent: AgentClient, request: SendRequest): Promis
   const plan = await makePlan(request.localPath, agent.host);
   const isFile = plan.entries[0]?.kind === "file";
   const name = Buffer.from(request.localPath.replace(/\/+$/, "").replace(/^.*\//, ""), "utf8");
-  const remotePath = request.remotePath ?? name;
+  // A file that is called `~` is not the home directory.
+  const remotePath = request.remotePath ?? Buffer.concat([HERE, name]);
   const intoFolder = request.remotePath !== null && (isFile || request.remotePath.endsWith("/"));
   let operation: Operation | undefined;
   const done = new Promise<TransferResult>((resolve, reject) => {

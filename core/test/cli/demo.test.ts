@@ -171,7 +171,7 @@ describe("demo hosts", () => {
   });
 
   it("refuse a senseless number, and a directory that ssh's configuration cannot hold", async () => {
-    await expect(demoUp({ directory, count: 0 })).rejects.toThrow("between 1 and 50");
+    await expect(demoUp({ directory, count: 0 })).rejects.toThrow("between 1 and 64");
     const impossible = join(directory, 'with"quote');
     await expect(demoUp({ directory: impossible })).rejects.toThrow("LAZYCLUSTER_DEMO_DIR");
   });

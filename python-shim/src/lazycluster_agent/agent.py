@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -33,7 +34,9 @@ EXIT_OK, EXIT_LOST, EXIT_PROTOCOL = 0, 75, 76
 
 
 class Agent:
-    def __init__(self, reading: int, writing: int, keeper: int, keeper_lives: int, notes: int, mark: bytes) -> None:
+    def __init__(
+        self, reading: int, writing: int, keeper: int, keeper_lives: int, notes: int, mark: bytes
+    ) -> None:
         self.loop = Loop(self._before_wait)
         self.channel = Channel(self.loop, reading, writing, self._on_frame, self._on_end, self._on_drained)
         self.keeper = keeper
@@ -97,7 +100,7 @@ class Agent:
                 "implementation": sys.implementation.name,
                 "executable": sys.executable,
                 "home": printable(self.home),
-                "user": account[0] if account else os.environ.get("USER", str(os.getuid())),
+                "user": account.pw_name if account else os.environ.get("USER", str(os.getuid())),
                 "uid": os.getuid(),
                 "shell": printable(self.shell),
                 "hostname": uname.nodename,
@@ -108,11 +111,14 @@ class Agent:
 
     def _get_ready(self) -> None:
         """What the first step needs, while the manager's answer is on its way."""
-        system.become_subreaper()
+        if self._ready:
+            return
         self._ready = True
-        from . import command
-
-        assert command
+        system.become_subreaper()
+        self.leftovers.greet()
+        __import__("%s.command" % __package__)
+        gc.freeze()
+        gc.enable()
 
     def _on_end(self, reason: str) -> None:
         if reason:
@@ -169,7 +175,9 @@ class Agent:
     def _greet(self, header: Header) -> None:
         version = fields.integer(header, "v")
         if version != PROTOCOL:
-            raise ProtocolError("the manager speaks version %d of the protocol; this agent %d" % (version, PROTOCOL))
+            raise ProtocolError(
+                "the manager speaks version %d of the protocol; this agent %d" % (version, PROTOCOL)
+            )
         self._greeted = True
         self._lease = fields.optional_milliseconds(header, "lease") or 0
         self.loop.soon(self._check_lease)
@@ -183,8 +191,7 @@ class Agent:
         id = fields.integer(header, "id", 1, MAX_ID)
         if id in self.operations:
             raise ProtocolError("operation %d twice" % id)
-        if not self._ready:
-            self._get_ready()
+        self._get_ready()
         operation = OPERATIONS[op](self, id, header)
         self.operations[id] = operation
         if operation.needs_environment and self._waiting is not None:

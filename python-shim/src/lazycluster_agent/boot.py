@@ -1,11 +1,12 @@
 """The first code that runs on a host: makes the other modules importable, and divides into keeper and agent.
 
-What is sent is one text: the line `SOURCES = {…}`, the text of every module by name as a JSON object, and then a line
-that runs this one. Run by the line in bootstrap.sh, it finds in `f` the buffered stdin that it came from.
+What is sent is one text of two lines: `SOURCES = {...}`, the text of every module by its name, and a line
+that runs this one (see bundle.py). In `f` it finds the buffered stdin that it came from (see bootstrap.sh).
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,19 +19,20 @@ if TYPE_CHECKING:
 
 PACKAGE = "lazycluster_agent"
 
-ModuleSpec: Any = type(sys.__spec__)  # type: ignore[name-defined]
+#: importlib.machinery has it, but importing that would cost more than all that we do with it.
+ModuleSpec: Any = type(sys.__spec__)
 
 
 class Importer:
     """Compiles the modules of the package when they are first needed."""
 
     def __init__(self, sources: Dict[str, str]) -> None:
-        self.sources = sources
+        self.lazycluster_sources = sources
 
     def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
         package, _, module = name.partition(".")
         module = module or "__init__"
-        if package != PACKAGE or module not in self.sources:
+        if package != PACKAGE or module not in self.lazycluster_sources:
             return None
         return ModuleSpec(name, self, origin=filename(module), is_package=module == "__init__")
 
@@ -39,13 +41,16 @@ class Importer:
 
     def exec_module(self, module: Any) -> None:
         name = module.__spec__.name.partition(".")[2] or "__init__"
-        exec(compile(self.sources[name], filename(name), "exec", dont_inherit=True), module.__dict__)
+        exec(
+            compile(self.lazycluster_sources[name], filename(name), "exec", dont_inherit=True),
+            module.__dict__,
+        )
 
     def reveal(self) -> None:
         """Lets tracebacks show our lines."""
         import linecache
 
-        for name, source in self.sources.items():
+        for name, source in self.lazycluster_sources.items():
             linecache.cache[filename(name)] = (len(source), None, source.splitlines(True), filename(name))
 
 
@@ -55,11 +60,9 @@ def filename(module: str) -> str:
 
 def bundle() -> bytes:
     """What we were started from, to start the same in another interpreter."""
-    import json
     import zlib
 
-    text = "SOURCES = %s\n%s\n" % (json.dumps(sources(), sort_keys=True), RUN)
-    return zlib.compress(text.encode(), 9)
+    return zlib.compress(("SOURCES = %s\n%s\n" % (ascii(sources()), RUN)).encode(), 9)
 
 
 def start_line() -> List[bytes]:
@@ -68,7 +71,8 @@ def start_line() -> List[bytes]:
         b"-u",
         b"-S",
         b"-c",
-        b"import sys;v=sys.version_info;v>=(3,8) or (sys.stdout.write(sys.argv[1]%v[:3]+chr(10)),sys.exit(3));"
+        b"import sys;v=sys.version_info;"
+        b"v>=(3,8) or (sys.stdout.write(sys.argv[1]%v[:3]+chr(10)),sys.exit(3));"
         b"sys.path[:]=[d for d in sys.path if d];import zlib;f=sys.stdin.buffer;"
         b"exec(zlib.decompress(f.read(int(f.readline()))))",
         b"lazycluster: old python %d.%d.%d",
@@ -76,15 +80,14 @@ def start_line() -> List[bytes]:
 
 
 def sources() -> Dict[str, str]:
+    """The text of every module by its name."""
+    # Started from a bundle, we were run as __main__, and the class there is not this one.
     for finder in sys.meta_path:
-        if isinstance(finder, Importer) or type(finder).__name__ == "Importer":
-            return finder.sources  # type: ignore[union-attr]
-    folder = os.path.dirname(os.path.abspath(__file__))
-    return read_sources(folder)
-
-
-def read_sources(folder: str) -> Dict[str, str]:
+        texts = getattr(finder, "lazycluster_sources", None)
+        if texts is not None:
+            return dict(texts)
     texts = {}
+    folder = os.path.dirname(os.path.abspath(__file__))
     for name in sorted(os.listdir(folder)):
         if name.endswith(".py"):
             with open(os.path.join(folder, name), encoding="utf-8") as file:
@@ -97,6 +100,8 @@ RUN = 'exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))'
 
 
 def main(texts: Dict[str, str], stdin: io.BufferedReader) -> NoReturn:
+    # Nothing that is made at the start is garbage.
+    gc.disable()
     importer = Importer(texts)
     sys.meta_path.insert(0, importer)
     restore_utf8_variable()
@@ -122,7 +127,7 @@ def main(texts: Dict[str, str], stdin: io.BufferedReader) -> NoReturn:
 
 
 def restore_utf8_variable() -> None:
-    """bootstrap.sh asks for Python's UTF-8 mode by a variable (Python 2 knows no -X); steps must not see it."""
+    """bootstrap.sh asks for UTF-8 mode by a variable (Python 2 knows no -X), which no step must see."""
     former = os.environ.pop("LAZYCLUSTER_UTF8", None)
     if former:
         os.environ["PYTHONUTF8"] = former
@@ -164,6 +169,8 @@ def divide(stdin: io.BufferedReader) -> Role:
         def keep() -> NoReturn:
             for fd in (reading, writing, keeper_lives, agent_notes):
                 os.close(fd)
+            # The agent is what somebody waits for; until it is ready we take no time from it.
+            os.read(notes, 1)
             from lazycluster_agent.keeper import Keeper
 
             sys.exit(Keeper(agent, notes, mark).run())

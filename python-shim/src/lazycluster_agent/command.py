@@ -36,7 +36,9 @@ class Command(Step):
         ours: List[int] = []
         theirs: List[int] = []
         try:
-            reads, stdio, writes = self._open_terminal(ours, theirs) if self._terminal else self._open(ours, theirs)
+            reads, stdio, writes = (
+                self._open_terminal(ours, theirs) if self._terminal else self._open(ours, theirs)
+            )
             shell = self.agent.shell
             argv = [os.path.basename(shell), b"-c", self._command]
             pid = spawn(argv, shell, self.full_environment(), self.cwd, stdio, self._terminal)
@@ -56,7 +58,9 @@ class Command(Step):
             self._input(data, cost, end)
         self._early.clear()
 
-    def _open(self, ours: List[int], theirs: List[int]) -> Tuple[List[Tuple[int, int]], List[int], Optional[int]]:
+    def _open(
+        self, ours: List[int], theirs: List[int]
+    ) -> Tuple[List[Tuple[int, int]], List[int], Optional[int]]:
         writes, stdin = None, self.agent.null
         if self._wants_input:
             stdin, writes = os.pipe()
@@ -106,7 +110,7 @@ class Command(Step):
         self._inlet.write(data, cost)
         if end and self._terminal:
             # On an unfinished line the first one only hands over the line.
-            self._inlet.write(memoryview(END_OF_INPUT * (1 if data[-1:] in (b"\n", b"") else 2)), 0)
+            self._inlet.write(memoryview(END_OF_INPUT * (1 if bytes(data[-1:]) in (b"\n", b"") else 2)), 0)
         elif end:
             self._inlet.end()
 

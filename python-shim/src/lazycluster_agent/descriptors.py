@@ -1,4 +1,7 @@
-"""Descriptors travel between processes over a socket pair, each message whole. (`socket` itself costs too much.)"""
+"""Descriptors travel between processes over a socket pair.
+
+`socket` would import selectors and enum, so its C half is used directly.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,13 @@ class Control:
         self._socket.close()
 
     def send(self, message: Dict[str, Any], fds: Sequence[int] = ()) -> None:
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))] if fds else []
+        rights = (
+            [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))] if fds else []
+        )
         self._socket.sendmsg([pack(message)], rights)
 
     def receive(self) -> Tuple[Dict[str, Any], List[int]]:
-        """Raises EOFError at the end, BlockingIOError when there is nothing, OSError or WireError for the rest."""
+        """Raises EOFError at the end, BlockingIOError when there is nothing, else OSError or WireError."""
         space = _socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
         data, ancillary, _, _ = self._socket.recvmsg(MAX_MESSAGE, space, _socket.MSG_CMSG_CLOEXEC)
         fds: List[int] = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Family:
     """Processes found by session, group, descent and environment.
 
-    Whoever was found once stays known, also when its parent has died and nothing else shows where it came from.
+    Whoever was found once stays known, also when its parent has died and nothing shows where it came from.
     """
 
     def __init__(
@@ -28,8 +28,8 @@ class Family:
         leaders: Iterable[int] = (),
         ancestor: Optional[int] = None,
     ) -> None:
-        """Whoever has `variable` set to `value` (or, with `below`, to a path below it), is in a session of one of
-        the `leaders`, or descends from `ancestor`."""
+        """Whoever has `variable` set to `value` (with `below`, also to a path below it), is in a session of
+        one of the `leaders`, or descends from `ancestor`."""
         self._exact = b"\0%s=%s\0" % (variable, value)
         self._prefix = b"\0%s=%s/" % (variable, value) if below else self._exact
         self._sessions: Set[int] = set(leaders)
@@ -41,7 +41,9 @@ class Family:
         """Those that run now; never we ourselves or who started us."""
         table = snapshot()
         untouchable = ancestors(table, os.getpid())
-        found = {pid for pid, started in self._known.items() if pid in table and table[pid].started == started}
+        found = {
+            pid for pid, started in self._known.items() if pid in table and table[pid].started == started
+        }
         while True:
             before = len(found)
             for process in table.values():

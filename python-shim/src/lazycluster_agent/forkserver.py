@@ -10,10 +10,12 @@ from . import system
 from .descriptors import Control, stream_pair
 from .errors import Become
 from .msgpack import WireError
+from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
 
 class ForkServer:
     def __init__(self, control: int) -> None:
@@ -43,14 +45,12 @@ class ForkServer:
         system.close_all_but((self._control.fileno(),))
         os.set_blocking(self._control.fileno(), False)
         system.become_subreaper()
-        # We were started with -S. Functions expect what a normal start gives: site-packages, .pth files, a venv.
+        # We were started with -S. Functions expect what a normal start gives: site-packages, a venv.
         import site
 
         site.main()
-        from . import outcome, worker
-
-        assert worker and outcome
         # What lives until now stays untouched in the children, and so shared with them.
+        gc.enable()
         gc.collect()
         gc.freeze()
 
@@ -69,8 +69,6 @@ class ForkServer:
         err, err_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            from .worker import Worker
-
             self._control.close()
             raise Become(Worker(theirs, out_end, err_end).run)
         self._control.send({"op": "spare", "pid": pid}, (ours, out, err))

@@ -38,7 +38,7 @@ def frame_head(header: Header, payload_size: int = 0) -> bytes:
 class FrameDecoder:
     """Cuts a stream of bytes into frames.
 
-    Pieces wait in a list until a frame is whole and are joined once, so nothing that was only announced takes memory.
+    Pieces wait in a list until a frame is whole and are joined once; what was only announced takes no memory.
     """
 
     def __init__(self) -> None:

@@ -83,7 +83,7 @@ class Function(Step):
             self._inlet.end()
 
     def _on_answer(self, data: bytes) -> None:
-        """The child may be as broken as its function; what it says is checked like everything from outside."""
+        """The child may be as broken as its function, so what it says is checked."""
         try:
             for header, payload in self._decoder.feed(data):
                 self._on_message(header, payload)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing import Callable, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
     from .agent import Agent
-    from .loop import Timer
 
     class Spare(NamedTuple):
         pid: int
@@ -61,7 +60,7 @@ class Server:
         self._patience = self._loop.later(START_PATIENCE, self._late)
 
     def acquire(self, assigned: Assigned) -> None:
-        """Calls `assigned` with the pid, the control socket, stdout and stderr of a fresh child, or with a failure."""
+        """Calls `assigned` with pid, control socket, stdout and stderr of a child, or with a failure."""
         self.uses += 1
         self.busy += 1
         if self._spares:
@@ -116,7 +115,7 @@ class Server:
 
                 ForkServer(theirs).run()
 
-            # The parent's epoll would be closed by the garbage collector when its number stands for something else.
+            # Else the garbage collector closes it when its number stands for something else already.
             self._loop.close()
             raise Become(serve)
         os.close(theirs)
@@ -206,7 +205,10 @@ class Server:
         if old:
             text = "The interpreter %s is Python %s; functions need Python 3.8 or newer." % (name, old)
         else:
-            text = "The interpreter %s is not a usable Python 3.8 or newer: %s" % (name, said or "it ended at once.")
+            text = "The interpreter %s is not a usable Python 3.8 or newer: %s" % (
+                name,
+                said or "it ended at once.",
+            )
         return Failure("python", text + " Name another one.", path=self.interpreter)
 
 
@@ -229,7 +231,9 @@ class Functions:
 
     def _find(self, interpreter: str, cwd: bytes) -> bytes:
         given = expand(interpreter.encode("utf-8", "surrogateescape"), self._agent.home)
-        folders = [cwd] if b"/" in given else self._agent.environment.get(b"PATH", os.defpath.encode()).split(b":")
+        folders = (
+            [cwd] if b"/" in given else self._agent.environment.get(b"PATH", os.defpath.encode()).split(b":")
+        )
         for folder in folders:
             path = os.path.join(folder or cwd, given)
             if os.access(path, os.X_OK) and os.path.isfile(path):

@@ -13,7 +13,7 @@ from .loop import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, NoReturn, Optional, Tuple
+    from typing import Any, Iterator, List, NoReturn, Optional, Tuple
 
     Steps = Iterator[bool]
     Names = List[bytes]
@@ -89,7 +89,9 @@ class Get(PathOperation):
             elif stat.S_ISLNK(status.st_mode):
                 yield from self._send_link(entry.path, child, status)
             else:
-                self._notes.append("%s was left out: it is neither a file nor a folder." % printable(entry.path))
+                self._notes.append(
+                    "%s was left out: it is neither a file nor a folder." % printable(entry.path)
+                )
                 yield True
 
     def _list(self, path: bytes) -> Iterator[os.DirEntry[bytes]]:
@@ -115,8 +117,8 @@ class Get(PathOperation):
             self._notes.append("%s was left out: it is a link that leads nowhere." % printable(path))
             return
         if stat.S_ISDIR(mode):
-            text = "%s is a link to the folder %s, which is not in the folder that is sent. Send that one, too, or remove "
-            text += "the link."
+            text = "%s is a link to the folder %s, which is not in the folder that is sent. "
+            text += "Send that one, too, or remove the link."
             raise Failure("transfer", text % (printable(path), printable(target)), path=path)
         if stat.S_ISREG(mode):
             yield from self._send_file(os.path.realpath(path), names)
@@ -150,7 +152,7 @@ class Get(PathOperation):
         finally:
             os.close(fd)
 
-    def _send_entry(self, names: Names, kind: str, status: os.stat_result, **fields: object) -> None:
+    def _send_entry(self, names: Names, kind: str, status: os.stat_result, **fields: Any) -> None:
         self._entries += 1
         mode = stat.S_IMODE(status.st_mode)
         self.send("entry", path=names, kind=kind, mode=mode, mtime=status.st_mtime_ns, **fields)

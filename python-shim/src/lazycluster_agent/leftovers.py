@@ -18,6 +18,10 @@ class Leftovers:
         # A keeper that does not read must not stop us; then only it knows less.
         os.set_blocking(keeper, False)
 
+    def greet(self) -> None:
+        """Lets the keeper get to work."""
+        write_quietly(self._keeper, b"\0")
+
     def add(self, path: bytes) -> None:
         self._paths.add(path)
         write_quietly(self._keeper, b"+" + path + b"\0")

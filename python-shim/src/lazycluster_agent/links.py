@@ -6,8 +6,8 @@ from __future__ import annotations
 def stays_inside(target: bytes, depth: int) -> bool:
     """Whether a link in a directory `depth` levels below the root leads to something in the tree.
 
-    `..` is allowed only at the beginning, where it surely means the directories of the tree itself. After a name it
-    could go up from wherever another link leads to.
+    `..` is allowed only at the beginning, where it surely means the directories of the tree itself. After a
+    name it could go up from wherever another link leads to.
     """
     if not target or target.startswith(b"/") or b"\0" in target:
         return False

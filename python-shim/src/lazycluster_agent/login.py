@@ -25,7 +25,8 @@ MAX_SIZE = 4 * 1024 * 1024
 COMMAND = (
     b'exec "$LAZYCLUSTER_PYTHON" -S -c "import os,sys;b=os.environb;'
     b"m=b.pop(os.fsencode(sys.argv[1]),str().encode());"
-    b'os.write(1,m+bytes(1)+bytes(1).join(k+bytes([61])+v for k,v in b.items())+bytes(1)+m)" LAZYCLUSTER_MARKER'
+    b"e=bytes(1).join(k+bytes([61])+v for k,v in b.items());"
+    b'os.write(1,m+bytes(1)+e+bytes(1)+m)" LAZYCLUSTER_MARKER'
 )
 OWN = (b"LAZYCLUSTER_PYTHON", b"LAZYCLUSTER_MARKER", b"_", b"SHLVL", b"PWD", b"OLDPWD")
 

@@ -28,7 +28,7 @@ class Timer:
 
 
 class Job:
-    """Work of unknown length as a generator. It yields True to let others pass, False to pause until `wake`."""
+    """Work of unknown length, a generator: it yields True to let others pass, False to pause until `wake`."""
 
     def __init__(self, loop: Loop, steps: Iterator[bool]) -> None:
         self._loop = loop
@@ -127,4 +127,3 @@ class Loop:
             if not self._sorted:
                 return self._run_timers()
         return None
-

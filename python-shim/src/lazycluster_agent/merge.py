@@ -36,7 +36,8 @@ def _walk(source: bytes, target: bytes, new: Optional[Set[bytes]]) -> Iterator[b
             is_folder = entry.is_dir(follow_symlinks=False)
             mode = _mode(place)
             if mode is not None and stat.S_ISDIR(mode) != is_folder:
-                text = "%s is %s, and %s of that name was to take its place. Remove it first, or choose another path."
+                text = "%s is %s, and %s of that name was to take its place. "
+                text += "Remove it first, or choose another path."
                 kinds = ("no folder", "a folder") if is_folder else ("a folder", "a file")
                 raise Failure("path", text % (printable(place), *kinds), path=place)
             if is_folder and mode is not None:

@@ -25,7 +25,7 @@ class WireError(ValueError):
 
 
 class NotData(TypeError):
-    """A value that has no place in a message or a value document. `path` leads to it, innermost step first."""
+    """A value that has no place in a message or a document. `path` leads to it, innermost step first."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -190,7 +190,7 @@ def unpack(data: bytes, ext: Optional[ExtReader] = None) -> object:
 
 
 class Reader:
-    """Reads values one after the other. As a context it turns a premature end into a WireError, and refuses a rest."""
+    """Reads values one after the other. As a context it refuses a premature end, and a rest."""
 
     __slots__ = ("data", "ext", "position")
 

@@ -38,7 +38,7 @@ def snapshot() -> Table:
 
 
 def environment(pid: int) -> bytes:
-    """NUL before every variable, so that `\\0NAME=value\\0` finds exactly one. Empty if we may not read it."""
+    """NUL before every variable, so that `\\0NAME=value\\0` finds one. Empty if we may not read it."""
     return b"\0" + _read("/proc/%d/environ" % pid)
 
 
@@ -80,7 +80,7 @@ def _read(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        pieces = []
+        pieces: List[bytes] = []
         while True:
             piece = os.read(fd, 65536)
             if not piece:

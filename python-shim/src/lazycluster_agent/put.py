@@ -1,4 +1,7 @@
-"""`put`: receives a file or a folder. It appears whole or not at all, and nothing is written beside its place."""
+"""`put`: receives a file or a folder.
+
+It appears whole or not at all, and nothing is written outside its place.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ class Put(PathOperation):
             path = os.path.join(path, self._name)
             folder = os.path.isdir(path)
         self._target = tidy(path)
-        # An existing folder holds the staging folder itself: its own parent may be another file system, or not ours.
+        # An existing folder holds the staging folder itself: its parent may be another file system.
         place = os.path.realpath(self._target) if folder else os.path.dirname(self._target)
         self._staging = os.path.join(place, PREFIX + os.urandom(8).hex().encode())
         make_directories(place)
@@ -264,4 +267,6 @@ def unsafe(what: str) -> Failure:
 
 
 def conflict(path: bytes, what: str) -> Failure:
-    return Failure("path", "%s %s. Remove it first, or choose another path." % (printable(path), what), path=path)
+    return Failure(
+        "path", "%s %s. Remove it first, or choose another path." % (printable(path), what), path=path
+    )

@@ -23,7 +23,7 @@ class Reap(Operation):
             raise ProtocolError("reap without a tag")
 
     def start(self) -> None:
-        # A function's process was forked, so its environment in /proc is not its own; we know it by its session.
+        # A function's process was forked, so /proc does not show its environment; we know it by its session.
         leaders = [
             step.pid
             for step in self.agent.operations.values()

@@ -9,13 +9,13 @@ from .errors import Failure, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Mapping, NoReturn, Sequence
+    from typing import List, Mapping, NoReturn, Sequence
 
 TOO_LONG = "Shorten the command or the environment, or send long data in a file."
 
 
 def spawn(
-    argv: Sequence[bytes],
+    argv: List[bytes],
     program: bytes,
     environment: Mapping[bytes, bytes],
     cwd: bytes,
@@ -60,7 +60,7 @@ def enter(cwd: bytes) -> None:
 
 
 def _fork_and_execute(
-    argv: Sequence[bytes],
+    argv: List[bytes],
     program: bytes,
     environment: Mapping[bytes, bytes],
     stdio: Sequence[int],
@@ -83,7 +83,7 @@ def _fork_and_execute(
 
 
 def _execute(
-    argv: Sequence[bytes],
+    argv: List[bytes],
     program: bytes,
     environment: Mapping[bytes, bytes],
     stdio: Sequence[int],

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 
-#: What a pipe holds at first, and what it holds once it was found full: fewer and larger frames. All pipes of a
-#: user share a budget of 64 MiB, so only those that need it get more.
+#: What a pipe holds at first, and what it holds once it was found full: fewer and larger frames. All pipes of
+#: a user share a budget of 64 MiB, so only those that need it get more.
 PIPE_SIZE, LARGE_PIPE_SIZE = 65536, PIECE
 
 
 class Outlet:
     """Reads what a process writes."""
 
-    def __init__(self, loop: Loop, fd: int, deliver: Callable[[bytes], None], closed: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: Loop, fd: int, deliver: Callable[[bytes], None], closed: Callable[[], None]
+    ) -> None:
         self._loop, self._fd = loop, fd
         self._deliver, self._closed = deliver, closed
         #: Bytes that are still of interest, None for all.

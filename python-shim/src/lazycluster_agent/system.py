@@ -11,8 +11,9 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import pwd
     import signal
-    from typing import Callable, Container, Dict, Optional, Tuple
+    from typing import Any, Callable, Container, Dict, Optional, Tuple
 else:
     import _signal as signal
 
@@ -33,11 +34,9 @@ def become_subreaper() -> None:
     Where this is not possible they are still found by session, group and environment.
     """
     try:
-        import _ctypes
-
-        library = _ctypes.dlopen(None, 0)  # type: ignore[attr-defined]
-        prctl = _ctypes.dlsym(library, "prctl")  # type: ignore[attr-defined]
-        _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))  # type: ignore[attr-defined]
+        c: Any = __import__("_ctypes")
+        prctl = c.dlsym(c.dlopen(None, 0), "prctl")
+        c.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
     except (ImportError, AttributeError, OSError):
         try:
             import ctypes
@@ -82,11 +81,11 @@ def default_interrupt() -> None:
 
 
 #: What we, or whoever started us, may have changed and a started program must not inherit.
-DEFAULTED_SIGNALS = tuple(
-    int(getattr(signal, name))
-    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGPIPE", "SIGTERM", "SIGCHLD", "SIGUSR1", "SIGUSR2")
-    + ("SIGALRM", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGXFSZ", "SIGWINCH")
+DEFAULTED_NAMES = (
+    "SIGHUP SIGINT SIGQUIT SIGPIPE SIGTERM SIGCHLD SIGUSR1 SIGUSR2 "
+    "SIGALRM SIGTSTP SIGTTIN SIGTTOU SIGXFSZ SIGWINCH"
 )
+DEFAULTED_SIGNALS = tuple(int(getattr(signal, name)) for name in DEFAULTED_NAMES.split())
 
 
 def signal_name(number: int) -> str:
@@ -162,22 +161,22 @@ def home_directory() -> bytes:
     if home.startswith(b"/"):
         return home
     record = account()
-    return os.fsencode(record[5]) if record else b"/"
+    return os.fsencode(record.pw_dir) if record else b"/"
 
 
-def account() -> Optional[Tuple[str, str, int, int, str, str, str]]:
+def account() -> Optional[pwd.struct_passwd]:
     """Our entry in the user database, if there is one."""
     try:
         import pwd
 
-        return tuple(pwd.getpwuid(os.getuid()))
+        return pwd.getpwuid(os.getuid())
     except (ImportError, KeyError):
         return None
 
 
 def user_shell() -> bytes:
     record = account()
-    for shell in (os.environb.get(b"SHELL", b""), os.fsencode(record[6]) if record else b""):
+    for shell in (os.environb.get(b"SHELL", b""), os.fsencode(record.pw_shell) if record else b""):
         if shell.startswith(b"/") and os.access(shell, os.X_OK):
             return shell
     return b"/bin/sh"

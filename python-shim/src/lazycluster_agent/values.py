@@ -69,7 +69,9 @@ def encode_document(value: object, name: str = "value") -> List[Buffer]:
         # The tree is [lengths, value]; the lengths are known last, so its first part is written last.
         packer.pack(value, 1)
     except NotData as error:
-        steps = "".join('["%s"]' % step if isinstance(step, str) else "[%d]" % step for step in reversed(error.path))
+        steps = "".join(
+            '["%s"]' % step if isinstance(step, str) else "[%d]" % step for step in reversed(error.path)
+        )
         raise NotData("%s%s %s. %s" % (name, steps, error.message, ADVICE)) from None
     lengths = Packer(PLAIN)
     lengths.out.append(0x92)

@@ -63,7 +63,7 @@ class Worker:
         return self._return(result)
 
     def _rehearse(self) -> None:
-        """Runs a function once for nothing, so that the memory that a run touches is ours already when it counts."""
+        """Runs a function for nothing, so that the memory that a run touches is ours when it counts."""
         document = encode_document({"args": [], "kwargs": {}, "bind": {}})
         source = {"kind": "source", "source": "def f(): return None", "name": "f", "file": "", "bind": []}
         request = frame_head({"fn": source, "cwd": b"/", "env": b""})
@@ -82,9 +82,9 @@ class Worker:
         system.close_all_but((self._control,))
         # A fork without exec must not hold the channel to the agent open.
         os.register_at_fork(after_in_child=lambda: system.close_quietly(self._control))
-        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
-        sys.stdout = sys.__stdout__ = output(1)  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = output(2)  # type: ignore[misc]
+        sys.stdin = sys.__stdin__ = stream(0, "r")  # type: ignore[misc]
+        sys.stdout = sys.__stdout__ = stream(1, "w")  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = stream(2, "w")  # type: ignore[misc]
         sys.argv = [""]
         sys.modules["__main__"] = type(sys)("__main__")
 
@@ -176,9 +176,9 @@ class Worker:
                 pending[0] = memoryview(pending[0])[written:]
 
 
-def output(fd: int) -> Any:
+def stream(fd: int, mode: str) -> Any:
     """Text by lines, so that a log shows what happened when; no text can fail to be written."""
-    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    return open(fd, mode, buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def find(target: Any, name: str, where: str) -> Any:
@@ -220,7 +220,7 @@ def finish(code: int) -> int:
     threading = sys.modules.get("threading")
     try:
         if threading is not None:
-            threading._shutdown()  # type: ignore[attr-defined]
+            threading._shutdown()
         atexit._run_exitfuncs()
     except SystemExit as error:
         code = complete(error)
@@ -229,5 +229,3 @@ def finish(code: int) -> int:
         code = code or 1
     flush()
     return code
-
-

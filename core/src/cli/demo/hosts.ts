@@ -42,7 +42,7 @@ export interface DemoDown extends DemoState {
   readonly ended: readonly string[];
 }
 
-const mostHosts = 50;
+const mostHosts = 64;
 
 /** Starts demo hosts, each a real sshd on loopback with keys and a home directory of its own. Those that run are left alone. */
 export async function demoUp(options: { count?: number; directory?: string } = {}): Promise<DemoUp> {

@@ -3,12 +3,12 @@ import type { DemoHost, DemoState } from "./hosts";
 /** What `lazycluster demo up|status|down` prints. */
 export function demoCommandOutput(state: DemoState): string {
   if (state.hosts.length === 0) {
-    return "There are no demo hosts. Start some with: lazycluster demo up\n";
+    return "There are no demo hosts. Start some with: lazycluster demo up";
   }
   const width = Math.max(...state.hosts.map(({ name }) => name.length));
   const lines = state.hosts.map((host) => `${host.name.padEnd(width)}  ${describe(host)}`);
   const isUp = state.hosts.some(({ pid }) => pid !== null);
-  return [...lines, ...(isUp ? ["", ...usage(state)] : []), ""].join("\n");
+  return [...lines, ...(isUp ? ["", ...usage(state)] : [])].join("\n");
 }
 
 const describe = ({ pid, port, home }: DemoHost): string =>

@@ -5,12 +5,13 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  rmdirSync,
   statSync,
   unlinkSync,
   writeFileSync,
   writeSync,
 } from "fs";
-import { join } from "path";
+import { dirname, join } from "path";
 import { type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
 import {
   ENGINE_FILE,
@@ -124,9 +125,11 @@ function removeOld(): void {
   }
 }
 
+/** With its folder, which only holds the socket. */
 function removeSocket(path: string): void {
   try {
     if (statSync(path).isSocket()) unlinkSync(path);
+    rmdirSync(dirname(path));
   } catch {
     // Gone already.
   }

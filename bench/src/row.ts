@@ -1,0 +1,21 @@
+import type { Lab } from "./lab";
+import type { Series } from "./measure";
+
+/** What a row aims at: ours over the peer's median, or ours as it is. */
+export interface Aim {
+  readonly peer: string | null;
+  readonly most: number;
+}
+
+export interface RowResult {
+  readonly series: readonly Series[];
+  readonly unit: string;
+}
+
+/** A row of the table. `run` gives our own series first. */
+export interface Row {
+  readonly name: string;
+  readonly what: string;
+  readonly aims: readonly Aim[];
+  run(lab: Lab): Promise<RowResult>;
+}

@@ -1,0 +1,334 @@
+/** Nothing that a host sends is trusted. */
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { type Workspace, leftovers, rejection, workspace } from "../support";
+import { AgentClient, type AgentClientType, EngineFailure, type FailureData, hostSpec, never, receiveTree, startProcess } from "../support/engine-parts";
+import { FakeAgent, HELLO, MARKER } from "../support/fake-agent";
+
+const HOST = "evil";
+const space: Workspace = workspace(null);
+let base: string;
+
+beforeEach(() => {
+  base = space.path("case");
+  mkdirSync(join(base, "inside"), { recursive: true });
+  writeFileSync(join(base, "canary"), "untouched");
+});
+afterAll(() => space.remove());
+
+function start(agent: FakeAgent): Promise<AgentClientType> {
+  return AgentClient.start(agent, hostSpec(HOST, null), never);
+}
+
+async function failure(work: PromiseLike<unknown>): Promise<FailureData> {
+  const error = await rejection(work);
+  expect(error).toBeInstanceOf(EngineFailure);
+  const { data } = error as { data: FailureData };
+  expect(data.host).toBe(HOST);
+  expect(data.message).toContain(HOST);
+  return data;
+}
+
+type Entry = Record<string, unknown> & { data?: Buffer };
+const names = (path: string): Buffer[] => (path === "" ? [] : path.split("/").map((name) => Buffer.from(name)));
+const dir = (path: string): Entry => ({ path: names(path), kind: "dir", mode: 0o755, mtime: 0 });
+const file = (path: string, text = "evil", size = text.length): Entry => ({ path: names(path), kind: "file", mode: 0o644, mtime: 0, size, data: Buffer.from(text) });
+const link = (path: string, target: string): Entry => ({ path: names(path), kind: "link", mode: 0o777, mtime: 0, target: Buffer.from(target) });
+
+/** Sends these entries as the answer to a `get`. */
+function archive(entries: readonly Entry[], end: Record<string, unknown> | null = {}, cancel = true): FakeAgent {
+  return new FakeAgent(HOST, {
+    message: (header, agent) => {
+      const id = header.integer("id");
+      if (header.op === "cancel" && cancel) agent.send({ op: "error", id, kind: "cancelled", message: "cancelled", errno: null, path: null });
+      if (header.op !== "get") return;
+      let bytes = 0;
+      for (const { data, ...fields } of entries) {
+        agent.send({ op: "entry", id, ...(fields as object) });
+        if (data && data.length > 0) agent.send({ op: "data", id }, data);
+        bytes += data?.length ?? 0;
+      }
+      if (end) agent.send({ op: "end", id, bytes, entries: entries.length, notes: [], ...end });
+    },
+  });
+}
+
+async function fetch(agent: FakeAgent, localPath: string): Promise<unknown> {
+  const client = await start(agent);
+  try {
+    return await receiveTree(client, { remotePath: "thing", cwd: "", localPath, progress: () => undefined, signal: never });
+  } finally {
+    await client.close();
+  }
+}
+
+const MALICIOUS: Record<string, readonly Entry[]> = {
+  "a name that is `..`": [dir(""), dir("a"), file("a/..")],
+  "a path that climbs": [dir(""), file("../canary")],
+  "a path that climbs from below": [dir(""), dir("a"), file("a/../../canary")],
+  "a name with a slash": [dir(""), { ...file("x"), path: [Buffer.from("../canary")] }],
+  "an absolute name": [dir(""), { ...file("x"), path: [Buffer.from("/tmp/lazycluster-evil")] }],
+  "an empty name": [dir(""), { ...file("x"), path: [Buffer.alloc(0)] }],
+  "a name that is `.`": [dir(""), { ...dir("x"), path: [Buffer.from(".")] }],
+  "a NUL in a name": [dir(""), { ...file("x"), path: [Buffer.from("canary\0")] }],
+  "a name as text, not bytes": [dir(""), { ...file("x"), path: ["x"] }],
+  "a path that is no list": [dir(""), { ...file("x"), path: "x" }],
+  "a link out of the folder": [dir(""), link("a", "../canary")],
+  "a link out from below": [dir(""), dir("a"), link("a/b", "../../canary")],
+  "a link behind a name": [dir(""), dir("a"), link("b", "a/../../canary")],
+  "an absolute link": [dir(""), link("a", "/etc")],
+  "an empty link": [dir(""), link("a", "")],
+  "a link with NUL": [dir(""), link("a", "b\0../../canary")],
+  "a file below a link": [dir(""), dir("a"), link("b", "a"), file("b/x")],
+  "a folder below a link": [dir(""), link("b", "."), dir("b/x")],
+  "a file below a file": [dir(""), file("a"), file("a/b")],
+  "a file below a folder that never came": [dir(""), file("a/b")],
+  "the same file twice": [dir(""), file("a"), file("a")],
+  "a file, then a folder": [dir(""), file("a"), dir("a")],
+  "a link, then a file through it": [dir(""), link("a", "b"), file("a")],
+  "two roots": [dir(""), dir("")],
+  "a file behind a root that is a file": [file(""), file("a")],
+  "a root that is a link": [link("", "canary")],
+  "no root": [file("a")],
+  "a device": [dir(""), { ...file("a"), kind: "device" }],
+  "a named pipe": [dir(""), { ...file("a"), kind: "fifo" }],
+  "a kind that is a number": [dir(""), { ...file("a"), kind: 7 }],
+  "more content than announced": [dir(""), file("a", "evil", 3)],
+  "less content than announced": [dir(""), file("a", "evil", 5), file("b")],
+  "less content at the end": [dir(""), file("a", "evil", 2 ** 50)],
+  "a negative size": [dir(""), file("a", "", -1)],
+  "a size that is no integer": [dir(""), file("a", "", 0.5)],
+  "a size beyond 2^53": [dir(""), { ...file("a", ""), size: 2n ** 60n }],
+  "content without a file": [{ ...dir(""), data: Buffer.from("evil") }],
+  "a name that is too long": [dir(""), file("x".repeat(300))],
+  "a path that is too deep": [dir(""), ...Array.from({ length: 3000 }, (_, depth) => dir(Array(depth + 1).fill("dd").join("/")))],
+};
+
+describe("a malicious archive writes nothing outside of the target, and leaves nothing", () => {
+  it.each(Object.entries(MALICIOUS))("%s", async (_name, entries) => {
+    const before = readdirSync(base, { recursive: true }).sort();
+    const data = await failure(fetch(archive(entries), join(base, "inside", "target")));
+    expect(data.message).toContain("target");
+    expect(readdirSync(base, { recursive: true }).sort()).toEqual(before);
+    expect(readFileSync(join(base, "canary"), "utf8")).toBe("untouched");
+    expect(existsSync("/tmp/lazycluster-evil")).toBe(false);
+  });
+
+  it.each([
+    ["too few bytes", { bytes: 1 }],
+    ["too many entries", { entries: 9 }],
+    ["notes that are no texts", { notes: [7] }],
+    ["no number of bytes", { bytes: "many" }],
+  ])("totals with %s", async (_name, end) => {
+    await failure(fetch(archive([dir(""), file("a")], end), join(base, "inside", "target")));
+    expect(readdirSync(join(base, "inside"))).toEqual([]);
+  });
+
+  it("an entry behind the end, and a second end, change nothing", async () => {
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => {
+        if (header.op !== "get") return;
+        const id = header.integer("id");
+        fake.send({ op: "entry", id, ...(dir("") as object) } as { op: string });
+        fake.send({ op: "end", id, bytes: 0, entries: 1, notes: [] });
+        fake.send({ op: "entry", id, ...(dir("late") as object) } as { op: string });
+        fake.send({ op: "end", id, bytes: 0, entries: 2, notes: [] });
+      },
+    });
+    await fetch(agent, join(base, "inside", "target"));
+    expect(readdirSync(join(base, "inside"), { recursive: true })).toEqual(["target"]);
+  });
+
+  it("permission bits beyond rwx are dropped", async () => {
+    await fetch(archive([{ ...file(""), mode: 0o6755 }]), join(base, "inside", "target"));
+    expect(statSync(join(base, "inside", "target")).mode & 0o7777).toBe(0o755);
+  });
+
+  it("an existing link in the target is not followed", async () => {
+    const target = join(base, "inside", "target");
+    mkdirSync(target);
+    symlinkSync("../../canary", join(target, "file"));
+    symlinkSync("../..", join(target, "folder"));
+    const data = await failure(fetch(archive([dir(""), dir("folder"), file("folder/canary")]), target));
+    expect(data.message).toContain("folder");
+    await fetch(archive([dir(""), file("file")]), target);
+    expect(lstatSync(join(target, "file")).isFile()).toBe(true);
+    expect(readFileSync(join(base, "canary"), "utf8")).toBe("untouched");
+    expect(leftovers(base)).toEqual([]);
+  });
+
+  it("a conflict deep inside is found before anything is moved", async () => {
+    const target = join(base, "inside", "target");
+    mkdirSync(join(target, "z", "conflict"), { recursive: true });
+    writeFileSync(join(target, "a"), "old");
+    const data = await failure(fetch(archive([dir(""), file("a"), dir("z"), file("z/conflict")]), target));
+    expect(data.message).toMatch(/cannot replace a folder/);
+    expect(readFileSync(join(target, "a"), "utf8")).toBe("old");
+    expect(leftovers(base)).toEqual([]);
+  });
+
+  it("a host that ignores the cancel does not keep the transfer for ever", { timeout: 20_000 }, async () => {
+    const data = await failure(fetch(archive([dir(""), file("../canary")], null, false), join(base, "inside", "target")));
+    expect(data.message).toMatch(/unsafe/);
+    expect(readdirSync(join(base, "inside"))).toEqual([]);
+  });
+
+  it("more data than there was credit for ends the connection", async () => {
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => {
+        if (header.op !== "get") return;
+        const id = header.integer("id");
+        fake.send({ op: "entry", id, ...(file("", "", 2 ** 40) as object) } as { op: string });
+        for (let count = 0; count < 64; count++) fake.send({ op: "data", id }, Buffer.alloc(1024 * 1024));
+      },
+    });
+    const data = await failure(fetch(agent, join(base, "inside", "target")));
+    expect(data).toMatchObject({ code: "ERR_CONNECTION", message: expect.stringMatching(/protocol.*credit/) as string });
+    expect(agent.isClosed).toBe(true);
+    expect(readdirSync(join(base, "inside"))).toEqual([]);
+  });
+});
+
+/** A frame with these lengths and bytes, true or not. */
+function frame(header: Buffer, payload: Buffer = Buffer.alloc(0), lengths: [number, number] = [header.length, payload.length]): Buffer {
+  const prefix = Buffer.alloc(8);
+  prefix.writeUInt32BE(lengths[0], 0);
+  prefix.writeUInt32BE(lengths[1], 4);
+  return Buffer.concat([prefix, header, payload]);
+}
+/** {"op": "data", "x": value} */
+const holding = (value: Buffer, count = 2): Buffer => Buffer.concat([Buffer.from([0x80 + count]), Buffer.from("\xa2op\xa4data", "latin1"), Buffer.from("\xa1x", "latin1"), value]);
+
+const BROKEN: Record<string, Buffer> = {
+  "a header of length 0": frame(Buffer.alloc(0)),
+  "an oversized header": frame(Buffer.alloc(0), Buffer.alloc(0), [0xffffffff, 0]),
+  "an oversized payload": frame(holding(Buffer.from([0xc0])), Buffer.alloc(0), [12, 0xfffffff0]),
+  "a header that is no map": frame(Buffer.from([0x93, 1, 2, 3])),
+  "a header with a number as key": frame(Buffer.from([0x81, 1, 2])),
+  "the same key twice": frame(Buffer.from("\x82\xa2op\xa4data\xa2op\xa4data", "latin1")),
+  "deep nesting": frame(holding(Buffer.concat([Buffer.alloc(100, 0x91), Buffer.from([0xc0])]))),
+  "very deep nesting": frame(holding(Buffer.concat([Buffer.alloc(900_000, 0x91), Buffer.from([0xc0])]))),
+  "a list that announces 2^32 items": frame(holding(Buffer.from([0xdd, 0xff, 0xff, 0xff, 0xff]))),
+  "a map that announces 2^32 items": frame(holding(Buffer.from([0xdf, 0xff, 0xff, 0xff, 0xff]))),
+  "a text that announces 4 GiB": frame(holding(Buffer.from([0xdb, 0xff, 0xff, 0xff, 0xff]))),
+  "invalid UTF-8": frame(holding(Buffer.from([0xa2, 0xff, 0xfe]))),
+  "a reserved byte": frame(holding(Buffer.from([0xc1]))),
+  "an ext value": frame(holding(Buffer.from([0xd4, 1, 0]))),
+  "trailing bytes": frame(Buffer.concat([holding(Buffer.from([0xc0])), Buffer.from([0])])),
+  "a message without op": frame(Buffer.from("\x81\xa1x\x01", "latin1")),
+  "a message without id": frame(holding(Buffer.from([1]))),
+  noise: Buffer.from("bash: warning: something\n".repeat(100)),
+};
+
+describe("a broken protocol ends the connection with one clear error", () => {
+  it.each(Object.entries(BROKEN))("%s", async (_name, bytes) => {
+    const agent = new FakeAgent(HOST, { message: (header, fake) => header.op === "tempdir" && fake.raw(bytes) });
+    const client = await start(agent);
+    const before = process.memoryUsage().rss;
+    const others = [1, 2, 3].map(() => failure(client.ask("remove", { path: "x", cwd: "" }, () => new EngineFailure({ code: "ERR_OTHER", message: "no" }))));
+    const data = await failure(client.ask("tempdir", {}, () => new EngineFailure({ code: "ERR_OTHER", message: "no" })));
+    expect(data).toMatchObject({ code: "ERR_CONNECTION", message: expect.stringMatching(/broke the protocol/) as string });
+    for (const other of await Promise.all(others)) expect(other).toEqual(data);
+    expect(agent.isClosed).toBe(true);
+    expect(client.alive).toBe(false);
+    expect((await client.closed)?.data).toEqual(data);
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024);
+    await client.close();
+  });
+
+  it.each([
+    ["an unknown message", { op: "surprise" }],
+    ["a `started` without a pid", { op: "started", pid: "7" }],
+    ["a stream that does not exist", { op: "data", s: 9 }],
+    ["an end for a strange reason", { op: "exit", code: 0, sig: null, why: "boredom", raised: null }],
+    ["an end with a code that is a text", { op: "exit", code: "0", sig: null, why: "exit", raised: null }],
+    ["an error without a message", { op: "error", kind: "path" }],
+    ["credit below zero", { op: "credit", n: -5 }],
+  ])("%s of a command that runs", async (_name, fields) => {
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => header.op === "run" && fake.send({ id: header.integer("id"), ...fields } as { op: string }),
+    });
+    const client = await start(agent);
+    const { ended } = startProcess(client, "run", { cmd: "true", cwd: "", env: {}, stdin: false, pty: false, timeout: null, tag: "t" }, null, {
+      started: () => undefined,
+      output: (_stream, _bytes, release) => release(),
+    });
+    expect(await failure(ended)).toMatchObject({ code: "ERR_CONNECTION" });
+    expect(agent.isClosed).toBe(true);
+  });
+
+  it("frames of operations that nobody started are of no interest", async () => {
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => {
+        if (header.op !== "tempdir") return;
+        fake.send({ op: "exit", id: 99, code: 0, sig: null, why: "exit", raised: null });
+        fake.send({ op: "data", id: 99, s: 1 }, Buffer.from("x"));
+        fake.send({ op: "done", id: header.integer("id"), path: Buffer.from("/tmp/x") });
+      },
+    });
+    const client = await start(agent);
+    const done = await client.ask("tempdir", {}, () => new EngineFailure({ code: "ERR_OTHER", message: "no" }));
+    expect(done.bytes("path").toString()).toBe("/tmp/x");
+    await client.close();
+  });
+});
+
+describe("a start", () => {
+  const noise = (size: number): Buffer => Buffer.alloc(size, "login noise\n");
+  const greet = (agent: FakeAgent): void => {
+    agent.raw(MARKER);
+    agent.send(HELLO);
+  };
+
+  it.each([
+    ["nothing", Buffer.alloc(0)],
+    ["a banner", Buffer.from("Welcome!\r\n")],
+    ["half a marker", MARKER.subarray(0, 20)],
+    ["half a marker, doubled", Buffer.concat([MARKER.subarray(0, 22), MARKER.subarray(0, 5)])],
+    ["what would be an error of ours", Buffer.from("lazycluster: no interpreter\nlazycluster: old python 3.7.1\n")],
+    ["63 KiB", noise(63 * 1024)],
+  ])("with %s before the marker works", async (_name, before) => {
+    const client = await start(new FakeAgent(HOST, { start: (agent) => (agent.raw(before), greet(agent)) }));
+    expect(client.info.hostname).toBe("fake");
+    await client.close();
+  });
+
+  it("whose marker comes byte by byte works", async () => {
+    const client = await start(
+      new FakeAgent(HOST, {
+        start: (agent) => {
+          for (const byte of MARKER) agent.raw(Buffer.from([byte]));
+          agent.send(HELLO);
+        },
+      }),
+    );
+    await client.close();
+  });
+
+  it.each([
+    ["more than 64 KiB of noise", (agent: FakeAgent) => agent.raw(noise(65 * 1024)), /prints more than/],
+    ["another version", (agent: FakeAgent) => (agent.raw(MARKER), agent.send({ ...HELLO, v: 2 })), /no agent of ours.*version/],
+    ["no hello", (agent: FakeAgent) => (agent.raw(MARKER), agent.send({ op: "pong", t: 0 })), /no agent of ours/],
+    ["an incomplete hello", (agent: FakeAgent) => (agent.raw(MARKER), agent.send({ op: "hello", v: 1 })), /no agent of ours/],
+    ["noise behind the marker", (agent: FakeAgent) => (agent.raw(MARKER), agent.raw(noise(2000))), /no agent of ours/],
+    ["an end behind the marker", (agent: FakeAgent) => (agent.raw(MARKER), agent.leave()), /ended/],
+    ["an end before the marker", (agent: FakeAgent) => (agent.raw(noise(100)), agent.leave()), /login noise/],
+    ["no interpreter", (agent: FakeAgent) => (agent.raw(Buffer.from("lazycluster: no interpreter\n")), agent.leave()), /interpreter/],
+  ])("with %s: one clear error, and the connection is closed", async (_name, behave, says) => {
+    const agent = new FakeAgent(HOST, { start: (fake) => void behave(fake) });
+    const data = await failure(start(agent));
+    expect(data.code).toBe("ERR_INVALID_RUNTIME");
+    expect(data.message).toMatch(says);
+    // What a host prints is shown as text on one line.
+    expect(data.message).not.toMatch(/[\0-\x1f]/);
+    expect(agent.isClosed).toBe(true);
+  });
+});
+
+it("a folder of the target's path that does not exist is made", async () => {
+  const target = join(base, "inside", "new", "deep", "target");
+  await fetch(archive([dir(""), file("a")]), target);
+  expect(readFileSync(join(target, "a"), "utf8")).toBe("evil");
+  expect(leftovers(dirname(target))).toEqual([]);
+});

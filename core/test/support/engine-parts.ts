@@ -1,0 +1,39 @@
+/** The built engine's own parts, below the public API. */
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type * as Protocol from "../../src/engine/protocol";
+import type * as Host from "../../src/host";
+import type * as Connect from "../../src/host/connect";
+import type { HostConnection } from "../../src/host/transport";
+
+const load = createRequire(__filename);
+const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist", name));
+
+export const { AgentClient, receiveTree, sendTree, startProcess } = part("host/index.js") as typeof Host;
+export const { connectHost } = part("host/connect.js") as typeof Connect;
+export const { EngineFailure } = part("engine/protocol/index.js") as typeof Protocol;
+export type { HostConnection, RemoteProcess } from "../../src/host/transport";
+export type { FailureData, HostSpec } from "../../src/engine/protocol";
+export type { AgentClient as AgentClientType } from "../../src/host";
+
+export function hostSpec(host: string, configFile: string | null): Protocol.HostSpec {
+  return {
+    host,
+    transport: null,
+    connection: { agent: false },
+    promptId: null,
+    python: "python3",
+    loginEnv: false,
+    leaseMs: 60_000,
+    sshConfigFile: configFile,
+  };
+}
+
+export const never = new AbortController().signal;
+
+/** An agent that no pool knows. */
+export async function openAgent(host: string, configFile: string): Promise<Host.AgentClient> {
+  const spec = hostSpec(host, configFile);
+  const connection: HostConnection = await connectHost(spec, { signal: never, prompt: null, log: () => undefined });
+  return AgentClient.start(connection, spec, never);
+}
