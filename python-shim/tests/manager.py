@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from lazycluster_agent.boot import bundle
+from lazycluster_agent.bundling import bundle
 from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
 from lazycluster_agent.values import decode_document, encode_document
 
@@ -153,7 +153,7 @@ class Manager:
             if not data:
                 self.noise = text
                 self.close()
-                raise Gone(text.decode("utf-8", "replace"))
+                raise Gone((text + self.last_words).decode("utf-8", "replace"))
             text += data
         self.noise, _, rest = text.partition(MARKER)
         self._hello: Optional[Header] = None

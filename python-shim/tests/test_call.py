@@ -11,6 +11,9 @@ import pytest
 from conftest import PYTHONS
 from manager import TAG, Manager, Result, alive, until
 
+from lazycluster_agent.msgpack import NotData
+from lazycluster_agent.values import encode_document
+
 VALUES: Dict[str, Any] = {
     "nothing": None,
     "booleans": [True, False],
@@ -214,6 +217,22 @@ ENDINGS = {
     "import os, signal\ndef f(): os.kill(os.getpid(), signal.SIGSEGV)": (None, "SIGSEGV", None),
     "def f(): raise KeyboardInterrupt": (1, None, "KeyboardInterrupt"),
 }
+
+
+def test_arguments_that_are_broken(shared: Manager) -> None:
+    for document in (b"", b"garbage", b"".join(encode_document([])), b"".join(encode_document({"args": 1}))):
+        function = {"kind": "source", "source": "def f(): pass", "name": "f", "file": "cell.py", "bind": []}
+        id = shared.start("call", fn=function, cwd="~", env={}, timeout=None, tag=TAG, python=None)
+        shared.input(id, document, eof=True)
+        last = shared.finish(id).last
+        assert (last["op"], last["kind"]) == ("error", "transfer")
+
+
+def test_a_function_that_is_too_long(shared: Manager) -> None:
+    source = "def f(): pass\n" + "#" * 1024 * 1024
+    with pytest.raises(NotData):
+        shared.call(source)
+    assert shared.call(source[: 1024 * 1000]).last["code"] == 0
 
 
 @pytest.mark.parametrize("source", ENDINGS)

@@ -66,6 +66,9 @@ def test_a_missing_working_directory(shared: Manager, tmp_path: Path) -> None:
 def test_what_cannot_be_spawned(shared: Manager) -> None:
     assert shared.run("true", env={"BIG": "x" * 300_000}).last["errno"] == "E2BIG"
     assert shared.run("echo \0").last["kind"] == "spawn"
+    for name, value in (("A=B", "x"), ("", "x"), ("A", "\0")):
+        assert shared.run("true", env={name: value}).last["kind"] == "spawn"
+        assert shared.call("def f(): pass", env={name: value}).last["kind"] == "spawn"
 
 
 def test_binary_output(shared: Manager) -> None:
@@ -257,16 +260,19 @@ def test_many_at_once(shared: Manager) -> None:
 
 
 def test_no_descriptor_leaks(own: Manager) -> None:
+    folder = Path("/proc/%d/fd" % own.pid)
+    spares = 2 * 3  # Of each waiting child: its control socket, stdout and stderr.
+    own.run("true", stdin=True)
+    before = len(list(folder.iterdir()))
     own.call("def f(): return 1")
-    own.run("true")
-    before = sorted(os.listdir("/proc/%d/fd" % own.pid))
+    server = 1
+    until(lambda: len(list(folder.iterdir())) == before + server + spares)
     for _ in range(100):
         own.run("true", stdin=True)
         own.run("true", pty=True)
         own.run("true", cwd="/missing")
-    own.call("def f(): return 1")
-    own.run("true")
-    until(lambda: len(os.listdir("/proc/%d/fd" % own.pid)) == len(before))
+        own.call("def f(): return 1")
+    until(lambda: len(list(folder.iterdir())) == before + server + spares)
 
 
 def test_steps_inherit_no_descriptors(shared: Manager) -> None:

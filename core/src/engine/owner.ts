@@ -56,10 +56,17 @@ export class Owner {
     return makeDirectory(agent, path, cwd);
   }
 
+  /** False when it was not there, or not all of it could be removed. */
   async deleteDir(path: string, signal: AbortSignal): Promise<boolean> {
     const { agent, cwd } = await this.workplace(signal);
-    const done = await agent.ask("remove", { path, cwd }, (error) => agentFailure(agent.host, error));
-    return done.flag("removed");
+    try {
+      const done = await agent.ask("remove", { path, cwd }, (error) => agentFailure(agent.host, error));
+      return done.flag("removed");
+    } catch (error) {
+      // What the file system there refused.
+      if (error instanceof EngineFailure && error.data.code === "ERR_PATH_CREATION") return false;
+      throw error;
+    }
   }
 
   /** Ends what its tasks left running, removes its temporary directories, gives the lease back. */

@@ -65,7 +65,7 @@ export class AgentClient {
     return this.ending === undefined;
   }
 
-  /** Starts an operation. Over a connection that is gone it ends at once, as lost. */
+  /** Starts an operation. Over a connection that is gone it ends at once, as lost. Throws WireError for too large fields. */
   open(op: string, fields: { readonly [field: string]: Encodable }, listener: OperationListener): Operation {
     const id = this.takeId();
     const operation = new Operation(id, this.host, this.outbox, {
@@ -80,8 +80,9 @@ export class AgentClient {
       queueMicrotask(() => operation.end(why));
       return operation;
     }
-    this.operations.set(id, operation);
+    // Throws when it is too large for a message; then nothing was started.
     operation.post(op, fields);
+    this.operations.set(id, operation);
     return operation;
   }
 
@@ -103,14 +104,25 @@ export class AgentClient {
     });
   }
 
-  /** Lets the agent end what it runs and leave, then closes the connection. Idempotent, bounded. */
+  /**
+   * Lets the agent end what it runs and leave, then closes the connection. Idempotent, bounded. Where nothing runs
+   * nobody waits for the agent's last moments: it leaves by itself.
+   */
   async close(): Promise<void> {
     if (this.ending === undefined) {
+      const busy = this.operations.size > 0;
       this.outbox.post(encodeFrameHead({ op: "bye" }));
-      await Promise.race([this.process.exited, pause(BYE_MS)]);
+      await (busy ? this.exitedWithin(BYE_MS) : Promise.resolve());
       this.end(null);
     }
     await this.connection.close();
+  }
+
+  private async exitedWithin(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+    await Promise.race([this.process.exited, late]);
+    clearTimeout(timer);
   }
 
   private receive(piece: Buffer): void {
@@ -136,6 +148,7 @@ export class AgentClient {
   }
 
   private startHeartbeat(): void {
+    if (!this.alive) return;
     const wanted = this.spec.connection.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_MS;
     // Even without keepalive the agent must hear of us before its lease ends.
     const interval = Math.max(200, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
@@ -242,8 +255,4 @@ function readInfo(hello: Header): HostInfo {
     hostname: hello.text("hostname"),
     system: hello.text("system"),
   };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

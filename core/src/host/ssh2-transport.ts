@@ -24,7 +24,10 @@ const DEFAULT_KEEPALIVE_MS = 5_000;
 export function connectSsh2(spec: HostSpec, name: HostName, context: ConnectContext): Promise<HostConnection> {
   return logins
     .run(context.signal, async () => {
-      const config = await readSshConfig(spec, name, context.signal);
+      const reading = readSshConfig(spec, name, context.signal);
+      // Loaded while `ssh -G` runs; a failure is met again below.
+      void loadSsh2().catch(() => undefined);
+      const config = await reading;
       refuseUnsupported(spec, config);
       return connectWithin(spec, config, context);
     })

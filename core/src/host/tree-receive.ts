@@ -274,8 +274,9 @@ async function optional(look: Promise<Stats>): Promise<Stats | null> {
   }
 }
 
+/** Exact to the microsecond, which is what the system call is given: half of one more, so that cutting off is right. */
 function seconds(entry: TreeEntry): number {
-  return Number(entry.mtime) / 1e9;
+  return (Number(entry.mtime / 1000n) + 0.5) / 1e6;
 }
 
 function asError(value: unknown): Error {

@@ -7,8 +7,9 @@ const BIG_INTEGER = 1;
 const BUFFER = 2;
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
-/** Digits of the largest integer that Python parses by default. */
-const MAX_DIGITS = 4300;
+/** Digits of the largest integer: reading more takes too long. */
+const MAX_DIGITS = 100_000;
+const DIGITS = /^-?(?:0|[1-9]\d*)$/;
 
 /** Throws InvalidArgumentError that names the place of what cannot travel. */
 export function encodeValue(value: unknown, what: string): Uint8Array {
@@ -64,7 +65,7 @@ function toTree(value: unknown, place: string, depth: number, buffers: Uint8Arra
   }
   if (value === null) return null;
   if (value instanceof Uint8Array) return new Ext(BUFFER, index(buffers.push(value) - 1));
-  if (depth >= MAX_DEPTH - 2) throw new InvalidArgumentError(`${place} is nested too deeply, or holds itself.`);
+  if (depth >= MAX_DEPTH - 1) throw new InvalidArgumentError(`${place} is nested too deeply, or holds itself.`);
   if (Array.isArray(value)) return value.map((item, at) => toTree(item, `${place}[${String(at)}]`, depth + 1, buffers));
   const entries =
     value instanceof Map ? [...(value as Map<unknown, unknown>)] : isPlain(value) ? Object.entries(value) : null;
@@ -136,8 +137,9 @@ function fromTree(value: Decoded, buffers: readonly Uint8Array[]): unknown {
   const bytes = Buffer.from(value.data);
   if (value.type === BIG_INTEGER) {
     const digits = bytes.toString("latin1");
-    if (!/^-?\d{1,4300}$/.test(digits)) throw new WireError("an integer that is none");
-    return BigInt(digits);
+    if (digits.replace("-", "").length > MAX_DIGITS || !DIGITS.test(digits)) throw new WireError("an integer that is none");
+    const integer = BigInt(digits);
+    return Number.isSafeInteger(Number(integer)) ? Number(integer) : integer;
   }
   const buffer = value.type === BUFFER && bytes.length === 4 ? buffers[bytes.readUInt32BE(0)] : undefined;
   if (buffer === undefined) throw new WireError("a buffer that is not there");

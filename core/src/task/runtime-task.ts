@@ -167,10 +167,7 @@ export class RuntimeTask implements Displayable {
 
   /** Frees temporary resources (also done at exit); logs and values that were read stay. A task that runs is cancelled. */
   async cleanup(): Promise<void> {
-    const run = this.#run;
-    if (!run) return;
-    noticeFailure(run);
-    await run.cancel();
+    await this.cancel();
   }
 
   /** One entry per started step, `""` where it printed nothing; grows while it runs; the last 1 MiB of a step after a note that says so. (Python: `execution_log`.) */
@@ -206,10 +203,11 @@ export class RuntimeTask implements Displayable {
     return (async function* () {
       const index = new IndexReader(run.record.logFile);
       for (;;) {
-        const last = run.ended;
+        const { changes, ended } = run;
         yield* readRuns(run.record.logFile, index.read(), selection);
-        if (last || index.ended) return;
-        await run.nextChange();
+        if (ended || index.ended) return;
+        // More may have come while the reader was busy with the last piece.
+        await run.nextChange(changes);
       }
     })();
   }

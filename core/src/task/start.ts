@@ -46,7 +46,11 @@ export function startExecution(
   );
   const onAbort = (): void => void run.cancel();
   signal?.addEventListener("abort", onAbort);
-  void run.settled.then(() => signal?.removeEventListener("abort", onAbort));
+  void run.settled.then(() => {
+    signal?.removeEventListener("abort", onAbort);
+    running.delete(target);
+  });
+  running.add(target);
   run.start();
   if (signal?.aborted) onAbort();
   return new Execution<RuntimeTask>({

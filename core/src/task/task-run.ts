@@ -45,6 +45,7 @@ export class TaskRun {
   private current: TaskRecord;
   private readonly values = new Map<number, { readonly value: unknown }>();
   private readonly changed = new EventEmitter().setMaxListeners(0);
+  private changeCount = 0;
   private settle: () => void = () => undefined;
 
   constructor(
@@ -79,6 +80,7 @@ export class TaskRun {
   start(): void {
     this.engine.execute({ spec: this.spec }, (changes) => {
       for (const change of changes) this.apply(change);
+      this.changeCount += 1;
       this.changed.emit("changed");
     });
   }
@@ -111,9 +113,14 @@ export class TaskRun {
     return this.error;
   }
 
-  /** Resolves at the next change, at once when it has ended. */
-  async nextChange(): Promise<void> {
-    if (!this.ended) await new Promise<void>((resolve) => this.changed.once("changed", resolve));
+  /** How many there were so far, for `nextChange`. */
+  get changes(): number {
+    return this.changeCount;
+  }
+
+  /** Resolves at the next change after the first `seen` (default: all until now), at once when it has ended. */
+  async nextChange(seen = this.changeCount): Promise<void> {
+    if (!this.ended && this.changeCount === seen) await new Promise<void>((resolve) => this.changed.once("changed", resolve));
   }
 
   private apply(change: ExecutionChange): void {

@@ -6,7 +6,8 @@ let listening = false;
 
 export function watchFailure(run: TaskRun): void {
   void run.settled.then(() => {
-    if (!run.error || run.noticed) return;
+    // Cancelling is what somebody wanted.
+    if (!run.error || run.noticed || run.record.state === "cancelled") return;
     failed.add(run);
     if (listening) return;
     listening = true;

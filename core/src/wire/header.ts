@@ -3,10 +3,10 @@ import { WireError } from "./limits";
 
 /** A received header. Its fields are read with the type that they must have, for what a host sends is never trusted. */
 export class Header {
-  readonly op: string;
+  constructor(private readonly fields: ReadonlyMap<string, Decoded>) {}
 
-  constructor(private readonly fields: ReadonlyMap<string, Decoded>) {
-    this.op = this.text("op");
+  get op(): string {
+    return this.text("op");
   }
 
   text(name: string): string {

@@ -4,8 +4,7 @@
  * Nothing else in the project imports msgpack-lite.
  */
 import { isUtf8 } from "buffer";
-import { Int64BE } from "int64-buffer";
-import * as msgpack from "msgpack-lite";
+import { createRequire } from "module";
 import { MAX_DEPTH, WireError } from "./limits";
 
 /** An ext value; headers have none, values have those of docs/agent-protocol.md. */
@@ -23,34 +22,56 @@ export type Decoded = null | boolean | number | bigint | string | Uint8Array | E
 export type Encodable =
   Decoded | undefined | readonly Encodable[] | ReadonlyMap<string, Encodable> | { readonly [key: string]: Encodable };
 
-/** msgpack-lite as far as we use it; its own types are wider than its behaviour. */
-interface Library {
-  createCodec(options: object): LibraryCodec;
-  encode(input: unknown, options: { codec: LibraryCodec }): Buffer;
-  decode(input: Uint8Array, options: { codec: LibraryCodec }): unknown;
+/** msgpack-lite and int64-buffer as far as we use them. */
+interface MsgpackLite {
+  readonly createCodec: (options: object) => LibraryCodec;
+  readonly encode: (input: unknown, options: { codec: LibraryCodec }) => Buffer;
+  readonly decode: (input: Uint8Array, options: { codec: LibraryCodec }) => unknown;
 }
 interface LibraryCodec {
   addExtPacker(type: number, constructor: unknown, packer: (value: Ext) => Uint8Array): void;
   addExtUnpacker(type: number, unpacker: (data: Uint8Array) => Ext): void;
 }
+interface Int64 {
+  toString(): string;
+}
+interface Int64Buffer {
+  readonly Int64BE: new (value: string, radix: number) => Int64;
+}
+interface Library extends Int64Buffer {
+  readonly encode: (value: unknown) => Buffer;
+  readonly decode: (bytes: Uint8Array) => unknown;
+}
 
-const library = msgpack as unknown as Library;
 const EXT_TYPES = [1, 2, 3, 4, 5, 6, 7, 8] as const;
-
 /** One class per ext type, because the codec finds the packer by constructor. */
-const codec = library.createCodec({ usemap: true, int64: true });
-const extClasses = new Map<number, new (data: Uint8Array) => Ext>();
-for (const type of EXT_TYPES) {
+const extClasses = new Map(EXT_TYPES.map((type): [number, new (data: Uint8Array) => Ext] => [type, makeExtClass(type)]));
+
+let loaded: Library | null = null;
+
+/** Loaded with the first message: it takes longer than all the rest of the library, and who only composes does not need it. */
+function library(): Library {
+  if (loaded) return loaded;
+  const load = createRequire(__filename);
+  const { createCodec, encode, decode } = load("msgpack-lite") as MsgpackLite;
+  const { Int64BE } = load("int64-buffer") as Int64Buffer;
+  const codec = createCodec({ usemap: true, int64: true });
+  for (const [type, packed] of extClasses) {
+    codec.addExtPacker(type, packed, (value) => asBuffer(value.data));
+    codec.addExtUnpacker(type, (data) => new Ext(type, Uint8Array.from(data)));
+  }
+  loaded = { Int64BE, encode: (value) => encode(value, { codec }), decode: (bytes) => decode(bytes, { codec }) };
+  return loaded;
+}
+
+function makeExtClass(type: number): new (data: Uint8Array) => Ext {
   const packed = class extends Ext {
     constructor(data: Uint8Array) {
       super(type, data);
     }
   };
   // The codec looks its packers up by the constructor's name.
-  Object.defineProperty(packed, "name", { value: `Ext${String(type)}` });
-  extClasses.set(type, packed);
-  codec.addExtPacker(type, packed, (value) => asBuffer(value.data));
-  codec.addExtUnpacker(type, (data) => new Ext(type, Uint8Array.from(data)));
+  return Object.defineProperty(packed, "name", { value: `Ext${String(type)}` });
 }
 
 const INT64_MAX = 2n ** 63n - 1n;
@@ -58,7 +79,7 @@ const INT64_MIN = -(2n ** 63n);
 
 /** Throws WireError for what plain msgpack cannot hold. */
 export function encode(value: Encodable): Buffer {
-  return library.encode(prepare(value, 0), { codec });
+  return library().encode(prepare(value, 0));
 }
 
 /**
@@ -69,7 +90,7 @@ export function decode(bytes: Uint8Array, options: { ext: boolean } = { ext: fal
   const needsRepair = inspect(bytes, options.ext);
   let value: unknown;
   try {
-    value = library.decode(asBuffer(bytes), { codec });
+    value = library().decode(asBuffer(bytes));
   } catch (error) {
     throw new WireError(`not msgpack: ${String(error)}`);
   }
@@ -102,7 +123,7 @@ function prepare(value: Encodable, depth: number): unknown {
   }
   if (depth >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
   if (Array.isArray(value)) return (value as readonly Encodable[]).map((item) => prepare(item, depth + 1));
-  const entries = value instanceof Map ? (value as Map<string, Encodable>).entries() : Object.entries(value);
+  const entries: Iterable<[unknown, Encodable]> = value instanceof Map ? (value as Map<string, Encodable>) : Object.entries(value);
   const map = new Map<string, unknown>();
   for (const [key, item] of entries) {
     if (typeof key !== "string") throw new WireError("the keys of a map are strings");
@@ -114,7 +135,7 @@ function prepare(value: Encodable, depth: number): unknown {
 function int64(value: bigint): unknown {
   if (value > INT64_MAX || value < INT64_MIN) throw new WireError(`${value.toString()} does not fit into 64 bits`);
   if (value >= -0x80000000n && value <= 0xffffffffn) return Number(value);
-  return new Int64BE(value.toString(), 10);
+  return new (library().Int64BE)(value.toString(), 10);
 }
 
 /** What the codec's 64-bit integers and float -0 stand for. */
@@ -128,7 +149,7 @@ function repair(value: unknown): Decoded {
     for (const [key, item] of map) map.set(key, repair(item));
     return map as Map<string, Decoded>;
   }
-  const exact = BigInt((value as Int64BE).toString());
+  const exact = BigInt((value as Int64).toString());
   const number = Number(exact);
   return Number.isSafeInteger(number) ? number : exact;
 }

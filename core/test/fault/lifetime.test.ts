@@ -92,7 +92,7 @@ describe("one connection", () => {
       new RuntimeTask(`many-${index}`).runCommand(`echo ${index}; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end`),
     );
     const executions = tasks.map((task) => runtime.executeTask(task));
-    await processesWith(host, "while [ ! -e /tmp/go ]", 200);
+    await processesWith(host, /while \[ ! -e \/tmp\/go \]/, 200);
     const sessions = (await host.sshdProcesses()).filter(({ args }) => args.includes("@notty"));
     const table = await host.exec(["cat", "/proc/net/tcp", "/proc/net/tcp6"]);
     const established = table.stdout.split("\n").filter((line) => / [0-9A-F]{8}:0016 \S+ 01 /.test(line));

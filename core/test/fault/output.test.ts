@@ -242,9 +242,9 @@ while True:
     await runtime.executeTask(later);
     expect(later.executionLog).toEqual(["200\n"]);
   }
-  await processesWith(host, "http.server", 1);
+  await processesWith(host, /^python3 .*HTTPServer/s, 1);
   await runtime.close();
-  await processesWith(host, "http.server", 0);
+  await processesWith(host, /^python3 .*HTTPServer/s, 0);
   await other.executeTask(new RuntimeTask().runCommand("true"));
   await other.close();
   await expectCleanHost(host, 2000);

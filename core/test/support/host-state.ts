@@ -22,12 +22,14 @@ export function temporaryFolders(host: TestHost): string[] {
   return readdirSync(join(host.dir, "tmp")).filter((name) => name.startsWith("lazycluster-"));
 }
 
-/** Waits until as many processes whose command line has `text` run there. */
-export async function processesWith(host: TestHost, text: string, count = 1): Promise<HostProcess[]> {
+/** Waits until as many processes of this command line (a text: exactly this one) run there. */
+export async function processesWith(host: TestHost, command: string | RegExp, count = 1): Promise<HostProcess[]> {
   return eventually(
     async () => {
-      const found = (await host.processes()).filter(({ args }) => args.includes(text));
-      expect(found.length, `processes with ${text}`).toBe(count);
+      const found = (await host.processes()).filter(({ args }) =>
+        typeof command === "string" ? args === command : command.test(args),
+      );
+      expect(found.length, `processes with ${String(command)}`).toBe(count);
       return found;
     },
     10_000,

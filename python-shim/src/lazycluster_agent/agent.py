@@ -9,7 +9,7 @@ import time
 
 from . import fields, system
 from .channel import Channel
-from .errors import Failure, ProtocolError, internal, printable
+from .errors import Failure, ProtocolError, exhausted, internal, printable
 from .leftovers import Leftovers
 from .loop import READ, Loop
 from .operations import MESSAGES, OPERATIONS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .frames import Header
     from .functions import Functions
+    from .loop import Timer
     from .operation import Operation
 
 PROTOCOL = 1
@@ -60,6 +61,7 @@ class Agent:
         self._waiting: Optional[List[Operation]] = None
         self._login_failure: Optional[Failure] = None
         self._lease = FIRST_LEASE
+        self._lease_timer: Optional[Timer] = None
         self._exit = EXIT_OK
         self._temporary: Optional[bytes] = None
 
@@ -98,7 +100,7 @@ class Agent:
                 "pid": os.getpid(),
                 "python": "%d.%d.%d" % sys.version_info[:3],
                 "implementation": sys.implementation.name,
-                "executable": sys.executable,
+                "executable": printable(sys.executable or ""),
                 "home": printable(self.home),
                 "user": account.pw_name if account else os.environ.get("USER", str(os.getuid())),
                 "uid": os.getuid(),
@@ -130,12 +132,15 @@ class Agent:
         self._on_end("the keeper was killed")
 
     def _check_lease(self) -> None:
+        if self._lease_timer is not None:
+            self._lease_timer.cancel()
         silent = time.monotonic() - self.channel.heard
         if self._lease and silent >= self._lease:
             self._on_end("nothing was heard of the manager for %.1f s" % silent)
         else:
             # Looked at again when it would be over, whatever has come meanwhile.
-            self.loop.later(self._lease - silent if self._lease else FIRST_LEASE, self._check_lease)
+            wait = self._lease - silent if self._lease else FIRST_LEASE
+            self._lease_timer = self.loop.later(wait, self._check_lease)
 
     def _end_everything(self) -> None:
         from .ending import end_now
@@ -168,7 +173,7 @@ class Agent:
             operation = self.operations.get(fields.integer(header, "id", 1, MAX_ID))
             # Messages and the end of their operation may cross each other.
             if operation is not None:
-                self._guard(operation, lambda: MESSAGES[op](operation, header, payload))
+                self.guard(operation, lambda: MESSAGES[op](operation, header, payload))
         else:
             raise ProtocolError("there is no message %.40r" % (op,))
 
@@ -180,7 +185,7 @@ class Agent:
             )
         self._greeted = True
         self._lease = fields.optional_milliseconds(header, "lease") or 0
-        self.loop.soon(self._check_lease)
+        self._check_lease()
         if fields.flag(header, "loginEnv"):
             from .login import LoginEnvironment
 
@@ -203,15 +208,17 @@ class Agent:
         if operation.needs_environment and self._login_failure is not None:
             operation.fail(self._login_failure)
         elif not operation.finished:
-            self._guard(operation, operation.start)
+            self.guard(operation, operation.start)
 
-    def _guard(self, operation: Operation, action: Callable[[], None]) -> None:
+    def guard(self, operation: Operation, action: Callable[[], None]) -> None:
         try:
             action()
         except ProtocolError:
             raise
         except Failure as failure:
             operation.fail(failure)
+        except OSError as error:
+            operation.fail(exhausted(error) or internal(error))
         except Exception as error:
             operation.fail(internal(error))
 
@@ -257,6 +264,10 @@ class Agent:
                 raise Failure.of("path", error, path, what, advice) from None
             self._temporary = path
         return self._temporary
+
+    def is_temporary(self, path: bytes) -> bool:
+        """Whether it lies in the connection's own directory, which is removed whatever its modes say."""
+        return self._temporary is not None and path.startswith(self._temporary + b"/")
 
     # Flow.
 

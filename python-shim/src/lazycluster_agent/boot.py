@@ -7,17 +7,32 @@ that runs this one (see bundle.py). In `f` it finds the buffered stdin that it c
 from __future__ import annotations
 
 import gc
+import marshal
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
-    from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
+    from typing import Any, Callable, Dict, NoReturn, Optional, Sequence
 
     Role = Callable[[], NoReturn]
 
 PACKAGE = "lazycluster_agent"
+#: What the keeper compiles meanwhile, in the order of need: half of the start-up time is spent on compiling.
+HELPED = [
+    "loop",
+    "msgpack",
+    "frames",
+    "system",
+    "operation",
+    "step",
+    "streams",
+    "family",
+    "spawn",
+    "procfs",
+    "ending",
+]
 
 #: importlib.machinery has it, but importing that would cost more than all that we do with it.
 ModuleSpec: Any = type(sys.__spec__)
@@ -28,6 +43,10 @@ class Importer:
 
     def __init__(self, sources: Dict[str, str]) -> None:
         self.lazycluster_sources = sources
+        #: Where the keeper passes on what it compiles for us, and what came that way.
+        self.help: Optional[io.BufferedReader] = None
+        self._codes: Dict[str, Any] = {}
+        self._count = 0
 
     def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
         package, _, module = name.partition(".")
@@ -41,10 +60,35 @@ class Importer:
 
     def exec_module(self, module: Any) -> None:
         name = module.__spec__.name.partition(".")[2] or "__init__"
-        exec(
-            compile(self.lazycluster_sources[name], filename(name), "exec", dont_inherit=True),
-            module.__dict__,
-        )
+        code = self._helped(name) if name in HELPED else None
+        exec(code or self.compile(name), module.__dict__)
+
+    def compile(self, name: str) -> Any:
+        return compile(self.lazycluster_sources[name], filename(name), "exec", dont_inherit=True)
+
+    def compile_for(self, fd: int) -> None:
+        """Passes the code of HELPED on to the agent, which reads it soon, or dies and so ends the pipe."""
+        try:
+            with os.fdopen(fd, "wb") as pipe:
+                for name in HELPED:
+                    code = marshal.dumps(self.compile(name))
+                    pipe.write(len(code).to_bytes(4, "big") + code)
+                    pipe.flush()
+        except OSError:
+            pass
+
+    def _helped(self, wanted: str) -> Any:
+        while self.help is not None and wanted not in self._codes:
+            size = int.from_bytes(self.help.read(4), "big")
+            code = self.help.read(size)
+            whole = bool(size) and len(code) == size
+            if whole:
+                self._codes[HELPED[self._count]] = marshal.loads(code)
+                self._count += 1
+            if not whole or self._count == len(HELPED):
+                self.help.close()
+                self.help = None
+        return self._codes.pop(wanted, None)
 
     def reveal(self) -> None:
         """Lets tracebacks show our lines."""
@@ -58,47 +102,6 @@ def filename(module: str) -> str:
     return "<%s/%s.py>" % (PACKAGE, module)
 
 
-def bundle() -> bytes:
-    """What we were started from, to start the same in another interpreter."""
-    import zlib
-
-    return zlib.compress(("SOURCES = %s\n%s\n" % (ascii(sources()), RUN)).encode(), 9)
-
-
-def start_line() -> List[bytes]:
-    """The arguments of an interpreter that reads a bundle, as bootstrap.sh has them."""
-    return [
-        b"-u",
-        b"-S",
-        b"-c",
-        b"import sys;v=sys.version_info;"
-        b"v>=(3,8) or (sys.stdout.write(sys.argv[1]%v[:3]+chr(10)),sys.exit(3));"
-        b"sys.path[:]=[d for d in sys.path if d];import zlib;f=sys.stdin.buffer;"
-        b"exec(zlib.decompress(f.read(int(f.readline()))))",
-        b"lazycluster: old python %d.%d.%d",
-    ]
-
-
-def sources() -> Dict[str, str]:
-    """The text of every module by its name."""
-    # Started from a bundle, we were run as __main__, and the class there is not this one.
-    for finder in sys.meta_path:
-        texts = getattr(finder, "lazycluster_sources", None)
-        if texts is not None:
-            return dict(texts)
-    texts = {}
-    folder = os.path.dirname(os.path.abspath(__file__))
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".py"):
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                texts[name[:-3]] = file.read()
-    return texts
-
-
-#: The last line of a bundle.
-RUN = 'exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))'
-
-
 def main(texts: Dict[str, str], stdin: io.BufferedReader) -> NoReturn:
     # Nothing that is made at the start is garbage.
     gc.disable()
@@ -108,7 +111,7 @@ def main(texts: Dict[str, str], stdin: io.BufferedReader) -> NoReturn:
     role: Optional[Role] = None
     code = 70
     try:
-        role = choose_role(stdin)
+        role = choose_role(importer, stdin)
         from lazycluster_agent.errors import Become
 
         while True:
@@ -135,7 +138,7 @@ def restore_utf8_variable() -> None:
         os.environ.pop("PYTHONUTF8", None)
 
 
-def choose_role(stdin: io.BufferedReader) -> Role:
+def choose_role(importer: Importer, stdin: io.BufferedReader) -> Role:
     if len(sys.argv) > 2:
         # Started by an agent, for functions that want another interpreter.
         control = int(sys.argv[2])
@@ -146,10 +149,10 @@ def choose_role(stdin: io.BufferedReader) -> Role:
             ForkServer(control).run()
 
         return serve
-    return divide(stdin)
+    return divide(importer, stdin)
 
 
-def divide(stdin: io.BufferedReader) -> Role:
+def divide(importer: Importer, stdin: io.BufferedReader) -> Role:
     # No descriptor that our own steps or functions could write to may lead to the manager.
     os.set_blocking(0, False)
     leftover = bytes(stdin.peek())
@@ -162,13 +165,15 @@ def divide(stdin: io.BufferedReader) -> Role:
     mark = os.urandom(16).hex().encode()
     keeper_lives, keeper_holds = os.pipe()
     notes, agent_notes = os.pipe()
+    helped, help_out = os.pipe()
     keeper = os.getpid()
     agent = os.fork()
     if agent:
 
         def keep() -> NoReturn:
-            for fd in (reading, writing, keeper_lives, agent_notes):
+            for fd in (reading, writing, keeper_lives, agent_notes, helped):
                 os.close(fd)
+            importer.compile_for(help_out)
             # The agent is what somebody waits for; until it is ready we take no time from it.
             os.read(notes, 1)
             from lazycluster_agent.keeper import Keeper
@@ -178,8 +183,9 @@ def divide(stdin: io.BufferedReader) -> Role:
         return keep
 
     def serve() -> NoReturn:
-        for fd in (keeper_holds, notes):
+        for fd in (keeper_holds, notes, help_out):
             os.close(fd)
+        importer.help = os.fdopen(helped, "rb")
         os.setsid()
         from lazycluster_agent.agent import Agent
 

@@ -52,6 +52,14 @@ class Failure(Exception):
         return fields
 
 
+def exhausted(error: OSError) -> Optional[Failure]:
+    """When the host has no more of something that it gives us only so much of."""
+    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+        return None
+    what = "The host allows the agent no more files, memory or processes"
+    return Failure.of("limit", error, b"", what, "Run fewer steps at once, or raise its limits (ulimit -a).")
+
+
 def internal(error: BaseException) -> Failure:
     """A fault of ours. It costs one operation, not the connection."""
     import traceback

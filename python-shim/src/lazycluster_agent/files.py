@@ -65,7 +65,7 @@ class Remove(PathOperation):
     def _remove(self, path: bytes) -> Iterator[bool]:
         try:
             # A slash at the end would make the system follow a link.
-            yield from remove_tree(path.rstrip(b"/"))
+            yield from remove_tree(path.rstrip(b"/"), force=self.agent.is_temporary(path))
             self.agent.leftovers.discard(path)
         except FileNotFoundError as error:
             if os.path.lexists(path):

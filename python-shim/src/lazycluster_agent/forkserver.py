@@ -39,6 +39,9 @@ class ForkServer:
             os._exit(0)
 
     def _warm_up(self) -> None:
+        # What is left of the agent that we were forked from goes first, for some of it holds descriptors.
+        gc.enable()
+        gc.collect()
         system.restore_signals()
         system.ignore_signals("SIGINT")
         system.null_stdio(0, 1, 2)
@@ -50,7 +53,6 @@ class ForkServer:
 
         site.main()
         # What lives until now stays untouched in the children, and so shared with them.
-        gc.enable()
         gc.collect()
         gc.freeze()
 

@@ -9,7 +9,7 @@ from .descriptors import shut_down_writing
 from .errors import Failure, ProtocolError
 from .frames import FrameDecoder, frame_head
 from .functions import Functions
-from .msgpack import WireError
+from .msgpack import NotData, WireError
 from .step import RESULT, STDERR, STDOUT, Step
 from .streams import Inlet, Outlet
 
@@ -21,11 +21,19 @@ if TYPE_CHECKING:
     from .frames import Header
     from .functions import Server
 
+#: The strings that each kind of function is told by.
+FIELDS = {"source": ("source", "name", "file"), "module": ("module", "name")}
+
 
 class Function(Step):
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._function = fields.mapping(header, "fn")
+        kind = fields.text(self._function, "kind")
+        if kind not in FIELDS:
+            raise ProtocolError("a function of kind %.40r" % kind)
+        for name in FIELDS[kind]:
+            fields.text(self._function, name)
         self._interpreter = fields.optional_text(header, "python")
         self._inlet: Optional[Inlet] = None
         self._server: Optional[Server] = None
@@ -34,9 +42,15 @@ class Function(Step):
         self._decoder = FrameDecoder()
         self._control: Optional[Outlet] = None
         self._failure: Optional[Failure] = None
-        self._delivered = False
+        self._request = b""
 
     def start(self) -> None:
+        environment = b"\0".join(map(b"=".join, self.full_environment().items()))
+        try:
+            self._request = frame_head({"fn": self._function, "cwd": self.cwd, "env": environment})
+        except NotData as error:
+            text = "The function %s. Put its data into arguments or files." % error.message
+            raise Failure("limit", text) from None
         if self.agent.functions is None:
             self.agent.functions = Functions(self.agent)
         self._server = self.agent.functions.server(self._interpreter, self.cwd)
@@ -51,7 +65,9 @@ class Function(Step):
             for fd in fds:
                 os.close(fd)
             return
-        control, out, err = fds
+        self.agent.guard(self, lambda: self._attach(pid, *fds))
+
+    def _attach(self, pid: int, control: int, out: int, err: int) -> None:
         self.started(pid)
         self.attach(out, STDOUT)
         self.attach(err, STDERR)
@@ -59,14 +75,10 @@ class Function(Step):
         self._control = Outlet(self.loop, answers, self._on_answer, self._settle)
         self.outlets.append(self._control)
         self._inlet = Inlet(self.loop, control, self.repay, lambda: shut_down_writing(control))
-        self._inlet.write(memoryview(self._request()), 0)
+        self._inlet.write(memoryview(self._request), 0)
         for data, cost, end in self._early:
             self._pass_on(data, cost, end)
         self._early.clear()
-
-    def _request(self) -> bytes:
-        environment = b"\0".join(map(b"=".join, self.full_environment().items()))
-        return frame_head({"fn": self._function, "cwd": self.cwd, "env": environment})
 
     def on_data(self, header: Header, payload: memoryview) -> None:
         cost = self.received(payload)

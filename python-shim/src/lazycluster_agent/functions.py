@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from . import system
 from .descriptors import Control, control_pair
-from .errors import Become, Failure
+from .errors import Become, Failure, exhausted
 from .loop import READ
 from .msgpack import WireError
 from .paths import expand
@@ -122,7 +123,7 @@ class Server:
         return pid, Control(ours)
 
     def _start(self, interpreter: bytes) -> Tuple[int, Control]:
-        from .boot import bundle, start_line
+        from .bundling import bundle, start_line
 
         ours, theirs = control_pair()
         bundle_out, bundle_in = os.pipe()
@@ -175,9 +176,16 @@ class Server:
             self._ready = True
             self._patience.cancel()
             self.refill()
-        elif op == "spare" and isinstance(pid, int) and len(fds) == 3:
+        elif op == "spare" and isinstance(pid, int):
             self._ordered -= 1
-            if self._waiting:
+            if len(fds) != 3:
+                # We may open no more files. The child sees that it has lost us and leaves.
+                for fd in fds:
+                    os.close(fd)
+                failure = exhausted(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+                if self._waiting:
+                    self._waiting.pop(0)(failure, 0, ())
+            elif self._waiting:
                 self._waiting.pop(0)(None, pid, tuple(fds))
             else:
                 self._spares.append((pid, tuple(fds)))

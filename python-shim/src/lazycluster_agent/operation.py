@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .errors import Failure, ProtocolError
 from .frames import FRAME_COST, INITIAL_CREDIT, MAX_PAYLOAD
+from .msgpack import NotData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,11 @@ class Operation:
         if not self.finished:
             self.give_back()
             self.finished = True
-            self.send(op, **fields)
+            try:
+                self.send(op, **fields)
+            except NotData as error:
+                text = "The outcome of the operation %s." % error.message
+                self.send("error", **Failure("limit", text).fields())
             self.agent.forget(self)
             self.release()
 

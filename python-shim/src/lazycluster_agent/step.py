@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import fields, system
 from .ending import Ending
-from .errors import Failure
+from .errors import Failure, printable
 from .family import Family
 from .operation import Operation
 from .paths import working_directory
@@ -49,6 +49,12 @@ class Step(Operation):
         environment.update(self.environment)
         environment[system.TAG_VARIABLE] = self.tag
         environment[system.CONNECTION_VARIABLE] = self.agent.mark
+        for name, value in self.environment.items():
+            if not name or b"=" in name or b"\0" in name or b"\0" in value:
+                text = (
+                    "The environment variable %s cannot be set: there is a NUL in it, or its name is wrong."
+                )
+                raise Failure("spawn", text % printable(name))
         return environment
 
     def family(self) -> Family:

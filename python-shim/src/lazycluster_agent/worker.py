@@ -10,7 +10,7 @@ import sys
 from . import system
 from .errors import Failure, printable
 from .frames import PIECE, FrameDecoder, frame_head
-from .msgpack import NotData
+from .msgpack import NotData, WireError
 from .outcome import complete, describe
 from .values import decode_document, encode_document
 
@@ -50,7 +50,7 @@ class Worker:
         """Returns the exit code."""
         try:
             self._settle_in(request)
-            result = self._call(request["fn"], decode_document(document))
+            result = self._call(request["fn"], read_arguments(document))
         except Failure as failure:
             self._tell("failed", **failure.fields())
             return 1
@@ -65,11 +65,16 @@ class Worker:
     def _rehearse(self) -> None:
         """Runs a function for nothing, so that the memory that a run touches is ours when it counts."""
         document = encode_document({"args": [], "kwargs": {}, "bind": {}})
-        source = {"kind": "source", "source": "def f(): return None", "name": "f", "file": "", "bind": []}
+        source: Dict[str, Any] = {
+            "kind": "source",
+            "source": "def f(): pass",
+            "name": "f",
+            "file": "rehearsal",
+        }
         request = frame_head({"fn": source, "cwd": b"/", "env": b""})
         for _ in FrameDecoder().feed(request):
             encode_document(self._call(source, decode_document(list(map(bytes, document)))), "result")
-        del sys.modules[MODULE]
+        del sys.modules[MODULE], linecache.cache[source["file"]]
 
     def _prepare(self) -> None:
         """All that can be done before the function is known."""
@@ -120,7 +125,7 @@ class Worker:
         if function["kind"] == "module":
             target = self._import(function["module"], function["name"])
         else:
-            target = self._define(function, arguments.get("bind") or {})
+            target = self._define(function, arguments["bind"])
         result = target(*arguments["args"], **arguments["kwargs"])
         if hasattr(result, "__await__"):
             import asyncio
@@ -179,6 +184,17 @@ class Worker:
 def stream(fd: int, mode: str) -> Any:
     """Text by lines, so that a log shows what happened when; no text can fail to be written."""
     return open(fd, mode, buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def read_arguments(document: List[bytes]) -> Dict[str, Any]:
+    try:
+        arguments = decode_document(document)
+    except WireError as error:
+        raise Failure("transfer", "The arguments of the function are broken: %s." % error) from None
+    kinds: Dict[str, type] = {"args": list, "kwargs": dict, "bind": dict}
+    if isinstance(arguments, dict) and all(isinstance(arguments.get(name), kinds[name]) for name in kinds):
+        return arguments
+    raise Failure("transfer", "The arguments of the function are no map of args, kwargs and bind.")
 
 
 def find(target: Any, name: str, where: str) -> Any:
