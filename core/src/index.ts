@@ -1,3 +1,4 @@
+import "./warm-up";
 export { jupyterDisplay } from "./display/jupyter";
 export type { Displayable, MimeBundle } from "./display/jupyter";
 export type { PromptRequest, TaskState, Transport } from "./engine/protocol";

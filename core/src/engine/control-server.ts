@@ -19,11 +19,16 @@ const MAX_CLIENTS = 64;
 export class ControlServer {
   private readonly clients = new Set<Socket>();
 
-  /** The folder of the socket is private (0700), so that nobody else can even try to connect. */
-  static listen(id: string, handle: ControlHandler, warn: (message: string) => void): ControlServer {
-    const folder = mkdtempSync(join(tmpdir(), "lazycluster-"));
-    chmodSync(folder, 0o700);
-    return new ControlServer(join(folder, `${id.slice(-8)}.sock`), handle, warn);
+  /** The folder of the socket is private (0700), so that nobody else can even try to connect. Null where it cannot be made. */
+  static listen(id: string, handle: ControlHandler, warn: (message: string) => void): ControlServer | null {
+    try {
+      const folder = mkdtempSync(join(tmpdir(), "lazycluster-"));
+      chmodSync(folder, 0o700);
+      return new ControlServer(join(folder, `${id.slice(-8)}.sock`), handle, warn);
+    } catch (error) {
+      warn(unreachable(error));
+      return null;
+    }
   }
 
   private readonly server: Server;
@@ -35,9 +40,7 @@ export class ControlServer {
   ) {
     this.server = createServer((socket) => this.serve(socket));
     this.server.maxConnections = MAX_CLIENTS;
-    this.server.on("error", (error) =>
-      warn(`no control socket, so \`lazycluster cancel\` cannot reach this process: ${error.message}`),
-    );
+    this.server.on("error", (error) => warn(unreachable(error)));
     this.server.listen(path, () => {
       try {
         chmodSync(path, 0o600);
@@ -84,4 +87,8 @@ export class ControlServer {
       reply({ ok: false, failure: toFailureData(error) });
     }
   }
+}
+
+function unreachable(error: unknown): string {
+  return `no control socket, so \`lazycluster cancel\` cannot reach this process: ${String(error)}`;
 }

@@ -37,9 +37,9 @@ export class Engine {
   }
 
   /** Rejects EngineFailure, or whatever went wrong inside. */
-  handle<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<Requests[K]["out"]> {
+  async handle<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<Requests[K]["out"]> {
     if (this.stopping.signal.aborted && kind !== "shutdown") {
-      return Promise.reject(new EngineFailure({ code: "ERR_CANCELLED", message: "the engine is shutting down" }));
+      throw new EngineFailure({ code: "ERR_CANCELLED", message: "the engine is shutting down" });
     }
     const handler: Handlers[K] = this.handlers[kind];
     return handler(body);
@@ -117,20 +117,20 @@ export class Engine {
   private openJournal(): JournalWriter {
     if (this.journal) return this.journal;
     const id = `${new Date().toISOString().replace(/[:.]/g, "-")}-${randomUUID().slice(0, 8)}`;
-    this.control = ControlServer.listen(
-      id,
-      (kind, body) => this.handle(kind, body),
-      (message) => this.client.log("warn", message),
+    const warn = (message: string): void => this.client.log("warn", message);
+    this.control = ControlServer.listen(id, (kind, body) => this.handle(kind, body), warn);
+    this.journal = JournalWriter.create(
+      {
+        id,
+        pid: process.pid,
+        processStart: processStart(process.pid),
+        bootId: bootId(),
+        startedAt: Date.now(),
+        title: this.title,
+        controlSocket: this.control?.path ?? "",
+      },
+      warn,
     );
-    this.journal = JournalWriter.create({
-      id,
-      pid: process.pid,
-      processStart: processStart(process.pid),
-      bootId: bootId(),
-      startedAt: Date.now(),
-      title: this.title,
-      controlSocket: this.control.path,
-    });
     return this.journal;
   }
 

@@ -1,6 +1,10 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
+import { posix } from "path";
 import { type AgentClient, type AgentLease, type HostPool, agentFailure } from "../host";
 import { EngineFailure, type OwnerSpec, type WorkingDirSpec } from "./protocol";
+
+/** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
+const RELEASE_MS = 5000;
 
 /** Everything that a step needs of the host. */
 export interface Workplace {
@@ -78,10 +82,7 @@ export class Owner {
     if (!lease) return;
     const { agent } = lease;
     try {
-      if (agent.alive) {
-        await agent.ask("reap", { tag: this.spec.id }, (error) => agentFailure(agent.host, error));
-        await this.removeTemporary(agent);
-      }
+      if (agent.alive) await atMost(RELEASE_MS, this.clear(agent));
     } catch (error) {
       // A host that was lost meanwhile cleans up by itself.
       if (agent.alive) throw error;
@@ -118,7 +119,8 @@ export class Owner {
     return path;
   }
 
-  private async removeTemporary(agent: AgentClient): Promise<void> {
+  private async clear(agent: AgentClient): Promise<void> {
+    await agent.ask("reap", { tag: this.spec.id }, (error) => agentFailure(agent.host, error));
     for (const made of this.temporary) {
       // One that was never made was told to who asked for it.
       const path = made.agent === agent ? await made.path.catch(() => null) : null;
@@ -133,9 +135,26 @@ export class Owner {
       case "given":
         return makeDirectory(agent, spec.path, "");
       case "asIs":
-        return Promise.resolve(spec.path);
+        return Promise.resolve(fromHome(spec.path, agent.info.home));
     }
   }
+}
+
+/** Stops waiting after `ms`. */
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await Promise.race([work, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}
+
+/** Steps see it as a variable, so it is absolute; empty stays empty. */
+function fromHome(path: string, home: string): string {
+  if (path === "" || path.startsWith("/")) return path;
+  return posix.join(home, path.replace(/^~(\/|$)/, ""));
 }
 
 async function makeTemporary(agent: AgentClient): Promise<string> {

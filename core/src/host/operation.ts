@@ -12,7 +12,7 @@ import {
 import type { Outbox } from "./outbox";
 
 /** [ms] for which the end of a cancelled operation is awaited; the agent needs three seconds at most. */
-const CANCEL_MS = 10_000;
+const CANCEL_MS = 6000;
 
 /** Who listens to an operation. After `ended` nothing more comes. */
 export interface OperationListener {

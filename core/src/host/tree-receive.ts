@@ -1,7 +1,20 @@
 /** A file or folder of a host on its way to the manager. Nothing of it is trusted; it appears whole or not at all. */
 import { randomBytes } from "crypto";
 import type { Stats } from "fs";
-import { type FileHandle, chmod, lstat, lutimes, mkdir, open, readdir, rename, rm, stat, symlink, utimes } from "fs/promises";
+import {
+  type FileHandle,
+  chmod,
+  lstat,
+  lutimes,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+} from "fs/promises";
 import { basename, dirname, join } from "path";
 import { EngineFailure } from "../engine/protocol";
 import { type Frame, type Header, WireError } from "../wire";
@@ -177,7 +190,7 @@ class TreeReceiver {
     const { file } = this;
     if (!file || payload.length > file.left) throw new WireError("more content than was announced");
     // A disk that becomes full takes a part without an error.
-    for (let offset = 0; offset < payload.length; ) {
+    for (let offset = 0; offset < payload.length;) {
       offset += (await file.handle.write(payload, offset)).bytesWritten;
     }
     file.left -= payload.length;

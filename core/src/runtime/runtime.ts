@@ -67,7 +67,13 @@ export class Runtime implements Displayable, ExecutionTarget {
    */
   static async connect(host: string, options?: RuntimeOptions): Promise<Runtime> {
     const runtime = new Runtime(host, options);
-    await callEngine("connect", { owner: runtime.ownerSpec() });
+    try {
+      await callEngine("connect", { owner: runtime.ownerSpec() });
+    } catch (error) {
+      // The login may have worked, and only the directory not.
+      await runtime.cleanup();
+      throw error;
+    }
     return runtime;
   }
 

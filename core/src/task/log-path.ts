@@ -1,6 +1,6 @@
 /** Where an execution's log goes: `<main directory>/execution_log/<host>/<task name><timestamp>.log`. */
 import { randomBytes } from "crypto";
-import { join } from "path";
+import { join, relative } from "path";
 
 /** [bytes] of a name; file systems take 255, and the timestamp and suffixes need some. */
 const LONGEST = 180;
@@ -21,4 +21,10 @@ export function fileName(text: string): string {
   // Neither hidden, nor `..`, nor an option.
   const safe = encoded.replace(/^[.-]/, (first) => `%${first.charCodeAt(0).toString(16).toUpperCase()}`);
   return safe.length > LONGEST ? `${safe.slice(0, LONGEST)}~` : safe;
+}
+
+/** As people read it best: from the current directory, where it lies below that. */
+export function shortPath(path: string): string {
+  const short = relative("", path);
+  return short.startsWith("..") ? path : short;
 }

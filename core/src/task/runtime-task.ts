@@ -8,6 +8,7 @@ import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyKwargs } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
+import { shortPath } from "./log-path";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
 import { type ExecuteOptions, startExecution } from "./start";
@@ -314,7 +315,7 @@ export class RuntimeTask implements Displayable {
       steps: this.steps.map((step) => ({ ...step, progress: describeProgress(run, step.index) })),
       output: run ? run.log.tail(null, SHOWN_OUTPUT) : "",
       error: this.error?.message ?? null,
-      logFile: this.executionLogFilePath,
+      logFile: this.executionLogFilePath === null ? null : shortPath(this.executionLogFilePath),
     });
   }
 

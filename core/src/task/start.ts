@@ -8,6 +8,7 @@ import { logPath } from "./log-path";
 import { TaskProcess } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
 import type { ExecutionTarget } from "./target";
+import type { TaskRun } from "./task-run";
 
 export interface ExecuteOptions {
   /** For the reference's sake: an execution always starts at once; `false` says "I await it". Default true. */
@@ -19,6 +20,9 @@ export interface ExecuteOptions {
   /** Aborting it cancels the task. */
   signal?: AbortSignal;
 }
+
+/** A Runtime that nobody else holds gives back what it has on the host, and would take its task with it. */
+const running = new Map<TaskRun, ExecutionTarget>();
 
 export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal"] as const;
 
@@ -48,9 +52,9 @@ export function startExecution(
   signal?.addEventListener("abort", onAbort);
   void run.settled.then(() => {
     signal?.removeEventListener("abort", onAbort);
-    running.delete(target);
+    running.delete(run);
   });
-  running.add(target);
+  running.set(run, target);
   run.start();
   if (signal?.aborted) onAbort();
   return new Execution<RuntimeTask>({

@@ -46,6 +46,8 @@ export class TaskRun {
   private readonly values = new Map<number, { readonly value: unknown }>();
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
+  /** Of the first value that was none. */
+  private unreadable: TaskFailure | null = null;
   private settle: () => void = () => undefined;
 
   constructor(
@@ -120,7 +122,8 @@ export class TaskRun {
 
   /** Resolves at the next change after the first `seen` (default: all until now), at once when it has ended. */
   async nextChange(seen = this.changeCount): Promise<void> {
-    if (!this.ended && this.changeCount === seen) await new Promise<void>((resolve) => this.changed.once("changed", resolve));
+    if (!this.ended && this.changeCount === seen)
+      await new Promise<void>((resolve) => this.changed.once("changed", resolve));
   }
 
   private apply(change: ExecutionChange): void {
@@ -148,8 +151,13 @@ export class TaskRun {
         return;
       case "end":
         this.relayOutput();
-        this.current = applyChange(this.current, change);
-        this.error ??= change.failure ? this.makeError(change.failure) : null;
+        this.current = applyChange(
+          this.current,
+          change.state === "done" && this.unreadable
+            ? { ...change, state: "failed", failure: this.unreadable }
+            : change,
+        );
+        this.error = this.current.failure ? this.makeError(this.current.failure) : null;
         this.settle();
         this.emit("end", { state: this.current.state, error: this.error });
     }
@@ -173,8 +181,13 @@ export class TaskRun {
     try {
       this.values.set(step, { value: decodeValue(document, this.current.host) });
     } catch (error) {
-      // The engine, which does not read values, takes the step for done; here the value is missing.
-      if (error instanceof LazyclusterError) this.error = error;
+      // The engine does not read values, so it takes the step for done; for us, who do, the task has failed.
+      this.unreadable ??= {
+        code: "ERR_TASK_FAILED",
+        host: this.current.host,
+        message: error instanceof Error ? error.message : String(error),
+        task: { stepIndex: step, reason: "failed", exitCode: null, signal: null },
+      };
     }
   }
 

@@ -69,7 +69,10 @@ it(
     const before = await agentAndKeeper(host);
     // The log grows on disk while the manager's own thread is busy.
     const logs = join(space.dir, "main", "execution_log", "host-1");
-    const log = join(logs, readdirSync(logs).find((name) => /^ticker.*\.log$/.test(name))!);
+    const log = join(
+      logs,
+      readdirSync(logs).find((name) => /^ticker.*\.log$/.test(name))!,
+    );
     const lines = (): number => readFileSync(log, "utf8").split("\n").length;
     for (let part = 1; part <= 4; part++) {
       const wanted = Math.floor((ticks * part) / 5);
@@ -90,8 +93,15 @@ it(
     expect(done.stairs).toEqual(Array.from({ length: STEPS }, (_, index) => `step ${index}\n`));
     expect(done.values).toEqual(["woke"]);
     // Each step of the stairs was started by the engine while JavaScript was blocked.
-    const stairs = join(logs, readdirSync(logs).find((name) => /^stairs.*\.index$/.test(name))!);
-    const times = readFileSync(stairs, "utf8").trim().split("\n").filter((line) => /^\d/.test(line)).map((line) => Number(line.split(" ")[4]));
+    const stairs = join(
+      logs,
+      readdirSync(logs).find((name) => /^stairs.*\.index$/.test(name))!,
+    );
+    const times = readFileSync(stairs, "utf8")
+      .trim()
+      .split("\n")
+      .filter((line) => /^\d/.test(line))
+      .map((line) => Number(line.split(" ")[4]));
     expect(times).toHaveLength(STEPS);
     for (const time of times) expect(time).toBeLessThan(done.blockedUntil);
     expect((await script.exited).code).toBe(0);

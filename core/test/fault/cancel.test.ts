@@ -95,7 +95,9 @@ describe("cancel while", () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => sockets.push(socket.on("error", () => undefined))).listen(0, "127.0.0.1");
     await once(silent, "listening");
-    const nowhere = new Runtime(`127.0.0.1:${(silent.address() as AddressInfo).port}`, { connection: { connectTimeoutMs: 60_000 } });
+    const nowhere = new Runtime(`127.0.0.1:${(silent.address() as AddressInfo).port}`, {
+      connection: { connectTimeoutMs: 60_000 },
+    });
     const task = new RuntimeTask().runCommand("true");
     const execution = nowhere.executeTask(task);
     await eventually(() => sockets.length === 1, 5000);
@@ -168,7 +170,10 @@ describe("cancel while", () => {
       fork; fork; fork; echo started; while :; do sleep 0.05; done`;
     const task = new RuntimeTask().runCommand(stubborn);
     const execution = runtime.executeTask(task);
-    await eventually(async () => (await host.processes()).filter(({ args }) => args === "sleep 5003").length > 5, 10_000);
+    await eventually(
+      async () => (await host.processes()).filter(({ args }) => args === "sleep 5003").length > 5,
+      10_000,
+    );
     await expectCancelled(task, execution);
   });
 
@@ -212,7 +217,11 @@ describe("cancel while", () => {
     mkdirSync(join(dir, "folder"), { recursive: true });
     writeFileSync(join(dir, "old"), "old");
     writeFileSync(join(dir, "folder", "big"), "old");
-    for (const [remote, local] of [["folder/big", "old"], ["folder/big", "new"], ["folder", "folder"]] as const) {
+    for (const [remote, local] of [
+      ["folder/big", "old"],
+      ["folder/big", "new"],
+      ["folder", "folder"],
+    ] as const) {
       const task = new RuntimeTask().getFile(remote, join(dir, local));
       const execution = runtime.executeTask(task);
       await new Promise((resolve) => task.on("progress", ({ bytes }) => bytes > 4 * 1024 * 1024 && resolve(null)));
@@ -272,7 +281,12 @@ describe("by other ways", () => {
       await processesWith(host, "sleep 5006");
       const { process: handle } = execution;
       expect(owner.getProcess(handle.key).alive).toBe(true);
-      await expectCancelled(task, execution, () => (how === "terminate" ? handle.terminate() : owner.stopProcess(handle.key)), owner);
+      await expectCancelled(
+        task,
+        execution,
+        () => (how === "terminate" ? handle.terminate() : owner.stopProcess(handle.key)),
+        owner,
+      );
       await handle.join();
       expect(handle).toMatchObject({ alive: false, state: "cancelled" });
     }
@@ -286,7 +300,9 @@ describe("by other ways", () => {
         time.sleep(4000)
     `;
     const tasks = [
-      new RuntimeTask().runCommand("echo before; trap '' TERM; setsid sleep 5007 & while :; do sleep 0.1; done", { timeoutMs: 300 }).runCommand("echo never"),
+      new RuntimeTask()
+        .runCommand("echo before; trap '' TERM; setsid sleep 5007 & while :; do sleep 0.1; done", { timeoutMs: 300 })
+        .runCommand("echo never"),
       new RuntimeTask().runFunction(sleeper, {}, { timeoutMs: 300 }),
       new RuntimeTask().runCommand("sleep 5007", { timeoutMs: 300, check: false }),
     ];
@@ -294,7 +310,13 @@ describe("by other ways", () => {
       let error: unknown;
       const took = await timeUntil(async () => (error = await rejection(runtime.executeTask(task))), 1);
       expect(took).toBeLessThan(BOUND + 2000);
-      expect(error).toMatchObject({ code: "ERR_TASK_TIMEOUT", reason: "timeout", host: "host-1", stepIndex: 0, message: expect.stringContaining("300 ms") as string });
+      expect(error).toMatchObject({
+        code: "ERR_TASK_TIMEOUT",
+        reason: "timeout",
+        host: "host-1",
+        stepIndex: 0,
+        message: expect.stringContaining("300 ms") as string,
+      });
       expect(task.state).toBe("failed");
     }
     expect(tasks[0]!.executionLog).toEqual(["before\n"]);

@@ -1,9 +1,37 @@
 /** Nothing that a host sends is trusted. */
-import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { type Workspace, leftovers, rejection, workspace } from "../support";
-import { AgentClient, type AgentClientType, EngineFailure, type FailureData, hostSpec, never, receiveTree, startProcess } from "../support/engine-parts";
+import {
+  LIBRARY,
+  Runtime,
+  RuntimeTask,
+  TaskExecutionError,
+  type Workspace,
+  leftovers,
+  py,
+  rejection,
+  workspace,
+} from "../support";
+import {
+  AgentClient,
+  type AgentClientType,
+  EngineFailure,
+  type FailureData,
+  hostSpec,
+  never,
+  receiveTree,
+  startProcess,
+} from "../support/engine-parts";
 import { FakeAgent, HELLO, MARKER } from "../support/fake-agent";
 
 const HOST = "evil";
@@ -33,19 +61,33 @@ async function failure(work: PromiseLike<unknown>): Promise<FailureData> {
 type Entry = Record<string, unknown> & { data?: Buffer };
 const names = (path: string): Buffer[] => (path === "" ? [] : path.split("/").map((name) => Buffer.from(name)));
 const dir = (path: string): Entry => ({ path: names(path), kind: "dir", mode: 0o755, mtime: 0 });
-const file = (path: string, text = "evil", size = text.length): Entry => ({ path: names(path), kind: "file", mode: 0o644, mtime: 0, size, data: Buffer.from(text) });
-const link = (path: string, target: string): Entry => ({ path: names(path), kind: "link", mode: 0o777, mtime: 0, target: Buffer.from(target) });
+const file = (path: string, text = "evil", size = text.length): Entry => ({
+  path: names(path),
+  kind: "file",
+  mode: 0o644,
+  mtime: 0,
+  size,
+  data: Buffer.from(text),
+});
+const link = (path: string, target: string): Entry => ({
+  path: names(path),
+  kind: "link",
+  mode: 0o777,
+  mtime: 0,
+  target: Buffer.from(target),
+});
 
 /** Sends these entries as the answer to a `get`. */
 function archive(entries: readonly Entry[], end: Record<string, unknown> | null = {}, cancel = true): FakeAgent {
   return new FakeAgent(HOST, {
     message: (header, agent) => {
       const id = header.integer("id");
-      if (header.op === "cancel" && cancel) agent.send({ op: "error", id, kind: "cancelled", message: "cancelled", errno: null, path: null });
+      if (header.op === "cancel" && cancel)
+        agent.send({ op: "error", id, kind: "cancelled", message: "cancelled", errno: null, path: null });
       if (header.op !== "get") return;
       let bytes = 0;
       for (const { data, ...fields } of entries) {
-        agent.send({ op: "entry", id, ...(fields as object) });
+        agent.send({ op: "entry", id, ...fields });
         if (data && data.length > 0) agent.send({ op: "data", id }, data);
         bytes += data?.length ?? 0;
       }
@@ -57,7 +99,13 @@ function archive(entries: readonly Entry[], end: Record<string, unknown> | null 
 async function fetch(agent: FakeAgent, localPath: string): Promise<unknown> {
   const client = await start(agent);
   try {
-    return await receiveTree(client, { remotePath: "thing", cwd: "", localPath, progress: () => undefined, signal: never });
+    return await receiveTree(client, {
+      remotePath: "thing",
+      cwd: "",
+      localPath,
+      progress: () => undefined,
+      signal: never,
+    });
   } finally {
     await client.close();
   }
@@ -102,7 +150,16 @@ const MALICIOUS: Record<string, readonly Entry[]> = {
   "a size beyond 2^53": [dir(""), { ...file("a", ""), size: 2n ** 60n }],
   "content without a file": [{ ...dir(""), data: Buffer.from("evil") }],
   "a name that is too long": [dir(""), file("x".repeat(300))],
-  "a path that is too deep": [dir(""), ...Array.from({ length: 3000 }, (_, depth) => dir(Array(depth + 1).fill("dd").join("/")))],
+  "a path that is too deep": [
+    dir(""),
+    ...Array.from({ length: 3000 }, (_, depth) =>
+      dir(
+        Array(depth + 1)
+          .fill("dd")
+          .join("/"),
+      ),
+    ),
+  ],
 };
 
 describe("a malicious archive writes nothing outside of the target, and leaves nothing", () => {
@@ -130,9 +187,9 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
       message: (header, fake) => {
         if (header.op !== "get") return;
         const id = header.integer("id");
-        fake.send({ op: "entry", id, ...(dir("") as object) } as { op: string });
+        fake.send({ op: "entry", id, ...dir("") });
         fake.send({ op: "end", id, bytes: 0, entries: 1, notes: [] });
-        fake.send({ op: "entry", id, ...(dir("late") as object) } as { op: string });
+        fake.send({ op: "entry", id, ...dir("late") });
         fake.send({ op: "end", id, bytes: 0, entries: 2, notes: [] });
       },
     });
@@ -169,7 +226,9 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
   });
 
   it("a host that ignores the cancel does not keep the transfer for ever", { timeout: 20_000 }, async () => {
-    const data = await failure(fetch(archive([dir(""), file("../canary")], null, false), join(base, "inside", "target")));
+    const data = await failure(
+      fetch(archive([dir(""), file("../canary")], null, false), join(base, "inside", "target")),
+    );
     expect(data.message).toMatch(/unsafe/);
     expect(readdirSync(join(base, "inside"))).toEqual([]);
   });
@@ -179,26 +238,39 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
       message: (header, fake) => {
         if (header.op !== "get") return;
         const id = header.integer("id");
-        fake.send({ op: "entry", id, ...(file("", "", 2 ** 40) as object) } as { op: string });
+        fake.send({ op: "entry", id, ...file("", "", 2 ** 40) });
         for (let count = 0; count < 64; count++) fake.send({ op: "data", id }, Buffer.alloc(1024 * 1024));
       },
     });
     const data = await failure(fetch(agent, join(base, "inside", "target")));
-    expect(data).toMatchObject({ code: "ERR_CONNECTION", message: expect.stringMatching(/protocol.*credit/) as string });
+    expect(data).toMatchObject({
+      code: "ERR_CONNECTION",
+      message: expect.stringMatching(/protocol.*credit/) as string,
+    });
     expect(agent.isClosed).toBe(true);
     expect(readdirSync(join(base, "inside"))).toEqual([]);
   });
 });
 
 /** A frame with these lengths and bytes, true or not. */
-function frame(header: Buffer, payload: Buffer = Buffer.alloc(0), lengths: [number, number] = [header.length, payload.length]): Buffer {
+function frame(
+  header: Buffer,
+  payload: Buffer = Buffer.alloc(0),
+  lengths: [number, number] = [header.length, payload.length],
+): Buffer {
   const prefix = Buffer.alloc(8);
   prefix.writeUInt32BE(lengths[0], 0);
   prefix.writeUInt32BE(lengths[1], 4);
   return Buffer.concat([prefix, header, payload]);
 }
 /** {"op": "data", "x": value} */
-const holding = (value: Buffer, count = 2): Buffer => Buffer.concat([Buffer.from([0x80 + count]), Buffer.from("\xa2op\xa4data", "latin1"), Buffer.from("\xa1x", "latin1"), value]);
+const holding = (value: Buffer, count = 2): Buffer =>
+  Buffer.concat([
+    Buffer.from([0x80 + count]),
+    Buffer.from("\xa2op\xa4data", "latin1"),
+    Buffer.from("\xa1x", "latin1"),
+    value,
+  ]);
 
 const BROKEN: Record<string, Buffer> = {
   "a header of length 0": frame(Buffer.alloc(0)),
@@ -223,12 +295,25 @@ const BROKEN: Record<string, Buffer> = {
 
 describe("a broken protocol ends the connection with one clear error", () => {
   it.each(Object.entries(BROKEN))("%s", async (_name, bytes) => {
-    const agent = new FakeAgent(HOST, { message: (header, fake) => header.op === "tempdir" && fake.raw(bytes) });
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => {
+        if (header.op === "tempdir") fake.raw(bytes);
+      },
+    });
     const client = await start(agent);
     const before = process.memoryUsage().rss;
-    const others = [1, 2, 3].map(() => failure(client.ask("remove", { path: "x", cwd: "" }, () => new EngineFailure({ code: "ERR_OTHER", message: "no" }))));
-    const data = await failure(client.ask("tempdir", {}, () => new EngineFailure({ code: "ERR_OTHER", message: "no" })));
-    expect(data).toMatchObject({ code: "ERR_CONNECTION", message: expect.stringMatching(/broke the protocol/) as string });
+    const others = [1, 2, 3].map(() =>
+      failure(
+        client.ask("remove", { path: "x", cwd: "" }, () => new EngineFailure({ code: "ERR_OTHER", message: "no" })),
+      ),
+    );
+    const data = await failure(
+      client.ask("tempdir", {}, () => new EngineFailure({ code: "ERR_OTHER", message: "no" })),
+    );
+    expect(data).toMatchObject({
+      code: "ERR_CONNECTION",
+      message: expect.stringMatching(/broke the protocol/) as string,
+    });
     for (const other of await Promise.all(others)) expect(other).toEqual(data);
     expect(agent.isClosed).toBe(true);
     expect(client.alive).toBe(false);
@@ -247,13 +332,21 @@ describe("a broken protocol ends the connection with one clear error", () => {
     ["credit below zero", { op: "credit", n: -5 }],
   ])("%s of a command that runs", async (_name, fields) => {
     const agent = new FakeAgent(HOST, {
-      message: (header, fake) => header.op === "run" && fake.send({ id: header.integer("id"), ...fields } as { op: string }),
+      message: (header, fake) => {
+        if (header.op === "run") fake.send({ id: header.integer("id"), ...fields });
+      },
     });
     const client = await start(agent);
-    const { ended } = startProcess(client, "run", { cmd: "true", cwd: "", env: {}, stdin: false, pty: false, timeout: null, tag: "t" }, null, {
-      started: () => undefined,
-      output: (_stream, _bytes, release) => release(),
-    });
+    const { ended } = startProcess(
+      client,
+      "run",
+      { cmd: "true", cwd: "", env: {}, stdin: false, pty: false, timeout: null, tag: "t" },
+      null,
+      {
+        started: () => undefined,
+        output: (_stream, _bytes, release) => release(),
+      },
+    );
     expect(await failure(ended)).toMatchObject({ code: "ERR_CONNECTION" });
     expect(agent.isClosed).toBe(true);
   });
@@ -289,7 +382,14 @@ describe("a start", () => {
     ["what would be an error of ours", Buffer.from("lazycluster: no interpreter\nlazycluster: old python 3.7.1\n")],
     ["63 KiB", noise(63 * 1024)],
   ])("with %s before the marker works", async (_name, before) => {
-    const client = await start(new FakeAgent(HOST, { start: (agent) => (agent.raw(before), greet(agent)) }));
+    const client = await start(
+      new FakeAgent(HOST, {
+        start: (agent) => {
+          agent.raw(before);
+          greet(agent);
+        },
+      }),
+    );
     expect(client.info.hostname).toBe("fake");
     await client.close();
   });
@@ -307,16 +407,24 @@ describe("a start", () => {
   });
 
   it.each([
-    ["more than 64 KiB of noise", (agent: FakeAgent) => agent.raw(noise(65 * 1024)), /prints more than/],
-    ["another version", (agent: FakeAgent) => (agent.raw(MARKER), agent.send({ ...HELLO, v: 2 })), /no agent of ours.*version/],
-    ["no hello", (agent: FakeAgent) => (agent.raw(MARKER), agent.send({ op: "pong", t: 0 })), /no agent of ours/],
-    ["an incomplete hello", (agent: FakeAgent) => (agent.raw(MARKER), agent.send({ op: "hello", v: 1 })), /no agent of ours/],
-    ["noise behind the marker", (agent: FakeAgent) => (agent.raw(MARKER), agent.raw(noise(2000))), /no agent of ours/],
-    ["an end behind the marker", (agent: FakeAgent) => (agent.raw(MARKER), agent.leave()), /ended/],
-    ["an end before the marker", (agent: FakeAgent) => (agent.raw(noise(100)), agent.leave()), /login noise/],
-    ["no interpreter", (agent: FakeAgent) => (agent.raw(Buffer.from("lazycluster: no interpreter\n")), agent.leave()), /interpreter/],
-  ])("with %s: one clear error, and the connection is closed", async (_name, behave, says) => {
-    const agent = new FakeAgent(HOST, { start: (fake) => void behave(fake) });
+    ["more than 64 KiB of noise", [noise(65 * 1024)], false, /prints more than/],
+    ["another version", [MARKER, { ...HELLO, v: 2 }], false, /no agent of ours.*version/],
+    ["no hello", [MARKER, { op: "pong", t: 0 }], false, /no agent of ours/],
+    ["an incomplete hello", [MARKER, { op: "hello", v: 1 }], false, /no agent of ours/],
+    ["noise behind the marker", [MARKER, noise(2000)], false, /no agent of ours/],
+    ["an end behind the marker", [MARKER], true, /ended/],
+    ["an end before the marker", [noise(100)], true, /login noise/],
+    ["no interpreter", [Buffer.from("lazycluster: no interpreter\n")], true, /interpreter/],
+  ])("with %s: one clear error, and the connection is closed", async (_name, parts, leaves, says) => {
+    const agent = new FakeAgent(HOST, {
+      start: (fake) => {
+        for (const part of parts) {
+          if (Buffer.isBuffer(part)) fake.raw(part);
+          else fake.send(part);
+        }
+        if (leaves) fake.leave();
+      },
+    });
     const data = await failure(start(agent));
     expect(data.code).toBe("ERR_INVALID_RUNTIME");
     expect(data.message).toMatch(says);
@@ -331,4 +439,82 @@ it("a folder of the target's path that does not exist is made", async () => {
   await fetch(archive([dir(""), file("a")]), target);
   expect(readFileSync(join(target, "a"), "utf8")).toBe("evil");
   expect(leftovers(dirname(target))).toEqual([]);
+});
+
+describe("a value that is none", () => {
+  const u32 = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value);
+    return bytes;
+  };
+  const tree = (bytes: Buffer, ...buffers: Buffer[]): Buffer => Buffer.concat([u32(bytes.length), bytes, ...buffers]);
+  /** `[lengths, value]` */
+  const pair = (lengths: number[], value: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([0x92, 0x90 + lengths.length, ...lengths]), value]);
+  const NIL = Buffer.from([0xc0]);
+
+  const VALUES: Record<string, Buffer> = {
+    nothing: Buffer.alloc(0),
+    "a length that is cut off": Buffer.from([0, 0]),
+    "a tree of 4 GiB": Buffer.concat([u32(0xffffffff), NIL]),
+    "a tree that is cut off": Buffer.concat([u32(9), NIL]),
+    "no pair": tree(NIL),
+    "lengths that are no list": tree(Buffer.from([0x92, 1, 0xc0])),
+    "a buffer that is cut off": tree(pair([5], NIL), Buffer.from("abc")),
+    "bytes that belong to no buffer": tree(pair([1], NIL), Buffer.from("abc")),
+    "a buffer that is not there": tree(pair([], Buffer.from([0xd6, 2, 0, 0, 0, 7]))),
+    "an integer that is none": tree(pair([], Buffer.concat([Buffer.from([0xc7, 3, 1]), Buffer.from("0x7")]))),
+    "an ext of another type": tree(pair([], Buffer.from([0xd4, 9, 0]))),
+    "deep nesting": tree(pair([], Buffer.concat([Buffer.alloc(500_000, 0x91), NIL]))),
+    "a list that announces 2^32 items": tree(pair([], Buffer.from([0xdd, 0xff, 0xff, 0xff, 0xff]))),
+    "trailing bytes": tree(Buffer.concat([pair([], NIL), NIL])),
+  };
+
+  it("fails its task with one clear error, end to end through an interpreter that is a fake", async () => {
+    const dist = dirname(LIBRARY);
+    for (const [name, value] of Object.entries(VALUES)) {
+      const python = space.path("python");
+      const script = `#!${process.execPath}
+        const { FrameDecoder, encodeFrameHead } = require(${JSON.stringify(join(dist, "wire", "index.js"))});
+        const send = (fields, payload = Buffer.alloc(0)) =>
+          process.stdout.write(Buffer.concat([encodeFrameHead(fields, payload.length), payload]));
+        process.stdout.write(Buffer.from("${MARKER.toString("hex")}", "hex"));
+        send(${JSON.stringify(HELLO)});
+        const decoder = new FrameDecoder();
+        let bootstrap = Buffer.alloc(0);
+        let skipped = false;
+        process.stdin.on("data", (piece) => {
+          if (!skipped) {
+            bootstrap = Buffer.concat([bootstrap, piece]);
+            const line = bootstrap.indexOf(10) + 1;
+            const end = line + Number(bootstrap.subarray(0, line).toString());
+            if (line === 0 || bootstrap.length < end) return;
+            skipped = true;
+            piece = bootstrap.subarray(end);
+          }
+          for (const { header } of decoder.push(piece)) {
+            if (header.op === "bye") process.exit();
+            if (header.op === "ping") send({ op: "pong", t: 0 });
+            const id = header.op === "hello" || header.op === "ping" ? 0 : header.integer("id");
+            if (header.op === "tempdir") send({ op: "done", id, path: Buffer.from("/tmp") });
+            if (header.op === "reap" || header.op === "remove") send({ op: "done", id, count: 0, removed: false });
+            if (header.op !== "call") continue;
+            send({ op: "started", id, pid: 7 });
+            send({ op: "data", id, s: 3 }, Buffer.from("${value.toString("base64")}", "base64"));
+            send({ op: "exit", id, code: 0, sig: null, why: "exit", raised: null });
+          }
+        });`;
+      writeFileSync(python, script, { mode: 0o755 });
+      const runtime = new Runtime("localhost", { python });
+      const task = new RuntimeTask().runFunction(py`def f(): return 1`);
+      const error = (await rejection(runtime.executeTask(task))) as InstanceType<typeof TaskExecutionError>;
+      expect(error, name).toBeInstanceOf(TaskExecutionError);
+      expect(error).toMatchObject({ code: "ERR_TASK_FAILED", reason: "failed", stepIndex: 0, host: "localhost" });
+      expect(error.message).toMatch(/^localhost: /);
+      expect(task.state).toBe("failed");
+      expect(await rejection(task.functionReturns.next())).toBe(error);
+      expect(await rejection(task.returns())).toBe(error);
+      await runtime.close();
+    }
+  });
 });

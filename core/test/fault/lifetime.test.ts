@@ -10,6 +10,7 @@ import {
   agentAndKeeper,
   eventually,
   expectCleanHost,
+  linkUp,
   processesWith,
   rejection,
   startManager,
@@ -89,7 +90,9 @@ describe("one connection", () => {
     const runtime = new Runtime("host-1");
     await runtime.workingDir;
     const tasks = Array.from({ length: 200 }, (_, index) =>
-      new RuntimeTask(`many-${index}`).runCommand(`echo ${index}; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end`),
+      new RuntimeTask(`many-${index}`).runCommand(
+        `echo ${index}; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end`,
+      ),
     );
     const executions = tasks.map((task) => runtime.executeTask(task));
     await processesWith(host, /while \[ ! -e \/tmp\/go \]/, 200);
@@ -178,15 +181,17 @@ describe("what ends", () => {
     try {
       console.log(`cut network: clean after ${(await expectCleanHost(host, 12_000)).toFixed(0)} ms`);
     } finally {
-      await host.linkUp();
+      await linkUp(host);
     }
     script.kill("SIGKILL");
     await script.exited;
   });
 
-  it.each(["agent", "keeper"] as const)("`kill -9` of the %s leaves nothing within 2 s, and its tasks are lost", async (which) => {
-    const script = startManager(
-      `
+  it.each(["agent", "keeper"] as const)(
+    "`kill -9` of the %s leaves nothing within 2 s, and its tasks are lost",
+    async (which) => {
+      const script = startManager(
+        `
       const runtime = new Runtime("host-1");
       await runtime.createTempdir();
       const task = new RuntimeTask().runCommand(input);
@@ -198,32 +203,33 @@ describe("what ends", () => {
       say("again");
       await runtime.close();
       `,
-      { env: space.env, input: COMMAND },
-    );
-    await script.hear("started");
-    await sleepsRun(4001, 4008);
-    const found = await agentAndKeeper(host);
-    const old = (await host.processes()).map(({ pid }) => pid);
-    const start = performance.now();
-    process.kill(found[which].outerPid, "SIGKILL");
-    await eventually(
-      async () => {
-        const left = (await host.processes()).filter(({ pid }) => old.includes(pid));
-        expect(left.map(({ args }) => args)).toEqual([]);
-      },
-      2000,
-      "what ran is gone",
-    );
-    console.log(`kill -9 of the ${which}: clean after ${(performance.now() - start).toFixed(0)} ms`);
-    expect(await script.hear("error", 5000)).toMatchObject({
-      name: "TaskExecutionError",
-      code: "ERR_TASK_LOST",
-      reason: "lost",
-      state: "lost",
-      message: expect.stringContaining("host-1") as string,
-    });
-    await script.hear("again");
-    expect((await script.exited).code).toBe(0);
-    await expectCleanHost(host, 2000);
-  });
+        { env: space.env, input: COMMAND },
+      );
+      await script.hear("started");
+      await sleepsRun(4001, 4008);
+      const found = await agentAndKeeper(host);
+      const old = (await host.processes()).map(({ pid }) => pid);
+      const start = performance.now();
+      process.kill(found[which].outerPid, "SIGKILL");
+      await eventually(
+        async () => {
+          const left = (await host.processes()).filter(({ pid }) => old.includes(pid));
+          expect(left.map(({ args }) => args)).toEqual([]);
+        },
+        2000,
+        "what ran is gone",
+      );
+      console.log(`kill -9 of the ${which}: clean after ${(performance.now() - start).toFixed(0)} ms`);
+      expect(await script.hear("error", 5000)).toMatchObject({
+        name: "TaskExecutionError",
+        code: "ERR_TASK_LOST",
+        reason: "lost",
+        state: "lost",
+        message: expect.stringContaining("host-1") as string,
+      });
+      await script.hear("again");
+      expect((await script.exited).code).toBe(0);
+      await expectCleanHost(host, 2000);
+    },
+  );
 });

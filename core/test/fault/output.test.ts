@@ -108,7 +108,15 @@ while sent < ${total}:
     sent += os.write(1, bytes([sent // 65536 % 251]) * 65536)
     with open("/tmp/progress", "w") as file: file.write(str(sent))
 `;
-  const fields = { cmd: 'exec python3 -c "$CODE"', cwd: "", env: { CODE: counting }, stdin: false, pty: false, timeout: null, tag: "t/1" };
+  const fields = {
+    cmd: 'exec python3 -c "$CODE"',
+    cwd: "",
+    env: { CODE: counting },
+    stdin: false,
+    pty: false,
+    timeout: null,
+    tag: "t/1",
+  };
   const held: (() => void)[] = [];
   let stopped = true;
   let received = 0;
@@ -163,7 +171,10 @@ for i in range(200):
     os.write(1, b"\\xff\\xfe\\xc3(\\xed\\xa0\\x80\\x00\\r\\n\\x1b[31m")
 `;
     const runtime = new Runtime("host-1", { env: { CODE: everything } });
-    const task = new RuntimeTask("bytes").runCommand('python3 -c "$CODE"').runCommand("printf 'no newline \\377'").runCommand("true");
+    const task = new RuntimeTask("bytes")
+      .runCommand('python3 -c "$CODE"')
+      .runCommand("printf 'no newline \\377'")
+      .runCommand("true");
     await runtime.executeTask(task);
     const all = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
     const odd = Buffer.from("\xff\xfe\xc3(\xed\xa0\x80\x00\r\n\x1b[31m", "latin1");
@@ -202,11 +213,16 @@ for i in range(200):
   it("output of many tasks at once is never mixed, and stdout and stderr of one keep their order", async () => {
     const runtime = new Runtime("host-1");
     const tasks = Array.from({ length: 20 }, (_, index) =>
-      new RuntimeTask(`mix-${index}`).runCommand(`for i in $(seq 300); do echo ${index} out $i; echo ${index} err $i >&2; done`),
+      new RuntimeTask(`mix-${index}`).runCommand(
+        `for i in $(seq 300); do echo ${index} out $i; echo ${index} err $i >&2; done`,
+      ),
     );
     await Promise.all(tasks.map((task) => runtime.executeTask(task)));
     for (const [index, task] of tasks.entries()) {
-      for (const [stream, word] of [["stdout", "out"], ["stderr", "err"]] as const) {
+      for (const [stream, word] of [
+        ["stdout", "out"],
+        ["stderr", "err"],
+      ] as const) {
         const pieces: Buffer[] = [];
         for await (const piece of task.openLog(0, stream)) pieces.push(piece);
         const expected = Array.from({ length: 300 }, (_, line) => `${index} ${word} ${line + 1}\n`).join("");
@@ -227,12 +243,14 @@ while True:
     server.handle_request()
     print("served, and still printing", file=sys.stderr, flush=True)
 `;
-  const ask = 'python3 -c "import urllib.request as r; print(r.urlopen(\'http://127.0.0.1:$(cat port)/\').status)"';
+  const ask = "python3 -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:$(cat port)/').status)\"";
   const runtime = new Runtime("host-1", { env: { CODE: server } });
   const other = new Runtime("host-1");
   await other.workingDir;
   const start = performance.now();
-  const task = new RuntimeTask("server").runCommand('python3 -c "$CODE" & while [ ! -e port ]; do sleep 0.05; done; echo up').runCommand(ask);
+  const task = new RuntimeTask("server")
+    .runCommand('python3 -c "$CODE" & while [ ! -e port ]; do sleep 0.05; done; echo up')
+    .runCommand(ask);
   await runtime.executeTask(task);
   expect(performance.now() - start).toBeLessThan(4000);
   expect(task.executionLog.map((text) => text.split("\n")[0])).toEqual(["up", "200"]);

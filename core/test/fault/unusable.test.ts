@@ -5,7 +5,16 @@ import { once } from "node:events";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { PYTHONS, type TestHost, type TestHosts, canIsolate, knownHostsLines, makeKey, publicKey, startHosts } from "../hosts";
+import {
+  PYTHONS,
+  type TestHost,
+  type TestHosts,
+  canIsolate,
+  knownHostsLines,
+  makeKey,
+  publicKey,
+  startHosts,
+} from "../hosts";
 import {
   AuthenticationError,
   ConnectionError,
@@ -51,7 +60,11 @@ interface Expected {
 }
 
 /** Tries it by `connect`, by `isValidRuntime` and by a task: all must agree. */
-async function expectRefusal(name: string, options: RuntimeOptions, { type, code, says }: Expected): Promise<LazyclusterErrorType> {
+async function expectRefusal(
+  name: string,
+  options: RuntimeOptions,
+  { type, code, says }: Expected,
+): Promise<LazyclusterErrorType> {
   const start = performance.now();
   const error = (await rejection(Runtime.connect(name, options))) as LazyclusterErrorType;
   expect(performance.now() - start).toBeLessThan(BOUND);
@@ -78,7 +91,11 @@ describe("one clear error for", () => {
   it("an unknown host key", async () => {
     const knownHostsFile = space.path("known_hosts");
     writeFileSync(knownHostsFile, "");
-    const error = await expectRefusal("host-1", { connection: { knownHostsFile } }, { type: HostKeyError, code: "ERR_HOST_KEY", says: /SHA256:.*known_hosts/s });
+    const error = await expectRefusal(
+      "host-1",
+      { connection: { knownHostsFile } },
+      { type: HostKeyError, code: "ERR_HOST_KEY", says: /SHA256:.*known_hosts/s },
+    );
     expect(error).toMatchObject({ fingerprint: expect.stringMatching(/^SHA256:/) as string, knownHostsFile });
     expect(readFileSync(knownHostsFile, "utf8")).toBe("");
     await expectCleanHost(host, 2000);
@@ -89,7 +106,11 @@ describe("one clear error for", () => {
     const knownHostsFile = space.path("known_hosts");
     writeFileSync(knownHostsFile, knownHostsLines(host.address, host.port, [await publicKey(other)]));
     for (const strictHostKeyChecking of ["yes", "accept-new"] as const) {
-      const error = await expectRefusal("host-1", { connection: { knownHostsFile, strictHostKeyChecking } }, { type: HostKeyError, code: "ERR_HOST_KEY", says: /changed/i });
+      const error = await expectRefusal(
+        "host-1",
+        { connection: { knownHostsFile, strictHostKeyChecking } },
+        { type: HostKeyError, code: "ERR_HOST_KEY", says: /changed/i },
+      );
       expect(error).toMatchObject({ knownHostsFile });
     }
   });
@@ -100,13 +121,21 @@ describe("one clear error for", () => {
     const known = knownHostsLines(host.address, host.port, keys);
     writeFileSync(knownHostsFile, known + known.replace(/^/gm, "@revoked ").replace(/@revoked $/, ""));
     for (const strictHostKeyChecking of ["yes", "accept-new"] as const) {
-      await expectRefusal("host-1", { connection: { knownHostsFile, strictHostKeyChecking } }, { type: HostKeyError, code: "ERR_HOST_KEY", says: /revoked/i });
+      await expectRefusal(
+        "host-1",
+        { connection: { knownHostsFile, strictHostKeyChecking } },
+        { type: HostKeyError, code: "ERR_HOST_KEY", says: /revoked/i },
+      );
     }
   });
 
   it("a key that the host does not accept", async () => {
     const identityFile = await makeKey(space.path("key"));
-    await expectRefusal("host-1", { connection: { identityFile } }, { type: AuthenticationError, code: "ERR_AUTHENTICATION", says: /key/i });
+    await expectRefusal(
+      "host-1",
+      { connection: { identityFile } },
+      { type: AuthenticationError, code: "ERR_AUTHENTICATION", says: /key/i },
+    );
     await expectCleanHost(host, 2000);
   });
 
@@ -115,15 +144,27 @@ describe("one clear error for", () => {
     appendFileSync(join(host.dir, "authorized_keys"), `${await publicKey(identityFile)}\n`);
     const runtime = await Runtime.connect("host-1", { connection: { identityFile, passphrase: "right" } });
     await runtime.close();
-    await expectRefusal("host-1", { connection: { identityFile, passphrase: "wrong" } }, { type: AuthenticationError, code: "ERR_AUTHENTICATION", says: /passphrase/i });
+    await expectRefusal(
+      "host-1",
+      { connection: { identityFile, passphrase: "wrong" } },
+      { type: AuthenticationError, code: "ERR_AUTHENTICATION", says: /passphrase/i },
+    );
   });
 
   it("a name that cannot be resolved", async () => {
-    await expectRefusal("no-such-host.invalid", {}, { type: ConnectionError, code: "ERR_CONNECTION", says: /name|resolve|found/i });
+    await expectRefusal(
+      "no-such-host.invalid",
+      {},
+      { type: ConnectionError, code: "ERR_CONNECTION", says: /name|resolve|found/i },
+    );
   });
 
   it("a refused port", async () => {
-    await expectRefusal("host-1", { connection: { port: 9 } }, { type: ConnectionError, code: "ERR_CONNECTION", says: /refused/i });
+    await expectRefusal(
+      "host-1",
+      { connection: { port: 9 } },
+      { type: ConnectionError, code: "ERR_CONNECTION", says: /refused/i },
+    );
   });
 
   it("a port that never answers", async () => {
@@ -131,13 +172,21 @@ describe("one clear error for", () => {
     const silent = createServer((socket) => sockets.push(socket.on("error", () => undefined))).listen(0, "127.0.0.1");
     await once(silent, "listening");
     const { port } = silent.address() as AddressInfo;
-    await expectRefusal(`127.0.0.1:${port}`, { connection: { connectTimeoutMs: 400 } }, { type: ConnectionError, code: "ERR_CONNECTION", says: /400 ms|0\.4 s/ });
+    await expectRefusal(
+      `127.0.0.1:${port}`,
+      { connection: { connectTimeoutMs: 400 } },
+      { type: ConnectionError, code: "ERR_CONNECTION", says: /400 ms|0\.4 s/ },
+    );
     for (const socket of sockets) socket.destroy();
     silent.close();
   });
 
   it("an interpreter that is not there", async () => {
-    await expectRefusal("host-1", { python: "python-nowhere" }, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python-nowhere.*3\.8/s });
+    await expectRefusal(
+      "host-1",
+      { python: "python-nowhere" },
+      { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python-nowhere.*3\.8/s },
+    );
     await expectCleanHost(host, 2000);
   });
 
@@ -145,14 +194,30 @@ describe("one clear error for", () => {
     const there = existsSync(join(homedir(), ".pyenv", "versions", version)) && canIsolate();
     it.skipIf(!there)(`a too old Python (${version})`, async () => {
       const python = `${PYTHONS}/${version}/bin/python`;
-      await expectRefusal("host-1", { python }, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: new RegExp(`${version.replaceAll(".", "\\.")}.*3\\.8`, "s") });
+      await expectRefusal(
+        "host-1",
+        { python },
+        {
+          type: InvalidRuntimeError,
+          code: "ERR_INVALID_RUNTIME",
+          says: new RegExp(`${version.replaceAll(".", "\\.")}.*3\\.8`, "s"),
+        },
+      );
       await expectCleanHost(host, 2000);
     });
   }
 
   it("an interpreter that is none", async () => {
-    await expectRefusal("host-1", { python: "/bin/echo" }, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /agent/ });
-    await expectRefusal("host-1", { python: "/bin/false" }, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /status 1/ });
+    await expectRefusal(
+      "host-1",
+      { python: "/bin/echo" },
+      { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /agent/ },
+    );
+    await expectRefusal(
+      "host-1",
+      { python: "/bin/false" },
+      { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /status 1/ },
+    );
     await expectCleanHost(host, 2000);
   });
 });
@@ -173,7 +238,11 @@ describe.runIf(canIsolate())("a login shell", () => {
   it("without python3 on its PATH: one clear error", async () => {
     const there = await start({ path: "/run/host" });
     try {
-      await expectRefusal("host-1", {}, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python3.*3\.8/s });
+      await expectRefusal(
+        "host-1",
+        {},
+        { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python3.*3\.8/s },
+      );
       await expectCleanHost(there, 2000);
     } finally {
       await stop();
@@ -182,7 +251,10 @@ describe.runIf(canIsolate())("a login shell", () => {
 
   it("that prints banners on both streams works", async () => {
     const there = await start({
-      shell: { script: '#!/bin/sh\necho "*** Welcome to $(hostname) ***"; echo "authorized use only" >&2\nprintf "\\000\\001half a marker\\n"\nexec /bin/bash "$@"\n' },
+      shell: {
+        script:
+          '#!/bin/sh\necho "*** Welcome to $(hostname) ***"; echo "authorized use only" >&2\nprintf "\\000\\001half a marker\\n"\nexec /bin/bash "$@"\n',
+      },
     });
     try {
       const runtime = new Runtime("host-1");
@@ -200,7 +272,11 @@ describe.runIf(canIsolate())("a login shell", () => {
   it("that prints without an end: one clear error", async () => {
     const there = await start({ shell: { script: "#!/bin/sh\nexec yes welcome\n" } });
     try {
-      await expectRefusal("host-1", {}, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /prints more than 65536 bytes.*welcome/s });
+      await expectRefusal(
+        "host-1",
+        {},
+        { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /prints more than 65536 bytes.*welcome/s },
+      );
       await expectCleanHost(there, 2000);
     } finally {
       await stop();
@@ -210,7 +286,11 @@ describe.runIf(canIsolate())("a login shell", () => {
   it("that is `nologin`: one clear error", async () => {
     const there = await start({ shell: "/usr/sbin/nologin" });
     try {
-      await expectRefusal("host-1", {}, { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /not available|shell/i });
+      await expectRefusal(
+        "host-1",
+        {},
+        { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /not available|shell/i },
+      );
       await expectCleanHost(there, 2000);
     } finally {
       await stop();
@@ -245,7 +325,10 @@ describe.runIf(canIsolate())("a file system", () => {
       expect(stdout).toBe("target\nold content");
     }
     const task = new RuntimeTask().runCommand("head -c 2000000 /dev/zero > filled");
-    expect(await rejection(runtime.executeTask(task))).toMatchObject({ reason: "failed", output: expect.stringContaining("No space left") as string });
+    expect(await rejection(runtime.executeTask(task))).toMatchObject({
+      reason: "failed",
+      output: expect.stringContaining("No space left") as string,
+    });
     await runtime.close();
     await expectCleanHost(host, 2000);
   });
@@ -254,7 +337,12 @@ describe.runIf(canIsolate())("a file system", () => {
     await host.mountTmpfs("/mnt/fixed", 512, { readonly: true });
     const runtime = new Runtime("host-1", { workingDir: "/mnt/fixed/new" });
     const task = new RuntimeTask().runCommand("echo never");
-    for (const attempt of [() => runtime.workingDir, () => runtime.executeTask(task), () => runtime.createDir("/mnt/fixed/x"), () => runtime.setWorkingDir("/mnt/fixed/y")]) {
+    for (const attempt of [
+      () => runtime.workingDir,
+      () => runtime.executeTask(task),
+      () => runtime.createDir("/mnt/fixed/x"),
+      () => runtime.setWorkingDir("/mnt/fixed/y"),
+    ]) {
       const error = await rejection(attempt());
       expect(error).toBeInstanceOf(PathCreationError);
       expect(error).toMatchObject({

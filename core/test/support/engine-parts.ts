@@ -29,7 +29,7 @@ export function hostSpec(host: string, configFile: string | null): Protocol.Host
   };
 }
 
-export const never = new AbortController().signal;
+export const never: AbortSignal = new AbortController().signal;
 
 /** An agent that no pool knows. */
 export async function openAgent(host: string, configFile: string): Promise<Host.AgentClient> {

@@ -29,7 +29,7 @@ export async function eventually<T>(look: () => T | Promise<T>, timeoutMs: numbe
 /** [ms] until `look` holds; rejects when that takes longer than `timeoutMs`. */
 export async function timeUntil(look: () => unknown, timeoutMs: number, what?: string): Promise<number> {
   const start = performance.now();
-  await eventually(look as () => unknown, timeoutMs, what);
+  await eventually(look, timeoutMs, what);
   return performance.now() - start;
 }
 

@@ -24,7 +24,8 @@ export const HELLO = {
   caps: [],
 } as const;
 
-type Fields = { readonly op: string; readonly [field: string]: Wire.Encodable };
+/** With `op`; some are meant to be wrong. */
+type Fields = Readonly<Record<string, unknown>>;
 
 export class FakeAgent implements HostConnection {
   readonly transport = "ssh2";
@@ -82,7 +83,8 @@ export class FakeAgent implements HostConnection {
 
   /** A well-formed message. */
   send(fields: Fields, payload: Buffer = Buffer.alloc(0)): void {
-    this.raw(Buffer.concat([wire.encodeFrameHead(fields, payload.length), payload]));
+    const header = fields as { readonly op: string; readonly [field: string]: Wire.Encodable };
+    this.raw(Buffer.concat([wire.encodeFrameHead(header, payload.length), payload]));
   }
 
   raw(bytes: Buffer): void {

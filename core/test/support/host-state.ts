@@ -1,5 +1,7 @@
 /** What is on a host: our processes and folders. */
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { HostProcess, TestHost } from "../hosts";
@@ -14,6 +16,23 @@ export async function expectCleanHost(host: TestHost, timeoutMs: number): Promis
     },
     timeoutMs,
     `${host.alias} is not clean`,
+  );
+}
+
+/** Plugs the cable in, and waits until the kernel has found the way again: what it asked while it was out fails first. */
+export async function linkUp(host: TestHost): Promise<void> {
+  await host.linkUp();
+  await eventually(
+    async () => {
+      const socket = connect(host.port, host.address);
+      try {
+        await once(socket, "connect");
+      } finally {
+        socket.destroy();
+      }
+    },
+    10_000,
+    `${host.alias} is reached`,
   );
 }
 

@@ -2,4 +2,4 @@ export * from "./lazycluster";
 export { eventually, rejection, timeUntil } from "./eventually";
 export { type Workspace, leftovers, workspace } from "./workspace";
 export { type Exit, Manager, type ManagerOptions, residentBytes, startManager } from "./manager";
-export { agentAndKeeper, expectCleanHost, processesWith, temporaryFolders } from "./host-state";
+export { agentAndKeeper, expectCleanHost, linkUp, processesWith, temporaryFolders } from "./host-state";

@@ -50,11 +50,19 @@ afterAll(async () => {
 /** A command that waits until the test lets it go on. */
 const gate = (name: string): string => `until [ -e /tmp/${name} ]; do sleep 0.02; done; rm /tmp/${name}`;
 const open = (name: string): void => writeFileSync(join(host.dir, "tmp", name), "");
-const invalid = (message: RegExp): Error => expect.objectContaining({ name: "InvalidArgumentError", code: "ERR_INVALID_ARGUMENT", message: expect.stringMatching(message) as string }) as Error;
+const invalid = (message: RegExp): Error =>
+  expect.objectContaining({
+    name: "InvalidArgumentError",
+    code: "ERR_INVALID_ARGUMENT",
+    message: expect.stringMatching(message) as string,
+  }) as Error;
 
 describe("the execution log", () => {
   it("grows while it runs, one entry per started step", async () => {
-    const task = new RuntimeTask("grows").runCommand(`echo one; ${gate("a")}; echo two; ${gate("b")}`).runCommand("true").runCommand(gate("c"));
+    const task = new RuntimeTask("grows")
+      .runCommand(`echo one; ${gate("a")}; echo two; ${gate("b")}`)
+      .runCommand("true")
+      .runCommand(gate("c"));
     expect(task.executionLog).toEqual([]);
     expect(task.executionLogFilePath).toBeNull();
     const execution = runtime.executeTask(task);
@@ -73,7 +81,9 @@ describe("the execution log", () => {
   });
 
   it("gives its bytes live by openLog, by step and stream, also to a reader that takes its time", async () => {
-    const task = new RuntimeTask().runCommand(`echo out1; echo err1 >&2; ${gate("a")}; echo out2; ${gate("b")}`).runCommand("echo second");
+    const task = new RuntimeTask()
+      .runCommand(`echo out1; echo err1 >&2; ${gate("a")}; echo out2; ${gate("b")}`)
+      .runCommand("echo second");
     const execution = runtime.executeTask(task);
     const seen = new Map<string, string>();
     const follow = async (name: string, step?: number, stream?: "stdout" | "stderr"): Promise<void> => {
@@ -83,7 +93,13 @@ describe("the execution log", () => {
         seen.set(name, `${seen.get(name)!}${piece.toString()}`);
       }
     };
-    const readers = [follow("all"), follow("first", 0), follow("out", 0, "stdout"), follow("err", 0, "stderr"), follow("second", 1)];
+    const readers = [
+      follow("all"),
+      follow("first", 0),
+      follow("out", 0, "stdout"),
+      follow("err", 0, "stderr"),
+      follow("second", 1),
+    ];
     // The slow one holds its first piece until more has been written.
     const slow: string[] = [];
     let hold: () => void = () => undefined;
@@ -94,7 +110,10 @@ describe("the execution log", () => {
         if (slow.length === 1) await held;
       }
     })();
-    await eventually(() => expect([seen.get("out"), seen.get("err"), slow.length]).toEqual(["out1\n", "err1\n", 1]), 5000);
+    await eventually(
+      () => expect([seen.get("out"), seen.get("err"), slow.length]).toEqual(["out1\n", "err1\n", 1]),
+      5000,
+    );
     open("a");
     await eventually(() => expect(seen.get("out")).toBe("out1\nout2\n"), 5000);
     hold();
@@ -137,7 +156,10 @@ describe("function values", () => {
   `;
 
   it("come early, before a later step ends; each access starts anew", async () => {
-    const task = new RuntimeTask().runFunction(add, { a: 1 }).runCommand(gate("a")).runFunction(add, { b: 5 }, { args: [5] });
+    const task = new RuntimeTask()
+      .runFunction(add, { a: 1 })
+      .runCommand(gate("a"))
+      .runFunction(add, { b: 5 }, { args: [5] });
     const execution = runtime.executeTask(task);
     const values = task.functionReturns;
     expect(await values.next()).toEqual({ value: 2, done: false });
@@ -157,9 +179,19 @@ describe("function values", () => {
 
   it("that are all kinds of data arrive as they are", async () => {
     const echo = pyModule("copy", "deepcopy");
-    const value = { text: "ü\0", list: [1, -1, 1.5, null, true], nested: { "": [] }, big: 2n ** 100n, negative: -(2n ** 63n), inf: Infinity };
+    const value = {
+      text: "ü\0",
+      list: [1, -1, 1.5, null, true],
+      nested: { "": [] },
+      big: 2n ** 100n,
+      negative: -(2n ** 63n),
+      inf: Infinity,
+    };
     const bytes = Uint8Array.from([0, 255]);
-    const task = new RuntimeTask().runFunction(echo, {}, { args: [value] }).runFunction(echo, {}, { args: [bytes] }).runFunction(echo, {}, { args: [undefined] });
+    const task = new RuntimeTask()
+      .runFunction(echo, {}, { args: [value] })
+      .runFunction(echo, {}, { args: [bytes] })
+      .runFunction(echo, {}, { args: [undefined] });
     await runtime.executeTask(task);
     const [same, raw, none] = await task.returns();
     expect(same).toEqual(value);
@@ -179,7 +211,14 @@ describe("function values", () => {
     const task = new RuntimeTask().runFunction(add, { a: 1 }).runFunction(bad).runCommand("echo never");
     const error = (await rejection(runtime.executeTask(task))) as InstanceType<typeof TaskExecutionError>;
     expect(error).toBeInstanceOf(TaskExecutionError);
-    expect(error).toMatchObject({ stepIndex: 1, reason: "failed", host: "host-1", task, output: "before\n", logFile: task.executionLogFilePath });
+    expect(error).toMatchObject({
+      stepIndex: 1,
+      reason: "failed",
+      host: "host-1",
+      task,
+      output: "before\n",
+      logFile: task.executionLogFilePath,
+    });
     for (const text of [error.message, error.remoteTraceback!]) {
       expect(text).toContain("return 1 / x");
       expect(text).toContain("ZeroDivisionError");
@@ -207,7 +246,11 @@ describe("function values", () => {
         import os, signal
         os.kill(os.getpid(), signal.SIGKILL)
     `;
-    for (const [fn, says] of [[set, /set/], [exit, /3/], [killed, /SIGKILL|9/]] as const) {
+    for (const [fn, says] of [
+      [set, /set/],
+      [exit, /3/],
+      [killed, /SIGKILL|9/],
+    ] as const) {
       const task = new RuntimeTask().runFunction(fn);
       const error = await rejection(runtime.executeTask(task));
       expect(error).toMatchObject({ reason: "failed", code: "ERR_TASK_FAILED" });
@@ -220,9 +263,16 @@ describe("function values", () => {
 describe("failures", () => {
   it("join() rejects the error again and again, also when nobody awaited the Execution", async () => {
     const task = new RuntimeTask("bad").runCommand("echo output; echo trouble >&2; exit 7").runCommand("echo never");
-    runtime.executeTask(task);
+    void runtime.executeTask(task);
     const error = (await rejection(task.join())) as InstanceType<typeof TaskExecutionError>;
-    expect(error).toMatchObject({ exitCode: 7, signal: null, stepIndex: 0, reason: "failed", code: "ERR_TASK_FAILED", host: "host-1" });
+    expect(error).toMatchObject({
+      exitCode: 7,
+      signal: null,
+      stepIndex: 0,
+      reason: "failed",
+      code: "ERR_TASK_FAILED",
+      host: "host-1",
+    });
     expect(error.output.split("\n").sort()).toEqual(["", "output", "trouble"]);
     expect(error.message).toMatch(/^host-1: task "bad", step 0 .*exit code 7/);
     expect(await rejection(task.join())).toBe(error);
@@ -232,7 +282,12 @@ describe("failures", () => {
     expect(await rejection(runtime.executeTask(other))).toMatchObject({ exitCode: null, signal: "SIGSEGV" });
     const both = await rejection(runtime.join());
     expect(both).toBeInstanceOf(GroupError);
-    expect(both).toMatchObject({ results: [{ task, error }, { task: other, error: other.error }] });
+    expect(both).toMatchObject({
+      results: [
+        { task, error },
+        { task: other, error: other.error },
+      ],
+    });
   });
 
   it("that nobody awaited are no unhandled rejection, but one line on stderr at the end", async () => {
@@ -256,9 +311,16 @@ describe("failures", () => {
   });
 
   it("check: false lets a task go on after a non-zero exit", async () => {
-    const task = new RuntimeTask().runCommand("exit 9", { check: false }).runCommand("kill -9 $$", { check: false }).runCommand("echo on");
+    const task = new RuntimeTask()
+      .runCommand("exit 9", { check: false })
+      .runCommand("kill -9 $$", { check: false })
+      .runCommand("echo on");
     await runtime.executeTask(task);
-    expect(task.steps.map(({ exitCode, signal, state }) => [exitCode, signal, state])).toEqual([[9, null, "done"], [null, "SIGKILL", "done"], [0, null, "done"]]);
+    expect(task.steps.map(({ exitCode, signal, state }) => [exitCode, signal, state])).toEqual([
+      [9, null, "done"],
+      [null, "SIGKILL", "done"],
+      [0, null, "done"],
+    ]);
     expect(task.process).toMatchObject({ exitCode: 0, alive: false, state: "done", host: "host-1", kind: "task" });
   });
 
@@ -285,7 +347,10 @@ describe("options of a command", () => {
   });
 
   it("pty gives a terminal, in which stderr arrives as stdout", async () => {
-    const task = new RuntimeTask().runCommand("test -t 1 && test -t 2 && echo terminal; echo err >&2", { pty: true }).runCommand("test -t 1 || echo none").runCommand("read line; echo \"got $line\"", { pty: true, stdin: "typed\n" });
+    const task = new RuntimeTask()
+      .runCommand("test -t 1 && test -t 2 && echo terminal; echo err >&2", { pty: true })
+      .runCommand("test -t 1 || echo none")
+      .runCommand('read line; echo "got $line"', { pty: true, stdin: "typed\n" });
     await runtime.executeTask(task);
     expect(task.executionLog[0]).toBe("terminal\r\nerr\r\n");
     expect(task.executionLog[1]).toBe("none\n");
@@ -331,7 +396,10 @@ describe("environment", () => {
   });
 
   it("loginEnv shows a login shell's variables, read once per connection", async () => {
-    writeFileSync(join(host.dir, "home", ".profile"), "echo noise; export FROM_PROFILE='a b'; echo x >> ~/profile-ran\n");
+    writeFileSync(
+      join(host.dir, "home", ".profile"),
+      "echo noise; export FROM_PROFILE='a b'; echo x >> ~/profile-ran\n",
+    );
     try {
       const owner = new Runtime("host-1", { loginEnv: true });
       const tasks = [1, 2, 3].map(() => new RuntimeTask().runCommand('echo "$FROM_PROFILE"'));
@@ -354,7 +422,7 @@ describe("a Runtime", () => {
     const failure = rejection(execution);
     expect(long.omitOnJoin).toBe(true);
     const short = new RuntimeTask("short").runCommand("true");
-    runtime.executeTask(short);
+    void runtime.executeTask(short);
     await runtime.join();
     await long.join();
     expect([short.state, long.state]).toEqual(["done", "running"]);
@@ -365,7 +433,11 @@ describe("a Runtime", () => {
     runtime.clearTasks();
     expect(runtime.getProcesses().size).toBe(1);
     const key = long.process!.key;
-    expect([runtime.isRuntimeTaskProcess(key), Runtime.isRuntimeTaskProcess(key), Runtime.isPortExposureProcess(key)]).toEqual([true, true, false]);
+    expect([
+      runtime.isRuntimeTaskProcess(key),
+      Runtime.isRuntimeTaskProcess(key),
+      Runtime.isPortExposureProcess(key),
+    ]).toEqual([true, true, false]);
     const [remote] = await processesWith(host, "sleep 6001");
     await eventually(() => expect(long.process!.pid).toBe(remote!.pid), 2000);
     expect(runtime.getProcess(key).pid).toBe(remote!.pid);
@@ -398,7 +470,14 @@ describe("a Runtime", () => {
     await runtime.executeTask(task);
     const clones = [task.clone(), task.clone()];
     expect(clones.map(({ name }) => name)).toEqual(["origin-1", "origin-2"]);
-    for (const clone of clones) expect(clone).toMatchObject({ state: "new", omitOnJoin: true, executionLog: [], host: null, envVariables: { X: "x" } });
+    for (const clone of clones)
+      expect(clone).toMatchObject({
+        state: "new",
+        omitOnJoin: true,
+        executionLog: [],
+        host: null,
+        envVariables: { X: "x" },
+      });
     clones[0]!.runCommand("echo more");
     expect(task.steps).toHaveLength(1);
     await Promise.all(clones.map((clone) => runtime.executeTask(clone)));
@@ -411,7 +490,8 @@ describe("a Runtime", () => {
     const other = new Runtime("host-1");
     const theirs = await other.createTempdir();
     expect(new Set([first, second, theirs]).size).toBe(3);
-    for (const dir of [first, second, theirs]) expect((await host.exec(["stat", "-c", "%a %F", dir])).stdout).toBe("700 directory\n");
+    for (const dir of [first, second, theirs])
+      expect((await host.exec(["stat", "-c", "%a %F", dir])).stdout).toBe("700 directory\n");
     await runtime.createDir("a/b c/d");
     await runtime.createDir("a/b c/d");
     const dir = await runtime.workingDir;
@@ -419,7 +499,11 @@ describe("a Runtime", () => {
     expect(await runtime.deleteDir("a")).toBe(true);
     expect(await runtime.deleteDir("a")).toBe(false);
     expect(await runtime.deleteDir("/proc/self")).toBe(false);
-    expect(await rejection(runtime.createDir("/proc/nothing/here"))).toMatchObject({ name: "PathCreationError", host: "host-1", path: "/proc/nothing/here" });
+    expect(await rejection(runtime.createDir("/proc/nothing/here"))).toMatchObject({
+      name: "PathCreationError",
+      host: "host-1",
+      path: "/proc/nothing/here",
+    });
     await runtime.createDir("/tmp/kept");
     await runtime.cleanup();
     for (const gone of [first, second, dir]) expect(existsSync(join(host.dir, gone))).toBe(false);
@@ -456,13 +540,21 @@ describe("a Runtime", () => {
       await expectCleanHost(host, 2000);
     }
     expect(new Set(dirs).size).toBe(3);
-    expect(await runtime.use(async (same) => (await same.executeTask(new RuntimeTask().runCommand("setsid sleep 6002 & true"))).state)).toBe("done");
+    expect(
+      await runtime.use(
+        async (same) => (await same.executeTask(new RuntimeTask().runCommand("setsid sleep 6002 & true"))).state,
+      ),
+    ).toBe("done");
     await expectCleanHost(host, 2000);
     const failure = new Error("mine");
-    expect(await rejection(runtime.use(async (same) => {
-      await same.workingDir;
-      throw failure;
-    }))).toBe(failure);
+    expect(
+      await rejection(
+        runtime.use(async (same) => {
+          await same.workingDir;
+          throw failure;
+        }),
+      ),
+    ).toBe(failure);
     await expectCleanHost(host, 2000);
   });
 
@@ -476,7 +568,9 @@ describe("a Runtime", () => {
     const before = await processesWith(host, /^sleep 600[34]$/, 3);
     await runtime.close();
     await processesWith(host, "sleep 6005", 0);
-    expect((await processesWith(host, /^sleep 600[34]$/, 3)).map(({ pid }) => pid).sort()).toEqual(before.map(({ pid }) => pid).sort());
+    expect((await processesWith(host, /^sleep 600[34]$/, 3)).map(({ pid }) => pid).sort()).toEqual(
+      before.map(({ pid }) => pid).sort(),
+    );
     expect((await other.executeTask(new RuntimeTask().runCommand("ls"))).executionLog).toEqual(["file\n"]);
     expect(theirs.state).toBe("running");
     const failure = rejection(execution);
@@ -507,13 +601,17 @@ describe("a Runtime", () => {
     const owner = await Runtime.connect("host-1", { workingDir: "/tmp/made/at/connect" });
     expect(existsSync(join(host.dir, "tmp", "made", "at", "connect"))).toBe(true);
     expect(await owner.isValidRuntime()).toBe(true);
-    expect(await rejection(Runtime.connect("host-1", { workingDir: "/proc/nothing" }))).toMatchObject({ name: "PathCreationError" });
+    expect(await rejection(Runtime.connect("host-1", { workingDir: "/proc/nothing" }))).toMatchObject({
+      name: "PathCreationError",
+    });
     expect(await owner.deleteDir("/tmp/made")).toBe(true);
     await owner.close();
   });
 
   it("gives the variables and the last 64 KiB of output to the error of a step", async () => {
-    const error = (await rejection(runtime.executeTask(new RuntimeTask().runCommand("seq 1 100000; exit 1")))) as InstanceType<typeof TaskExecutionError>;
+    const error = (await rejection(
+      runtime.executeTask(new RuntimeTask().runCommand("seq 1 100000; exit 1")),
+    )) as InstanceType<typeof TaskExecutionError>;
     const all = Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`).join("");
     expect(error.output).toBe(all.slice(-64 * 1024));
   });
@@ -547,7 +645,7 @@ describe("a bare Connection", () => {
 
 describe("wrong arguments throw InvalidArgumentError at the call", () => {
   const bad = (work: () => unknown, says: RegExp): void => expect(work).toThrow(invalid(says));
-  const any = <T>(value: unknown): T => value as T;
+  const any = (value: unknown): never => value as never;
 
   it("of tasks", () => {
     const task = new RuntimeTask("t").runCommand("true");
@@ -610,7 +708,12 @@ describe("wrong arguments throw InvalidArgumentError at the call", () => {
     bad(() => runtime.executeTask(new RuntimeTask().runCommand("true"), any({ signal: {} })), /signal/);
     bad(() => runtime.executeTask(new RuntimeTask().runCommand("true"), any({ nonsense: 1 })), /nonsense/);
     bad(() => void (runtime.envVariables = { "": "x" }), /./);
-    for (const work of [runtime.createDir(""), runtime.deleteDir("a\0"), runtime.setWorkingDir(any(null)), Connection.open("")]) {
+    for (const work of [
+      runtime.createDir(""),
+      runtime.deleteDir("a\0"),
+      runtime.setWorkingDir(any(null)),
+      Connection.open(""),
+    ]) {
       expect(await rejection(work)).toBeInstanceOf(InvalidArgumentError);
     }
     expect(runtime.taskProcesses).toEqual([]);
@@ -640,22 +743,33 @@ describe("localhost, without an sshd", () => {
       { env: { ...space.env, TMPDIR: home }, input: home },
     );
     expect(await script.hear("done")).toEqual(["hello\n", [[1, true]], "content"]);
-    const ours = (): string[] => readdirSync("/proc").filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`TMPDIR=${home}`) && Number(pid) !== script.pid;
-      } catch {
-        return false;
-      }
-    });
+    const ours = (): string[] =>
+      readdirSync("/proc").filter((pid) => {
+        try {
+          return (
+            readFileSync(`/proc/${pid}/environ`, "latin1").includes(`TMPDIR=${home}`) && Number(pid) !== script.pid
+          );
+        } catch {
+          return false;
+        }
+      });
     await eventually(() => expect(ours().length).toBeGreaterThanOrEqual(6), 5000);
     script.kill("SIGKILL");
     await eventually(() => {
       expect(ours()).toEqual([]);
       // The control socket of a manager that was killed is removed by the next one.
-      expect(readdirSync(home).filter((name) => !["file", "back"].includes(name) && readdirSync(join(home, name)).some((file) => !file.endsWith(".sock")))).toEqual([]);
+      expect(
+        readdirSync(home).filter(
+          (name) =>
+            !["file", "back"].includes(name) && readdirSync(join(home, name)).some((file) => !file.endsWith(".sock")),
+        ),
+      ).toEqual([]);
     }, 2000);
     await script.exited;
-    const next = startManager(`await new Runtime("localhost").use((runtime) => runtime.executeTask(new RuntimeTask().runCommand("true")));`, { env: { ...space.env, TMPDIR: home } });
+    const next = startManager(
+      `await new Runtime("localhost").use((runtime) => runtime.executeTask(new RuntimeTask().runCommand("true")));`,
+      { env: { ...space.env, TMPDIR: home } },
+    );
     expect((await next.exited).code).toBe(0);
     expect(readdirSync(home).sort()).toEqual(["back", "file"]);
   });
@@ -685,14 +799,19 @@ describe("a script", () => {
   });
 
   it("that only starts a task stays until the task has ended", async () => {
-    const script = startManager(`new Runtime("host-1").executeTask(new RuntimeTask("alone").runCommand("sleep 1; echo end > /tmp/alone"));`, { env: space.env });
+    const script = startManager(
+      `new Runtime("host-1").executeTask(new RuntimeTask("alone").runCommand("sleep 1; echo end > /tmp/alone"));`,
+      { env: space.env },
+    );
     expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
     expect(readFileSync(join(host.dir, "tmp", "alone"), "utf8")).toBe("end\n");
     await host.exec(["rm", "/tmp/alone"]);
   });
 
   it("that only imports the library ends at once and starts nothing", async () => {
-    const script = startManager(`new Runtime("host-1"); new RuntimeTask("t").runCommand("true");`, { env: { ...space.env, LAZYCLUSTER_STATE_DIR: space.path("none") } });
+    const script = startManager(`new Runtime("host-1"); new RuntimeTask("t").runCommand("true");`, {
+      env: { ...space.env, LAZYCLUSTER_STATE_DIR: space.path("none") },
+    });
     expect(await script.exited).toMatchObject({ code: 0, stderr: "", stdout: "" });
   });
 });

@@ -11,7 +11,9 @@ const MINORS = [8, 9, 10, 11, 12, 13];
 
 /** As the host sees it; null where there is none. */
 function interpreter(minor: number): string | null {
-  const inPath = ["/usr/local/bin", "/usr/bin"].map((dir) => `${dir}/python3.${minor}`).find((path) => existsSync(path));
+  const inPath = ["/usr/local/bin", "/usr/bin"]
+    .map((dir) => `${dir}/python3.${minor}`)
+    .find((path) => existsSync(path));
   if (inPath !== undefined) return inPath;
   const versions = join(homedir(), ".pyenv", "versions");
   if (!canIsolate() || !existsSync(versions)) return null;

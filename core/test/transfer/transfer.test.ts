@@ -113,7 +113,8 @@ function makeTree(root: string): void {
   chmodSync(join(root, "private", "secret"), 0o400);
   chmodSync(join(root, "private"), 0o500);
   chmodSync(join(root, "plain"), 0o640);
-  for (const name of ["plain", "nested/script.sh", "nested/deep", "nested", "empty", "private", "."]) utimesSync(join(root, name), TIME, TIME);
+  for (const name of ["plain", "nested/script.sh", "nested/deep", "nested", "empty", "private", "."])
+    utimesSync(join(root, name), TIME, TIME);
 }
 
 describe("a folder", () => {
@@ -127,7 +128,8 @@ describe("a folder", () => {
     await runtime.getFile("copy", back);
     expect(shapeOf(back)).toEqual(shape);
     // Again, onto what is there now: folders that exist keep their own time.
-    const timeless = (path: string): unknown => Object.entries(shapeOf(path)).map(([name, entry]) => [name, entry.kind === "dir" ? entry.mode : entry]);
+    const timeless = (path: string): unknown =>
+      Object.entries(shapeOf(path)).map(([name, entry]) => [name, entry.kind === "dir" ? entry.mode : entry]);
     await runtime.sendFile(source, "copy");
     await runtime.getFile("copy", back);
     expect(timeless(back)).toEqual(timeless(source));
@@ -138,20 +140,42 @@ describe("a folder", () => {
     mkdirSync(source);
     writeFileSync(join(source, "file"), "x");
     await runtime.executeTask(
-      new RuntimeTask().runCommand("mkdir existing").sendFile(source).sendFile(source, "existing/").sendFile(source, "new/").sendFile(source, "existing").sendFile(`${source}/`, "slash"),
+      new RuntimeTask()
+        .runCommand("mkdir existing")
+        .sendFile(source)
+        .sendFile(source, "existing/")
+        .sendFile(source, "new/")
+        .sendFile(source, "existing")
+        .sendFile(`${source}/`, "slash"),
     );
     const { stdout } = await host.exec(["sh", "-c", `cd ${there}; find . -type f | sort`]);
-    expect(stdout.split("\n").filter(Boolean)).toEqual(["./existing/file", "./existing/source/file", "./new/source/file", "./slash/file", "./source/file"]);
+    expect(stdout.split("\n").filter(Boolean)).toEqual([
+      "./existing/file",
+      "./existing/source/file",
+      "./new/source/file",
+      "./slash/file",
+      "./source/file",
+    ]);
     mkdirSync(join(local, "into"));
-    await runtime.executeTask(new RuntimeTask().getFile("source", join(local, "into") + "/").getFile("source", join(local, "onto")).getFile("source/", join(local, "fresh") + "/"));
-    for (const path of ["into/source/file", "onto/file", "fresh/source/file"]) expect(readFileSync(join(local, path), "utf8")).toBe("x");
+    await runtime.executeTask(
+      new RuntimeTask()
+        .getFile("source", join(local, "into") + "/")
+        .getFile("source", join(local, "onto"))
+        .getFile("source/", join(local, "fresh") + "/"),
+    );
+    for (const path of ["into/source/file", "onto/file", "fresh/source/file"])
+      expect(readFileSync(join(local, path), "utf8")).toBe("x");
   });
 
   it("is merged with one that is there: same names replaced, others kept, both ways", async () => {
     const source = join(local, "source");
     mkdirSync(join(source, "sub", "new"), { recursive: true });
     for (const name of ["a", "sub/b", "sub/new/c"]) writeFileSync(join(source, name), "new");
-    await runtime.executeTask(new RuntimeTask().runCommand("mkdir -p t/sub; for f in t/a t/keep t/sub/b t/sub/keep; do echo old > $f; done; chmod 750 t").sendFile(source, "t"));
+    await runtime.executeTask(
+      new RuntimeTask()
+        .runCommand("mkdir -p t/sub; for f in t/a t/keep t/sub/b t/sub/keep; do echo old > $f; done; chmod 750 t")
+        .sendFile(source, "t"),
+    );
     const { stdout } = await host.exec(["sh", "-c", `cd ${there}/t; grep -r . . | sort; stat -c %a .`]);
     const merged = ["./a:new", "./keep:old", "./sub/b:new", "./sub/keep:old", "./sub/new/c:new"];
     expect(stdout.trim().split("\n")).toEqual([...merged, "750"]);
@@ -159,7 +183,17 @@ describe("a folder", () => {
     mkdirSync(join(target, "sub"), { recursive: true });
     for (const name of ["a", "mine", "sub/b", "sub/mine"]) writeFileSync(join(target, name), "old");
     await runtime.getFile("t", target);
-    expect(readdirSync(target, { recursive: true }).sort()).toEqual(["a", "keep", "mine", "sub", "sub/b", "sub/keep", "sub/mine", "sub/new", "sub/new/c"]);
+    expect(readdirSync(target, { recursive: true }).sort()).toEqual([
+      "a",
+      "keep",
+      "mine",
+      "sub",
+      "sub/b",
+      "sub/keep",
+      "sub/mine",
+      "sub/new",
+      "sub/new/c",
+    ]);
     expect(readFileSync(join(target, "a"), "utf8")).toBe("new");
     expect(readFileSync(join(target, "mine"), "utf8")).toBe("old");
   });
@@ -168,7 +202,8 @@ describe("a folder", () => {
     const source = join(local, "many");
     for (let folder = 0; folder < 10; folder++) {
       mkdirSync(join(source, String(folder)), { recursive: true });
-      for (let index = 0; index < 100; index++) writeFileSync(join(source, String(folder), `file-${index}`), `${folder}/${index}`);
+      for (let index = 0; index < 100; index++)
+        writeFileSync(join(source, String(folder), `file-${index}`), `${folder}/${index}`);
     }
     const start = performance.now();
     const task = new RuntimeTask().sendFile(source, "many").getFile("many", join(local, "back"));
@@ -188,14 +223,20 @@ describe("a folder", () => {
     writeFileSync(join(local, "outside"), "outside");
     symlinkSync("../outside", join(source, "link"));
     const back = join(local, "back");
-    const task = new RuntimeTask().sendFile(source, "copy").runCommand("mkfifo copy/there; ln -s /etc/hostname copy/name").getFile("copy", back);
+    const task = new RuntimeTask()
+      .sendFile(source, "copy")
+      .runCommand("mkfifo copy/there; ln -s /etc/hostname copy/name")
+      .getFile("copy", back);
     await runtime.executeTask(task);
     expect(task.executionLog[0]).toMatch(/"?pipe"? was left out/);
     expect(task.executionLog[2]).toContain("there");
     expect(shapeOf(back)).toMatchObject({ "./link": { kind: "file" }, "./name": { kind: "file" } });
     expect(existsSync(join(back, "there"))).toBe(false);
     symlinkSync("..", join(source, "loop"));
-    expect(await rejection(runtime.sendFile(source, "copy2"))).toMatchObject({ reason: "failed", message: expect.stringContaining("loop") as string });
+    expect(await rejection(runtime.sendFile(source, "copy2"))).toMatchObject({
+      reason: "failed",
+      message: expect.stringContaining("loop") as string,
+    });
     expect(existsSync(join(seen, "copy2"))).toBe(false);
   });
 });
@@ -204,14 +245,22 @@ describe("a file", () => {
   it("of 64 MiB has the same content, both ways", async () => {
     const source = join(local, "big");
     const block = randomBytes(MIB);
-    for (let count = 0; count < 64; count++) appendFileSync(source, Buffer.concat([Buffer.from([count]), block.subarray(1)]));
-    const task = new RuntimeTask().sendFile(source, "big").runCommand("sha1sum < big").getFile("big", join(local, "back"));
+    for (let count = 0; count < 64; count++)
+      appendFileSync(source, Buffer.concat([Buffer.from([count]), block.subarray(1)]));
+    const task = new RuntimeTask()
+      .sendFile(source, "big")
+      .runCommand("sha1sum < big")
+      .getFile("big", join(local, "back"));
     const start = performance.now();
     await runtime.executeTask(task);
     console.log(`64 MiB there and back in ${(performance.now() - start).toFixed(0)} ms`);
     const sum = createHash("sha1").update(readFileSync(source)).digest("hex");
     expect(task.executionLog[1]).toBe(`${sum}  -\n`);
-    expect(createHash("sha1").update(readFileSync(join(local, "back"))).digest("hex")).toBe(sum);
+    expect(
+      createHash("sha1")
+        .update(readFileSync(join(local, "back")))
+        .digest("hex"),
+    ).toBe(sum);
   });
 
   it("keeps mode and time, goes into an existing folder, makes missing ones, replaces a file and a link", async () => {
@@ -262,7 +311,12 @@ describe("a file", () => {
 
   it("in the home directory by `~`", async () => {
     writeFileSync(join(local, "file"), "home");
-    await runtime.executeTask(new RuntimeTask().sendFile(join(local, "file"), "~/from home/x").getFile("~/from home/x", join(local, "back")).runCommand("cat ~/from\\ home/x; rm -r ~/from\\ home"));
+    await runtime.executeTask(
+      new RuntimeTask()
+        .sendFile(join(local, "file"), "~/from home/x")
+        .getFile("~/from home/x", join(local, "back"))
+        .runCommand("cat ~/from\\ home/x; rm -r ~/from\\ home"),
+    );
     expect(readFileSync(join(local, "back"), "utf8")).toBe("home");
   });
 });
@@ -280,7 +334,11 @@ describe("one clear error, and everything as it was, when", () => {
     writeFileSync(join(local, "folder", "a"), "new");
     writeFileSync(join(local, "folder", "sub", "x"), "new");
     writeFileSync(join(local, "file"), "new");
-    await runtime.executeTask(new RuntimeTask().runCommand("echo old > file; mkdir -p into/file; mkdir -p deep/sub/x; echo old > deep/a; mkdir -p get/sub; touch get/a get/sub/x"));
+    await runtime.executeTask(
+      new RuntimeTask().runCommand(
+        "echo old > file; mkdir -p into/file; mkdir -p deep/sub/x; echo old > deep/a; mkdir -p get/sub; touch get/a get/sub/x",
+      ),
+    );
     await fails(runtime.sendFile(join(local, "folder"), "file"), /file/);
     await fails(runtime.sendFile(join(local, "file"), "into"), /into\/file/);
     await fails(runtime.sendFile(join(local, "folder"), "deep"), /deep\/sub\/x/);
@@ -335,8 +393,12 @@ describe("one clear error, and everything as it was, when", () => {
   });
 
   it("sendFile is given what is not there: InvalidArgumentError at the call", () => {
-    expect(() => new RuntimeTask().sendFile(join(local, "nothing"))).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
-    expect(() => runtime.sendFile(join(local, "nothing"))).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
+    expect(() => new RuntimeTask().sendFile(join(local, "nothing"))).toThrow(
+      expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error,
+    );
+    expect(() => runtime.sendFile(join(local, "nothing"))).toThrow(
+      expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error,
+    );
   });
 });
 
@@ -369,7 +431,10 @@ describe.runIf(canIsolate())("on file systems and for users with limits", () => 
     expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", mount]).status).toBe(0);
     try {
       writeFileSync(join(mount, "target"), "old");
-      expect(await rejection(runtime.getFile("big", join(mount, "target")))).toMatchObject({ reason: "failed", message: expect.stringMatching(/ENOSPC|space/) as string });
+      expect(await rejection(runtime.getFile("big", join(mount, "target")))).toMatchObject({
+        reason: "failed",
+        message: expect.stringMatching(/ENOSPC|space/) as string,
+      });
       expect(readdirSync(mount)).toEqual(["target"]);
       expect(readFileSync(join(mount, "target"), "utf8")).toBe("old");
     } finally {
@@ -378,7 +443,9 @@ describe.runIf(canIsolate())("on file systems and for users with limits", () => 
   });
 
   it("a file of which only the last piece does not fit is not taken for complete", async () => {
-    await runtime.executeTask(new RuntimeTask().runCommand("head -c 1040000 /dev/urandom > almost; head -c 100000 /dev/urandom > filler"));
+    await runtime.executeTask(
+      new RuntimeTask().runCommand("head -c 1040000 /dev/urandom > almost; head -c 100000 /dev/urandom > filler"),
+    );
     const mount = join(local, "small");
     mkdirSync(mount);
     expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", mount]).status).toBe(0);
@@ -407,15 +474,22 @@ describe.runIf(canIsolate())("on file systems and for users with limits", () => 
       const user = new Runtime("host-1");
       await user.executeTask(new RuntimeTask().sendFile(source, "copy"));
       expect(shapeOf(join(ordinary.hosts[0]!.dir, await user.workingDir, "copy"))).toEqual(shape);
-      expect(await rejection(user.getFile("/etc/shadow", join(local, "shadow")))).toMatchObject({ message: expect.stringMatching(/permission/i) as string });
-      await user.executeTask(new RuntimeTask().runCommand("mkdir partly; echo 1 > partly/a; echo 2 > partly/b; chmod 0 partly/b"));
-      expect(await rejection(user.getFile("partly", join(local, "partly")))).toMatchObject({ message: expect.stringMatching(/partly\/b.*permission/is) as string });
+      expect(await rejection(user.getFile("/etc/shadow", join(local, "shadow")))).toMatchObject({
+        message: expect.stringMatching(/permission/i) as string,
+      });
+      await user.executeTask(
+        new RuntimeTask().runCommand("mkdir partly; echo 1 > partly/a; echo 2 > partly/b; chmod 0 partly/b"),
+      );
+      expect(await rejection(user.getFile("partly", join(local, "partly")))).toMatchObject({
+        message: expect.stringMatching(/partly\/b.*permission/is) as string,
+      });
       expect(existsSync(join(local, "partly"))).toBe(false);
       await user.close();
       await expectCleanHost(ordinary.hosts[0]!, 2000);
 
       // The manager too may be an ordinary user.
-      for (const file of [ordinary.configFile, ordinary.knownHostsFile, ordinary.identityFile]) spawnSync("chown", ["65534", file]);
+      for (const file of [ordinary.configFile, ordinary.knownHostsFile, ordinary.identityFile])
+        spawnSync("chown", ["65534", file]);
       const script = startManager(
         `const runtime = new Runtime("host-1");
         const task = new RuntimeTask().runCommand("mkdir -p ro/sub; echo x > ro/sub/x; chmod 500 ro/sub ro").getFile("ro", "fetched").getFile("ro", "fetched2/");
@@ -429,14 +503,27 @@ describe.runIf(canIsolate())("on file systems and for users with limits", () => 
         {
           uid: 65534,
           cwd: mine,
-          env: { ...space.env, LAZYCLUSTER_SSH_CONFIG: ordinary.configFile, LAZYCLUSTER_MAIN_DIRECTORY: join(mine, "main"), LAZYCLUSTER_STATE_DIR: join(mine, "state"), HOME: mine },
+          env: {
+            ...space.env,
+            LAZYCLUSTER_SSH_CONFIG: ordinary.configFile,
+            LAZYCLUSTER_MAIN_DIRECTORY: join(mine, "main"),
+            LAZYCLUSTER_STATE_DIR: join(mine, "state"),
+            HOME: mine,
+          },
         },
       );
-      expect(await script.hear("failed")).toMatchObject({ code: "ERR_TASK_FAILED", message: expect.stringMatching(/EACCES|permission/i) as string });
+      expect(await script.hear("failed")).toMatchObject({
+        code: "ERR_TASK_FAILED",
+        message: expect.stringMatching(/EACCES|permission/i) as string,
+      });
       expect(await script.hear("left")).toBe("ro\n");
       expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
       for (const folder of ["fetched", "fetched2/ro"]) {
-        expect(shapeOf(join(mine, folder))).toMatchObject({ ".": { mode: 0o500 }, "./sub": { mode: 0o500 }, "./sub/x": { kind: "file" } });
+        expect(shapeOf(join(mine, folder))).toMatchObject({
+          ".": { mode: 0o500 },
+          "./sub": { mode: 0o500 },
+          "./sub/x": { kind: "file" },
+        });
       }
     } finally {
       Environment.sshConfigFile = hosts.configFile;

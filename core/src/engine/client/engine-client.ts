@@ -69,6 +69,11 @@ export class EngineClient {
     if (this.worker) this.request("release", { owner }).catch(() => undefined);
   }
 
+  /** Starts the thread ahead of need. */
+  prepare(): void {
+    this.start();
+  }
+
   get started(): boolean {
     return this.worker !== null;
   }
@@ -94,6 +99,8 @@ export class EngineClient {
     });
     this.worker = worker;
     worker.unref();
+    // A thread that came up counts again, whatever was said before.
+    worker.once("online", () => this.letGo());
     worker.on("message", (message: EngineMessage) => this.receive(message));
     worker.on("error", (error) => this.log("error", `the engine failed: ${error.stack ?? error.message}`));
     worker.on("exit", () => this.ended(worker));

@@ -33,26 +33,60 @@ type StartOfTask = Parameters<typeof startRecord>[0];
 const KEEP_MS = 30 * 24 * 3600 * 1000;
 
 export class JournalWriter {
+  /** Null where it could not be made. */
+  private file: number | null = null;
+  /** True when the last line is cut off. */
+  private torn = false;
+  private warned = false;
+
   private constructor(
     readonly folder: string,
-    private readonly file: number,
+    private readonly warn: (message: string) => void,
   ) {}
 
-  /** Makes the journal of this process. Also removes journals that are older than a month. */
-  static create(engine: EngineRecord): JournalWriter {
-    removeOld();
+  /**
+   * Makes the journal of this process. Also removes journals that are older than a month. Never throws: tasks run
+   * without a history too, and `warn` hears of it once.
+   */
+  static create(engine: EngineRecord, warn: (message: string) => void): JournalWriter {
     const folder = join(enginesFolder(), engine.id);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(join(folder, ENGINE_FILE), `${JSON.stringify(engine)}\n`, { mode: 0o600 });
-    return new JournalWriter(folder, openSync(join(folder, JOURNAL_FILE), "ax", 0o600));
+    const journal = new JournalWriter(folder, warn);
+    try {
+      removeOld();
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      writeFileSync(join(folder, ENGINE_FILE), `${JSON.stringify(engine)}\n`, { mode: 0o600 });
+      journal.file = openSync(join(folder, JOURNAL_FILE), "ax", 0o600);
+    } catch (error) {
+      journal.complain(error);
+    }
+    return journal;
   }
 
   write(event: JournalEvent): void {
-    writeSync(this.file, `${JSON.stringify(event)}\n`);
+    if (this.file === null) return;
+    const line = Buffer.from(`${this.torn ? "\n" : ""}${JSON.stringify(event)}\n`, "utf8");
+    let written = 0;
+    try {
+      while (written < line.length) written += writeSync(this.file, line, written);
+      this.torn = false;
+    } catch (error) {
+      this.torn ||= written > 0;
+      this.complain(error);
+    }
   }
 
   close(): void {
-    closeSync(this.file);
+    if (this.file !== null) closeSync(this.file);
+    this.file = null;
+  }
+
+  private complain(error: unknown): void {
+    if (this.warned) return;
+    this.warned = true;
+    this.warn(
+      `the journal ${this.folder} cannot be written, so the history of this process has gaps: ${String(error)}. ` +
+        `Free some space, or name another folder with LAZYCLUSTER_STATE_DIR.`,
+    );
   }
 }
 

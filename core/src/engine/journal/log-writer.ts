@@ -75,8 +75,12 @@ export class LogWriter {
   async close(): Promise<void> {
     await this.flush().catch(() => undefined);
     await this.slow?.close().catch(() => undefined);
-    // Who follows the log knows by this that nothing more will come.
-    if (!this.failed) writeFully(this.index, Buffer.from(`${END_LINE}\n`));
+    try {
+      // Who follows the log knows by this that nothing more will come.
+      if (!this.failed) writeFully(this.index, Buffer.from(`${END_LINE}\n`));
+    } catch {
+      // A full disk; the output itself is complete, and the journal has the end too.
+    }
     closeSync(this.log);
     closeSync(this.index);
   }
