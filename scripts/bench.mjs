@@ -8,11 +8,19 @@ const timeoutMs = 30 * 60_000;
 
 await runScript(async (lifetime) => {
   await setUp(lifetime, { development: true });
-  await run(process.execPath, [inProject("node_modules", "tsx", "dist", "cli.mjs"), inProject("bench", "src", "main.ts"), ...process.argv.slice(2)], {
-    what: "the bench",
-    timeoutMs,
-    signal: lifetime.signal,
-    onLine: (line) => process.stdout.write(`${line}\n`),
-  });
+  await run(
+    process.execPath,
+    [
+      inProject("node_modules", "tsx", "dist", "cli.mjs"),
+      inProject("bench", "src", "main.ts"),
+      ...process.argv.slice(2),
+    ],
+    {
+      what: "the bench",
+      timeoutMs,
+      signal: lifetime.signal,
+      onLine: (line) => process.stdout.write(`${line}\n`),
+    },
+  );
   return 0;
 });

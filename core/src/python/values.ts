@@ -137,7 +137,8 @@ function fromTree(value: Decoded, buffers: readonly Uint8Array[]): unknown {
   const bytes = Buffer.from(value.data);
   if (value.type === BIG_INTEGER) {
     const digits = bytes.toString("latin1");
-    if (digits.replace("-", "").length > MAX_DIGITS || !DIGITS.test(digits)) throw new WireError("an integer that is none");
+    if (digits.replace("-", "").length > MAX_DIGITS || !DIGITS.test(digits))
+      throw new WireError("an integer that is none");
     const integer = BigInt(digits);
     return Number.isSafeInteger(Number(integer)) ? Number(integer) : integer;
   }

@@ -45,7 +45,9 @@ interface Library extends Int64Buffer {
 
 const EXT_TYPES = [1, 2, 3, 4, 5, 6, 7, 8] as const;
 /** One class per ext type, because the codec finds the packer by constructor. */
-const extClasses = new Map(EXT_TYPES.map((type): [number, new (data: Uint8Array) => Ext] => [type, makeExtClass(type)]));
+const extClasses = new Map(
+  EXT_TYPES.map((type): [number, new (data: Uint8Array) => Ext] => [type, makeExtClass(type)]),
+);
 
 let loaded: Library | null = null;
 
@@ -123,7 +125,8 @@ function prepare(value: Encodable, depth: number): unknown {
   }
   if (depth >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
   if (Array.isArray(value)) return (value as readonly Encodable[]).map((item) => prepare(item, depth + 1));
-  const entries: Iterable<[unknown, Encodable]> = value instanceof Map ? (value as Map<string, Encodable>) : Object.entries(value);
+  const entries: Iterable<[unknown, Encodable]> =
+    value instanceof Map ? (value as Map<string, Encodable>) : Object.entries(value);
   const map = new Map<string, unknown>();
   for (const [key, item] of entries) {
     if (typeof key !== "string") throw new WireError("the keys of a map are strings");

@@ -71,7 +71,8 @@ def stream_pair() -> Tuple[int, int]:
 
 def shut_down_writing(fd: int) -> None:
     """Tells the other end that no more comes, while it can still answer."""
-    stream = _socket.socket(fileno=fd)
+    # All told, so that nothing has to be asked.
+    stream = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
     try:
         stream.shutdown(_socket.SHUT_WR)
     except OSError:

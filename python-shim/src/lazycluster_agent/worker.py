@@ -27,6 +27,8 @@ MODULE = "__lazycluster__"
 class Worker:
     def __init__(self, control: int, out: int, err: int) -> None:
         self._control, self._out, self._err = control, out, err
+        #: Messages that leave with the next ones.
+        self._unsent: List[Buffer] = []
 
     def run(self) -> NoReturn:
         self._prepare()
@@ -34,11 +36,15 @@ class Worker:
         request, document = self._receive()
         code = 1
         try:
-            code = finish(self._serve(request, document))
+            code = self._serve(request, document)
+            if lingers():
+                self._send()
+            code = finish(code)
+            self._tell("ending", code=code)
+            self._send()
             # The end of the process takes longer than all the rest, so nobody waits for it.
             for fd in (1, 2):
                 system.close_quietly(fd)
-            self._tell("ending", code=code)
         except OSError as error:
             # Most likely the function closed every descriptor that it found.
             system.write_quietly(2, b"lazycluster: the result was lost: %s\n" % str(error).encode())
@@ -163,16 +169,23 @@ class Worker:
         except NotData as error:
             self._tell("raised", raised={"type": "TypeError", "message": str(error), "traceback": ""})
             return 1
+        if sum(map(len, document)) <= PIECE:
+            self._tell("result", b"".join(document))
+            return 0
         for buffer in document:
             view = memoryview(buffer)
             for start in range(0, len(view), PIECE):
                 self._tell("result", view[start : start + PIECE])
+                self._send()
         return 0
 
     def _tell(self, op: str, payload: Buffer = b"", **fields: Any) -> None:
         header = {"op": op}
         header.update(fields)
-        pending: List[Buffer] = [frame_head(header, len(payload)), payload]
+        self._unsent += frame_head(header, len(payload)), payload
+
+    def _send(self) -> None:
+        pending = self._unsent
         while pending:
             written = os.writev(self._control, pending)
             while pending and written >= len(pending[0]):
@@ -229,6 +242,11 @@ def flush() -> None:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             pass  # The function closed it, or put something else in its place.
+
+
+def lingers() -> bool:
+    """Whether the end may take long: then the result does not wait for it."""
+    return "threading" in sys.modules or atexit._ncallbacks() > 0
 
 
 def finish(code: int) -> int:
