@@ -42,7 +42,12 @@ export function temporaryFolders(host: TestHost): string[] {
 }
 
 /** Waits until as many processes of this command line (a text: exactly this one) run there. */
-export async function processesWith(host: TestHost, command: string | RegExp, count = 1): Promise<HostProcess[]> {
+export async function processesWith(
+  host: TestHost,
+  command: string | RegExp,
+  count = 1,
+  timeoutMs = 10_000,
+): Promise<HostProcess[]> {
   return eventually(
     async () => {
       const found = (await host.processes()).filter(({ args }) =>
@@ -51,7 +56,7 @@ export async function processesWith(host: TestHost, command: string | RegExp, co
       expect(found.length, `processes with ${String(command)}`).toBe(count);
       return found;
     },
-    10_000,
+    timeoutMs,
     host.alias,
   );
 }
