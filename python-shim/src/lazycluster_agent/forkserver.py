@@ -10,7 +10,7 @@ from . import system
 from .descriptors import Control, stream_pair
 from .errors import Become
 from .msgpack import WireError
-from .worker import Worker
+from .worker import Worker, make_ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class ForkServer:
         gc.enable()
         gc.collect()
         system.restore_signals()
-        system.ignore_signals("SIGINT")
+        # SIGPIPE as every Python program has it, and so for the children.
+        system.ignore_signals("SIGINT", "SIGPIPE")
         system.null_stdio(0, 1, 2)
         system.close_all_but((self._control.fileno(),))
         os.set_blocking(self._control.fileno(), False)
@@ -52,6 +53,7 @@ class ForkServer:
         import site
 
         site.main()
+        make_ready()
         # What lives until now stays untouched in the children, and so shared with them.
         gc.collect()
         gc.freeze()

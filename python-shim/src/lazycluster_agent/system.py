@@ -74,10 +74,11 @@ def restore_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def default_interrupt() -> None:
-    """A function child handles these two as every Python program does."""
+def become_function_child() -> None:
+    """From the signals of a fork server to those of every Python program."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 #: What we, or whoever started us, may have changed and a started program must not inherit.
@@ -141,10 +142,20 @@ def close_quietly(fd: int) -> None:
         pass
 
 
+#: A fork server has no descriptors from here on.
+LOW = 64
+
+
 def close_all_but(keep: Container[int]) -> None:
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and int(name) not in keep:
             close_quietly(int(name))
+
+
+def close_low_but(keep: int) -> None:
+    """The same for a process that is known to have only low ones, many times as fast."""
+    os.closerange(3, keep)
+    os.closerange(keep + 1, LOW)
 
 
 def null_stdio(*fds: int) -> None:

@@ -83,21 +83,15 @@ class Worker:
         del sys.modules[MODULE], linecache.cache[source["file"]]
 
     def _prepare(self) -> None:
-        """All that can be done before the function is known."""
+        """All that can be done before the function is known, and not before the fork."""
         os.setsid()
-        system.restore_signals()
-        system.default_interrupt()
+        system.become_function_child()
         system.become_subreaper()
         os.dup2(self._out, 1)
         os.dup2(self._err, 2)
-        system.close_all_but((self._control,))
+        system.close_low_but(self._control)
         # A fork without exec must not hold the channel to the agent open.
         os.register_at_fork(after_in_child=lambda: system.close_quietly(self._control))
-        sys.stdin = sys.__stdin__ = stream(0, "r")  # type: ignore[misc]
-        sys.stdout = sys.__stdout__ = stream(1, "w")  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = stream(2, "w")  # type: ignore[misc]
-        sys.argv = [""]
-        sys.modules["__main__"] = type(sys)("__main__")
 
     def _receive(self) -> Tuple[Header, List[bytes]]:
         """The request, and the document that follows it up to the end of the input."""
@@ -192,6 +186,15 @@ class Worker:
                 written -= len(pending.pop(0))
             if pending:
                 pending[0] = memoryview(pending[0])[written:]
+
+
+def make_ready() -> None:
+    """In the fork server: what every child finds as a Python program does. It knows the streams by number only."""
+    sys.stdin = sys.__stdin__ = stream(0, "r")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = stream(1, "w")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = stream(2, "w")  # type: ignore[misc]
+    sys.argv = [""]
+    sys.modules["__main__"] = type(sys)("__main__")
 
 
 def stream(fd: int, mode: str) -> Any:
