@@ -189,7 +189,7 @@ class Worker:
 
 
 def make_ready() -> None:
-    """In the fork server: what every child finds as a Python program does. It knows the streams by number only."""
+    """In the fork server: what children find as any Python program does. Streams are known by number only."""
     sys.stdin = sys.__stdin__ = stream(0, "r")  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = stream(1, "w")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = stream(2, "w")  # type: ignore[misc]
