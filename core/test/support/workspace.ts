@@ -1,8 +1,10 @@
 /** Folders of a test file on the manager, and the settings that keep it from the user's own. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Environment } from "./lazycluster";
+
+const MANAGER_TMP = "manager-tmp";
 
 export interface Workspace {
   /** Removed at the end. */
@@ -20,8 +22,11 @@ export function workspace(configFile: string | null): Workspace {
   const env = {
     LAZYCLUSTER_MAIN_DIRECTORY: join(dir, "main"),
     LAZYCLUSTER_STATE_DIR: join(dir, "state"),
+    // For control sockets: those of managers that are killed would stay.
+    TMPDIR: join(dir, MANAGER_TMP),
     ...(configFile === null ? {} : { LAZYCLUSTER_SSH_CONFIG: configFile }),
   };
+  mkdirSync(env.TMPDIR, { mode: 0o1777 });
   // Before the first use: the engine's thread gets its environment when it starts.
   Object.assign(process.env, env);
   // No agent of the machine takes part.
@@ -38,7 +43,7 @@ export function workspace(configFile: string | null): Workspace {
 
 /** Names below `dir`, at any depth, that a transfer or a step of ours should have removed. */
 export function leftovers(dir: string): string[] {
-  return readdirSync(dir, { recursive: true, encoding: "utf8" }).filter((name) =>
-    /(^|\/)(\.lazycluster-|lazycluster-)[^/]*$/.test(name),
+  return readdirSync(dir, { recursive: true, encoding: "utf8" }).filter(
+    (name) => /(^|\/)(\.lazycluster-|lazycluster-)[^/]*$/.test(name) && !name.startsWith(`${MANAGER_TMP}/`),
   );
 }

@@ -509,6 +509,7 @@ describe.runIf(canIsolate())("on file systems and for users with limits", () => 
             LAZYCLUSTER_MAIN_DIRECTORY: join(mine, "main"),
             LAZYCLUSTER_STATE_DIR: join(mine, "state"),
             HOME: mine,
+            TMPDIR: mine,
           },
         },
       );
