@@ -49,7 +49,7 @@ export class Environment {
     mainDirectory = resolve(dir);
   }
 
-  /** Of ssh2 and `ssh`; default `error`. */
+  /** Of ssh2; default `error`. With `debug` every packet goes to the logger, at debug level. */
   static get thirdPartyLogLevel(): LogLevel {
     return thirdPartyLogLevel;
   }

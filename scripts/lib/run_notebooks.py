@@ -35,7 +35,12 @@ KERNEL_TIMEOUT_S = 60
 EXPECTED = {
     "01-first-task.ipynb": [
         r"host-1 has Python 3\.\d+",
+        r"\[0\] Hello World!",
+        r"\nHello World!\n",
         r"orders is done on host-1 after \d+ ms",
+        # The table of the task that ran when its cell had ended already, in its last form.
+        r"<b>slow</b> <span[^>]*>done on host-1.*part 3",
+        r"slow took \d+ ms",
         r"orders: 3000",
         r"DE,\d+,\d+\.\d+",
         r"read 3000 orders",
@@ -76,7 +81,14 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> str:
     problems = stderr_of(notebook)
     if problems:
         raise Failure("Cells wrote to stderr:\n" + "\n".join(problems))
-    return "".join(output["text"] for output in outputs_of(notebook) if output["output_type"] == "stream")
+    return "".join(text_of(output) for output in outputs_of(notebook))
+
+
+def text_of(output: nbformat.NotebookNode) -> str:
+    """What was printed, and what was displayed as HTML."""
+    if output["output_type"] == "stream":
+        return str(output["text"])
+    return str(output.get("data", {}).get("text/html", "")) + "\n"
 
 
 def outputs_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -104,7 +116,7 @@ def run_notebook(name: str) -> None:
         printed = execute(notebook, folder)
     position = 0
     for pattern in EXPECTED.get(name, []):
-        match = re.compile(pattern).search(printed, position)
+        match = re.compile(pattern, re.DOTALL if pattern.startswith("<") else 0).search(printed, position)
         if match is None:
             raise Failure(f"It did not print (in this order) {pattern!r}. It printed:\n{printed}")
         position = match.end()
@@ -136,6 +148,20 @@ def kernel_finds_the_library() -> None:
         raise Failure(f"Printed: {printed}")
 
 
+def a_blocked_cell_loses_nothing() -> None:
+    """Longer than the lease and three missed probes: the engine's thread goes on all the same."""
+    printed = run_cells(
+        'import { Runtime, RuntimeTask } from "lazycluster";\n'
+        'const runtime = new Runtime("host-1", { leaseMs: 3000, connection: { keepaliveIntervalMs: 1000 } });\n'
+        'const task = new RuntimeTask("ticks").runCommand("for i in $(seq 40); do echo tick $i; sleep 0.2; done");\n'
+        "const execution = runtime.executeTask(task);",
+        "const until = Date.now() + 12000;\nwhile (Date.now() < until) { Math.random(); }",
+        'await execution;\nconsole.log(task.state, task.executionLog[0].trim().split("\\n").length);\nawait runtime.close();',
+    )
+    if printed != "done 40\n":
+        raise Failure(f"Printed: {printed}")
+
+
 def kernel_knows_the_types() -> None:
     must_fail("not assignable", 'import { RuntimeTask } from "lazycluster";\nnew RuntimeTask(1);')
 
@@ -162,6 +188,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "a cell that writes to stderr fails the notebook": lambda: must_fail("careful", 'console.error("careful");'),
     "the kernel finds lazycluster in an empty folder": kernel_finds_the_library,
     "the kernel checks types of lazycluster in an empty folder": kernel_knows_the_types,
+    "a cell that blocks JavaScript loses no task, no heartbeat, no line": a_blocked_cell_loses_nothing,
     "the kernel ends with a timer alive": kernel_ends_with_a_timer_alive,
 }
 

@@ -70,7 +70,7 @@ export const coldCommand: Row = {
   ],
   run: async (lab) => {
     copyFileSync(lab.config, join(lab.folder, ".ssh", "config"));
-    const env = { ...process.env, HOME: lab.folder };
+    const env = { ...process.env, HOME: lab.folder, LAZYCLUSTER_MAIN_DIRECTORY: join(lab.folder, "logs") };
     const run = async (program: string, args: string[]): Promise<undefined> => {
       await call(program, args, { env });
       return undefined;

@@ -30,7 +30,8 @@ export function showLive(depth: number, show: () => MimeBundle, live: LiveSource
   if (!tslab || html === undefined) return bundle["text/plain"];
   const display = tslab.newDisplay();
   display.html(html);
-  if (live) void keepShowing(display, show, live);
+  // What it showed last stays, should the log become unreadable.
+  if (live) keepShowing(display, show, live).catch(() => undefined);
   return "";
 }
 

@@ -7,7 +7,7 @@ import { type Frame, FrameDecoder, encodeFrameHead } from "../wire";
 import { type RequestKind, type Requests, toFailureData } from "./protocol";
 
 /** What others may ask for. */
-export type ControlRequest = Extract<RequestKind, "list" | "cancel">;
+export type ControlRequest = Extract<RequestKind, "cancel">;
 export type ControlHandler = <K extends ControlRequest>(
   kind: K,
   body: Requests[K]["in"],
@@ -79,9 +79,7 @@ export class ControlServer {
     };
     try {
       const { header } = frame;
-      if (header.op === "list") reply({ ok: true, result: await this.handle("list", null) });
-      else if (header.op === "cancel")
-        reply({ ok: true, result: await this.handle("cancel", { id: header.text("id") }) });
+      if (header.op === "cancel") reply({ ok: true, result: await this.handle("cancel", { id: header.text("id") }) });
       else reply({ ok: false, failure: { code: "ERR_INVALID_ARGUMENT", message: `unknown request ${header.op}` } });
     } catch (error) {
       reply({ ok: false, failure: toFailureData(error) });

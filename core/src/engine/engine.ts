@@ -46,11 +46,11 @@ export class Engine {
   }
 
   private readonly handlers: Handlers = {
-    connect: async ({ owner }) => (await this.owner(owner).workplace(this.signal)).agent.info,
-    workingDir: async ({ owner }) => (await this.owner(owner).workplace(this.signal)).cwd,
+    connect: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).agent.info,
+    workingDir: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).cwd,
     createTempdir: ({ owner }) => this.owner(owner).createTempdir(this.signal),
-    createDir: ({ owner, path }) => this.owner(owner).createDir(path, this.signal),
-    deleteDir: ({ owner, path }) => this.owner(owner).deleteDir(path, this.signal),
+    createDir: ({ owner, path }) => this.owner(owner).createDir(path, owner.workingDir, this.signal),
+    deleteDir: ({ owner, path }) => this.owner(owner).deleteDir(path, owner.workingDir, this.signal),
     execute: ({ spec }) => {
       this.execute(spec);
       return Promise.resolve(null);
@@ -63,10 +63,11 @@ export class Engine {
     release: async ({ owner }) => {
       const held = this.owners.get(owner);
       this.owners.delete(owner);
+      const its = [...this.executions.values()].filter((execution) => execution.owner === held);
+      await Promise.all(its.map((execution) => execution.cancel()));
       await held?.release();
       return null;
     },
-    list: () => Promise.resolve([...this.executions.values()].map((execution) => execution.record)),
     shutdown: async () => {
       await this.shutdown();
       return null;
@@ -79,11 +80,8 @@ export class Engine {
 
   private owner(spec: OwnerSpec): Owner {
     const known = this.owners.get(spec.id);
-    if (known) {
-      known.update(spec);
-      return known;
-    }
-    const owner = new Owner(spec, this.pool);
+    if (known) return known;
+    const owner = new Owner(spec.id, spec.host, this.pool);
     this.owners.set(spec.id, owner);
     return owner;
   }

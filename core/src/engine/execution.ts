@@ -29,7 +29,7 @@ export class Execution {
 
   constructor(
     private readonly spec: ExecutionSpec,
-    private readonly owner: Owner,
+    readonly owner: Owner,
     private readonly report: (change: ExecutionChange) => void,
   ) {
     this.current = startRecord({
@@ -59,7 +59,7 @@ export class Execution {
     let end: TaskChange;
     try {
       log = LogWriter.create(this.spec.logFile, this.owner.host, (size) => this.throttle.post({ kind: "grew", size }));
-      const workplace = await this.owner.workplace(this.abort.signal);
+      const workplace = await this.owner.workplace(this.spec.owner.workingDir, this.abort.signal);
       end = await this.runSteps(workplace, log);
     } catch (error) {
       end = this.endBeforeStart(error);

@@ -1,7 +1,7 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
 import { type AgentClient, type AgentLease, type HostPool, agentFailure } from "../host";
-import { EngineFailure, type OwnerSpec, type WorkingDirSpec } from "./protocol";
+import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
 /** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
 const RELEASE_MS = 5000;
@@ -23,17 +23,13 @@ export class Owner {
   private readonly ending = new AbortController();
 
   constructor(
-    private spec: OwnerSpec,
+    private readonly id: string,
+    private readonly spec: HostSpec,
     private readonly pool: HostPool,
   ) {}
 
   get host(): string {
-    return this.spec.host.host;
-  }
-
-  /** The library's latest word on it: its working directory may have changed. */
-  update(spec: OwnerSpec): void {
-    this.spec = spec;
+    return this.spec.host;
   }
 
   /** Rejects EngineFailure. A failure is not remembered, so the next call tries anew. */
@@ -44,9 +40,9 @@ export class Owner {
   }
 
   /** Connects, and makes the working directory. Rejects EngineFailure (ERR_PATH_CREATION for the directory). */
-  async workplace(signal: AbortSignal): Promise<Workplace> {
+  async workplace(workingDir: WorkingDirSpec, signal: AbortSignal): Promise<Workplace> {
     const agent = await this.agent(signal);
-    const cwd = await abortable(this.workingDir(agent, this.spec.workingDir), signal, this.host);
+    const cwd = await abortable(this.workingDir(agent, workingDir), signal, this.host);
     return { agent, cwd };
   }
 
@@ -55,14 +51,14 @@ export class Owner {
   }
 
   /** @param path relative to the working directory. Gives the absolute path. */
-  async createDir(path: string, signal: AbortSignal): Promise<string> {
-    const { agent, cwd } = await this.workplace(signal);
+  async createDir(path: string, workingDir: WorkingDirSpec, signal: AbortSignal): Promise<string> {
+    const { agent, cwd } = await this.workplace(workingDir, signal);
     return makeDirectory(agent, path, cwd);
   }
 
   /** False when it was not there, or not all of it could be removed. */
-  async deleteDir(path: string, signal: AbortSignal): Promise<boolean> {
-    const { agent, cwd } = await this.workplace(signal);
+  async deleteDir(path: string, workingDir: WorkingDirSpec, signal: AbortSignal): Promise<boolean> {
+    const { agent, cwd } = await this.workplace(workingDir, signal);
     try {
       const done = await agent.ask("remove", { path, cwd }, (error) => agentFailure(agent.host, error));
       return done.flag("removed");
@@ -96,7 +92,7 @@ export class Owner {
   private async connect(): Promise<AgentClient> {
     void this.lease?.release();
     this.lease = null;
-    const lease = await this.pool.acquire(this.spec.host, this.ending.signal);
+    const lease = await this.pool.acquire(this.spec, this.ending.signal);
     this.lease = lease;
     return lease.agent;
   }
@@ -120,7 +116,7 @@ export class Owner {
   }
 
   private async clear(agent: AgentClient): Promise<void> {
-    await agent.ask("reap", { tag: this.spec.id }, (error) => agentFailure(agent.host, error));
+    await agent.ask("reap", { tag: this.id }, (error) => agentFailure(agent.host, error));
     for (const made of this.temporary) {
       // One that was never made was told to who asked for it.
       const path = made.agent === agent ? await made.path.catch(() => null) : null;

@@ -6,7 +6,6 @@ import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
 import type { HostConnection, RemoteProcess } from "./transport";
 
-const DEFAULT_KEEPALIVE_MS = 5000;
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
 /** [ms] that the bootstrap may take. */
@@ -21,8 +20,8 @@ export class AgentClient {
   private readonly operations = new Map<number, Operation>();
   private readonly outbox: Outbox;
   private nextId = 1;
-  private heard = true;
-  private silentIntervals = 0;
+  /** By the monotonic clock. */
+  private heardAt = performance.now();
   private ending: EngineFailure | null | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
   private reportClosed: (why: EngineFailure | null) => void = () => undefined;
@@ -126,7 +125,7 @@ export class AgentClient {
   }
 
   private receive(piece: Buffer): void {
-    this.heard = true;
+    this.heardAt = performance.now();
     this.guard(() => {
       for (const frame of this.decoder.push(piece)) this.dispatch(frame);
     });
@@ -149,14 +148,15 @@ export class AgentClient {
 
   private startHeartbeat(): void {
     if (!this.alive) return;
-    const wanted = this.spec.connection.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_MS;
+    const wanted = this.connection.keepaliveIntervalMs;
     // Even without keepalive the agent must hear of us before its lease ends.
     const interval = Math.max(200, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
+    // A little less than the whole, for timers come late and early.
+    const patience = (MISSED - 0.1) * wanted;
     this.heartbeat = setInterval(() => {
-      this.silentIntervals = this.heard ? 0 : this.silentIntervals + 1;
-      this.heard = false;
-      if (wanted !== 0 && this.silentIntervals >= MISSED) {
-        this.lose(`nothing was heard from it for ${String(Math.round((interval * MISSED) / 1000))} s`);
+      const silence = performance.now() - this.heardAt;
+      if (wanted !== 0 && silence >= patience) {
+        this.lose(`nothing was heard from it for ${(silence / 1000).toFixed(1)} s`);
         return;
       }
       this.outbox.post(encodeFrameHead({ op: "ping", t: 0 }));
@@ -245,9 +245,15 @@ function readHello(
   });
 }
 
+/** It is printed, so it must be what it says. */
+function readVersion(text: string): string {
+  if (!/^\d+\.\d+\.\d+[\w.+-]{0,20}$/.test(text)) throw new WireError("a Python without a version");
+  return text;
+}
+
 function readInfo(hello: Header): HostInfo {
   return {
-    pythonVersion: hello.text("python"),
+    pythonVersion: readVersion(hello.text("python")),
     implementation: hello.text("implementation"),
     executable: hello.text("executable"),
     home: hello.text("home"),

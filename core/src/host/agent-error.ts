@@ -22,7 +22,7 @@ export function agentFailure(host: string, error: Header, fallback: ErrorCode = 
   return new EngineFailure({
     code,
     host,
-    message: `${host}: ${sentence(error.text("message"))}${next === "" ? "" : ` ${next}`}`,
+    message: `${host}: ${sentence(harmless(error.text("message")))}${next === "" ? "" : ` ${next}`}`,
     ...(errno === null ? {} : { errno }),
     ...(path === null ? {} : { path }),
   });
@@ -41,6 +41,11 @@ function codeOf(kind: string, fallback: ErrorCode): ErrorCode {
     default:
       return fallback;
   }
+}
+
+/** Text of a host for a terminal: without control characters, which could do more than be read. */
+export function harmless(text: string): string {
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
 }
 
 function sentence(text: string): string {

@@ -28,7 +28,7 @@ export async function startAgent(
   signal: AbortSignal,
 ): Promise<StartedAgent> {
   const { command, bundle } = agentBundle();
-  const process = await connection.exec(command);
+  const process = await openWithin(connection, command, timeoutMs, signal);
   // A write to a process that is gone already is reported by what it printed, not by EPIPE.
   process.stdin.on("error", () => undefined);
   let words = "";
@@ -107,6 +107,38 @@ export async function startAgent(
     });
     if (signal.aborted) onAbort();
   });
+}
+
+/** A host may go on answering, and never open the channel. The connection is its owner's to close. */
+async function openWithin(
+  connection: HostConnection,
+  command: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<RemoteProcess> {
+  const { host } = connection;
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: () => void = () => undefined;
+  const opening = connection.exec(command);
+  const tooLong = new Promise<never>((_, reject) => {
+    const message = `${host}: it let us log in, but opened no session within ${String(timeoutMs)} ms. Look at its sshd's log.`;
+    timer = setTimeout(() => reject(new EngineFailure({ code: "ERR_INVALID_RUNTIME", host, message })), timeoutMs);
+    onAbort = () => reject(new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` }));
+    signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+  });
+  try {
+    return await Promise.race([opening, tooLong]);
+  } catch (error) {
+    opening.then(
+      (process) => process.kill(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 /** Its last words may follow its end. */

@@ -18,15 +18,17 @@ export class UserPrompt {
     readonly target: Target,
     readonly prompt: NonNullable<ConnectContext["prompt"]>,
     readonly pausedFor: <R>(work: () => Promise<R>) => Promise<R>,
+    /** Aborted: the login is over, and nobody waits for an answer. */
+    readonly signal: AbortSignal,
   ) {}
 
   /** As many answers as prompts. Rejects EngineFailure when the user, or the callback, refuses. */
   async ask(question: Question): Promise<string[]> {
-    const { host, user } = this.target;
     let answers: unknown;
     try {
-      answers = await this.pausedFor(() => this.prompt({ ...question, host, user }));
+      answers = await this.pausedFor(() => this.#answers(question));
     } catch (error) {
+      if (this.signal.aborted) throw error;
       const why = error instanceof Error ? error.message : String(error);
       throw this.#fail(`the login was ended, because the prompt for a ${question.kind} was refused: ${why}`, error);
     }
@@ -43,6 +45,21 @@ export class UserPrompt {
   async askSecret(kind: PromptRequest["kind"], text: string): Promise<string | null> {
     const [answer = ""] = await this.ask({ kind, instructions: "", prompts: [{ text, echo: false }] });
     return answer === "" ? null : answer;
+  }
+
+  async #answers(question: Question): Promise<unknown> {
+    const { host, user } = this.target;
+    this.signal.throwIfAborted();
+    let onAbort: () => void = () => undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(this.signal.reason instanceof Error ? this.signal.reason : new Error("aborted"));
+      this.signal.addEventListener("abort", onAbort);
+    });
+    try {
+      return await Promise.race([this.prompt({ ...question, host, user }), aborted]);
+    } finally {
+      this.signal.removeEventListener("abort", onAbort);
+    }
   }
 
   #fail(what: string, cause?: unknown): Error {

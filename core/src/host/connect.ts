@@ -6,7 +6,7 @@ import type { HostSpec } from "../engine/protocol/host-spec";
 import { cancelled } from "./connection-errors";
 import { connectLocal } from "./local-transport";
 import { connectSsh2 } from "./ssh2-transport";
-import type { ConnectContext, HostConnection } from "./transport";
+import { DEFAULT_KEEPALIVE_MS, type ConnectContext, type HostConnection } from "./transport";
 
 /** Logs in. Rejects EngineFailure: no such host, no answer, wrong host key, refused login, cancelled. */
 export async function connectHost(spec: HostSpec, context: ConnectContext): Promise<HostConnection> {
@@ -23,7 +23,7 @@ export async function connectHost(spec: HostSpec, context: ConnectContext): Prom
           message: `${spec.host}: the transport "local" reaches only "localhost". Leave the transport out, or use "localhost".`,
         });
       }
-      return connectLocal(spec.host);
+      return connectLocal(spec.host, spec.connection.keepaliveIntervalMs ?? DEFAULT_KEEPALIVE_MS);
     case "ssh2":
       return connectSsh2(spec, name, context);
     case "openssh":

@@ -12,8 +12,8 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 /** [ms] that processes get to end after the end of their input; the agent needs about half of it. */
 const GRACE_MS = 1_000;
 
-export function connectLocal(host: string): HostConnection {
-  return new LocalConnection(host);
+export function connectLocal(host: string, keepaliveIntervalMs: number): HostConnection {
+  return new LocalConnection(host, keepaliveIntervalMs);
 }
 
 class LocalConnection implements HostConnection {
@@ -23,7 +23,10 @@ class LocalConnection implements HostConnection {
   #closing: Promise<void> | null = null;
   #resolveClosed!: (reason: null) => void;
 
-  constructor(readonly host: string) {
+  constructor(
+    readonly host: string,
+    readonly keepaliveIntervalMs: number,
+  ) {
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
 

@@ -81,6 +81,7 @@ export class HostPool {
       signal,
       prompt: promptId === null ? null : (request) => this.context.prompt(promptId, request),
       log: (level, message) => this.context.log(level, message),
+      traceProtocol: spec.traceProtocol,
     });
     return AgentClient.start(connection, spec, signal);
   }

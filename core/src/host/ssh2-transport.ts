@@ -15,10 +15,9 @@ import { logIn, openSocket, type LoginSettings } from "./ssh2-login";
 import { loadSsh2 } from "./ssh2-module";
 import { readSshConfig, type SshConfig } from "./ssh-config";
 import { expandHome } from "./ssh-config-paths";
-import type { ConnectContext, HostConnection } from "./transport";
+import { DEFAULT_KEEPALIVE_MS, type ConnectContext, type HostConnection } from "./transport";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-const DEFAULT_KEEPALIVE_MS = 5_000;
 
 /** Logs in. Rejects EngineFailure. */
 export function connectSsh2(spec: HostSpec, name: HostName, context: ConnectContext): Promise<HostConnection> {
@@ -60,7 +59,9 @@ async function connectWithin(spec: HostSpec, config: SshConfig, context: Connect
     onPhase: (what) => (unfinished = what),
   };
   const asker =
-    context.prompt === null ? null : new UserPrompt(target, context.prompt, (work) => deadline.pausedFor(work));
+    context.prompt === null
+      ? null
+      : new UserPrompt(target, context.prompt, (work) => deadline.pausedFor(work), stop.signal);
 
   try {
     const ssh2 = await loadSsh2();

@@ -2,7 +2,7 @@
 import { EngineFailure } from "../engine/protocol";
 import { type Encodable, type Frame, WireError } from "../wire";
 import type { AgentClient } from "./agent-client";
-import { agentFailure } from "./agent-error";
+import { agentFailure, harmless } from "./agent-error";
 
 /** [bytes] that the value of one function may have. */
 const MAX_VALUE = 1024 * 1024 * 1024;
@@ -90,7 +90,7 @@ function readEnd(header: Frame["header"], value: Buffer[]): ProcessEnd {
   const raised = header.optionalMap("raised");
   const text = (name: string): string => {
     const field = raised?.get(name);
-    return typeof field === "string" ? field : "";
+    return typeof field === "string" ? harmless(field) : "";
   };
   return {
     code: header.optionalInteger("code"),

@@ -27,6 +27,8 @@ export interface HostConnection {
   /** As the user wrote it. */
   readonly host: string;
   readonly transport: Transport;
+  /** [ms] between probes as the ssh config has it, where nobody said otherwise; 0: none. */
+  readonly keepaliveIntervalMs: number;
   /** Runs the command through the login shell, as sshd does; locally through `/bin/sh -c`. Rejects EngineFailure. */
   exec(command: string): Promise<RemoteProcess>;
   /** Resolves when the connection is gone: with null after `close()`, else with what ended it. */
@@ -34,6 +36,9 @@ export interface HostConnection {
   /** Idempotent; politely at first, by force within a second. Never rejects. */
   close(): Promise<void>;
 }
+
+/** [ms] between probes, where neither the user nor the ssh config says. */
+export const DEFAULT_KEEPALIVE_MS = 5_000;
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 

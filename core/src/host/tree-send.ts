@@ -38,7 +38,7 @@ const NOTHING = Buffer.alloc(0);
 
 /** Rejects EngineFailure; then nothing of it is on the host. */
 export async function sendTree(agent: AgentClient, request: SendRequest): Promise<TransferResult> {
-  const plan = await makePlan(request.localPath, agent.host);
+  const plan = await makePlan(request.localPath, agent.host, request.signal);
   const isFile = plan.entries[0]?.kind === "file";
   const name = Buffer.from(request.localPath.replace(/\/+$/, "").replace(/^.*\//, ""), "utf8");
   // A file that is called `~` is not the home directory.
@@ -137,7 +137,7 @@ async function sendContent(
 }
 
 /** Looks at everything first: the totals are known, and what cannot be sent is found before anything was. */
-async function makePlan(localPath: string, host: string): Promise<Plan> {
+async function makePlan(localPath: string, host: string, signal: AbortSignal): Promise<Plan> {
   const entries: Planned[] = [];
   const notes: string[] = [];
   let bytes = 0;
@@ -149,6 +149,7 @@ async function makePlan(localPath: string, host: string): Promise<Plan> {
     files += 1;
   };
   const visit = async (source: Buffer, path: readonly Buffer[]): Promise<void> => {
+    if (signal.aborted) throw new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
     const stats = await lstat(source, { bigint: true });
     if (stats.isSymbolicLink()) {
       const target = await readlink(source, { encoding: "buffer" });
@@ -180,7 +181,7 @@ async function makePlan(localPath: string, host: string): Promise<Plan> {
     if (!stats.isFile() && !stats.isDirectory()) throw new Error("it is neither a file nor a folder");
     await visit(root, []);
   } catch (error) {
-    throw localFailure(host, localPath, error);
+    throw error instanceof EngineFailure ? error : localFailure(host, localPath, error);
   }
   return { entries, notes, bytes, files };
 }

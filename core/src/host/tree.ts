@@ -1,5 +1,5 @@
 /** What both directions of a transfer share: entries, their checks, progress. Pure. */
-import { type Header, WireError } from "../wire";
+import { type Header, MAX_ENTRIES, MAX_PATH, WireError } from "../wire";
 
 export interface TreeEntry {
   /** Names from the root down, exact bytes; empty: the root itself. */
@@ -62,6 +62,8 @@ export class TreeCheck {
       }
     }
     const key = keyOf(entry.path);
+    if (key.length > MAX_PATH) throw new WireError(`a path of ${String(key.length)} bytes`);
+    if (this.kinds.size >= MAX_ENTRIES) throw new WireError(`more than ${String(MAX_ENTRIES)} entries`);
     if (this.kinds.has(key)) throw new WireError(`${shown} twice`);
     if (entry.path.length === 0) {
       if (this.kinds.size > 0 || entry.kind === "link") throw new WireError("a root that is neither file nor folder");

@@ -105,6 +105,7 @@ export function checkRuntimeOptions(host: string, options: RuntimeOptions | unde
           ? DEFAULT_LEASE_MS
           : requireDuration(given["leaseMs"], `${what}: leaseMs`, LEAST_LEASE_MS),
       sshConfigFile: Environment.sshConfigFile || null,
+      traceProtocol: Environment.thirdPartyLogLevel === "debug",
     },
     workingDir: given["workingDir"] === undefined ? null : requirePath(given["workingDir"], `${what}: workingDir`),
     env: given["env"] === undefined ? {} : requireVariables(given["env"], `${what}: env`),

@@ -13,8 +13,11 @@ import {
   type FunctionOptions,
   type ProcessHandle,
   RuntimeTask,
+  TaskProcess,
+  type TaskRun,
   isPortKey,
   isTaskKey,
+  printEntries,
   startExecution,
 } from "../task";
 import { requireOptions, requirePath, requireText, requireVariables, show } from "../validate";
@@ -47,7 +50,9 @@ export class Runtime implements Displayable, ExecutionTarget {
   #owner = newOwner();
   #workingDir: WorkingDirSpec;
   #variables: Record<string, string>;
-  #tasks: RuntimeTask[] = [];
+  /** What was executed here; a task may run elsewhere afterwards, or here again. */
+  #runs: readonly TaskRun[] = [];
+  #used = false;
 
   /** @param host an ssh-config alias, `user@host:port` or `localhost`. */
   constructor(host: string, options?: RuntimeOptions) {
@@ -123,8 +128,8 @@ export class Runtime implements Displayable, ExecutionTarget {
   executeTask(task: RuntimeTask, options?: ExecuteOptions): Execution {
     if (!(task instanceof RuntimeTask))
       throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
-    const execution = startExecution(task, this, options, "executeTask");
-    this.#tasks = [...this.#tasks.filter((other) => other !== task), task];
+    const { execution, run } = startExecution(task, this, options, "executeTask");
+    this.#runs = [...this.#runs, run];
     return execution;
   }
 
@@ -153,41 +158,42 @@ export class Runtime implements Displayable, ExecutionTarget {
       throw new InvalidArgumentError(`echo takes a text without NUL, not ${show(msg)}.`);
     const task = new RuntimeTask("echo").runCommand('echo "$LAZYCLUSTER_ECHO"');
     task.envVariables = { LAZYCLUSTER_ECHO: msg };
-    await startExecution(task, this, undefined, "echo");
-    return (task.executionLog[0] ?? "").replace(/\n$/, "");
+    await startExecution(task, this, undefined, "echo").execution;
+    const pieces: Buffer[] = [];
+    for await (const piece of task.openLog(0, "stdout")) pieces.push(piece);
+    return Buffer.concat(pieces).toString("utf8").replace(/\n$/, "");
   }
 
   /** Values of all tasks in the order they were given; otherwise as in RuntimeTask. (Python: `function_returns`.) */
   get functionReturns(): AsyncGenerator<unknown, void, undefined> {
-    const tasks = this.#tasks;
+    const runs = this.#runs;
     return (async function* () {
-      for (const task of tasks) yield* task.functionReturns;
+      for (const run of runs) yield* run.values();
     })();
   }
 
   /** Log of the last task of that name. Throws InvalidArgumentError when none ran here. (Python: `execution_log`.) */
   executionLog(taskName: string): string[] {
     requireText(taskName, "executionLog: the task's name");
-    const task = this.#tasks.filter((candidate) => candidate.name === taskName).at(-1);
-    if (!task) throw new InvalidArgumentError(`No task ${JSON.stringify(taskName)} was executed on ${this.host}.`);
-    return task.executionLog;
+    const run = this.#runs.filter(({ record }) => record.name === taskName).at(-1);
+    if (!run) throw new InvalidArgumentError(`No task ${JSON.stringify(taskName)} was executed on ${this.host}.`);
+    return run.entries;
   }
 
   /** Prints the logs of all tasks. (Python: `print_log`.) */
   printLog(): void {
-    if (this.#tasks.length === 0) console.log(`No task was executed on ${this.host}.`);
-    for (const task of this.#tasks) task.printLog();
+    if (this.#runs.length === 0) console.log(`No task was executed on ${this.host}.`);
+    for (const { record, entries } of this.#runs) printEntries(record.name, record.host, entries);
   }
 
   /** Forgets the tasks that ended: logs, values, processes. (Python: `clear_tasks`.) */
   clearTasks(): void {
-    this.#tasks = this.#tasks.filter((task) => task.state === "running");
+    this.#runs = this.#runs.filter((run) => !run.ended);
   }
 
   /** Waits for all tasks but those to be omitted. Rejects the error of one, a GroupError of several. (Python: `join`.) */
   async join(): Promise<void> {
-    const tasks = this.#tasks.filter((task) => !task.omitOnJoin);
-    const results = await Promise.all(tasks.map((task) => joined(task, this.host)));
+    const results = await Promise.all(this.#runs.filter(({ task }) => !task.omitOnJoin).map(joined));
     const errors = results.flatMap(({ error }) => (error ? [error] : []));
     if (errors.length === 1 && errors[0]) throw errors[0];
     if (errors.length > 1) throw new GroupError(results);
@@ -229,7 +235,7 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   get taskProcesses(): ProcessHandle[] {
-    return this.#tasks.flatMap((task) => (task.process ? [task.process] : []));
+    return this.#runs.map((run) => new TaskProcess(run));
   }
 
   /** Tasks and port exposures. */
@@ -262,8 +268,10 @@ export class Runtime implements Displayable, ExecutionTarget {
     forgotten.unregister(this);
     this.#owner = newOwner();
     forgotten.register(this, this.#owner, this);
-    await Promise.all(this.#tasks.map((task) => task.cleanup()));
-    if (engineClient().started) await callEngine("release", { owner });
+    const used = this.#used;
+    this.#used = false;
+    // The engine ends what still runs.
+    if (used) await callEngine("release", { owner });
   }
 
   /** The same as `cleanup()`. */
@@ -281,7 +289,7 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const rows = this.#tasks.map((task) => [task.name, task.state, String(task.steps.length)]);
+    const rows = this.#runs.map(({ record }) => [record.name, record.state, String(record.steps.length)]);
     const cells = rows.map(
       (row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`,
     );
@@ -303,6 +311,7 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** @internal */
   ownerSpec(): OwnerSpec {
+    this.#used = true;
     return { id: this.#owner, host: this.#spec, workingDir: this.#workingDir };
   }
 }
@@ -315,9 +324,11 @@ function asOptions(options: boolean | ExecuteOptions | undefined): ExecuteOption
   return typeof options === "boolean" ? { executeAsync: options } : options;
 }
 
-async function joined(task: RuntimeTask, host: string): Promise<HostResult> {
+async function joined(run: TaskRun): Promise<HostResult> {
+  const { host } = run.record;
+  const { task } = run;
   try {
-    await task.join();
+    await run.join();
     return { host, task };
   } catch (error) {
     if (error instanceof LazyclusterError) return { host, task, error };

@@ -1,5 +1,5 @@
 export { Execution } from "./execution";
-export { isPortKey, isTaskKey } from "./process-handle";
+export { TaskProcess, isPortKey, isTaskKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
 export type { TaskEvents, TaskStep } from "./runtime-task";
@@ -8,4 +8,6 @@ export type { ExecuteOptions } from "./start";
 export { requireInterpreter } from "./steps";
 export type { CommandOptions, FunctionOptions } from "./steps";
 export type { ExecutionTarget } from "./target";
+export { printEntries } from "./task-log";
 export type { OutputStream } from "./task-log";
+export type { TaskRun } from "./task-run";

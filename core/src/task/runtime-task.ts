@@ -4,6 +4,7 @@ import { type Displayable, type MimeBundle, formatBytes, jupyterDisplay, showLiv
 import { engineClient } from "../engine/client";
 import { IndexReader, readRuns } from "../engine/journal";
 import type { ExecutionSpec, StepKind, StepSpec, TaskState } from "../engine/protocol";
+import { Environment } from "../environment";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyKwargs } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
@@ -21,9 +22,9 @@ import {
   sendFileStep,
 } from "./steps";
 import type { ExecutionTarget } from "./target";
-import type { OutputStream } from "./task-log";
+import { type OutputStream, printEntries } from "./task-log";
 import { type RunEvents, TaskRun } from "./task-run";
-import { noticeFailure, watchFailure } from "./unnoticed";
+import { watchFailure } from "./unnoticed";
 
 /** What a task consists of, and how far each step came. */
 export interface TaskStep {
@@ -134,7 +135,7 @@ export class RuntimeTask implements Displayable {
         `execute takes a Connection, from Connection.open(host), not ${show(connection)}.`,
       );
     }
-    return startExecution(this, connection, options, "execute");
+    return startExecution(this, connection, options, "execute").execution;
   }
 
   /**
@@ -143,12 +144,7 @@ export class RuntimeTask implements Displayable {
    * @param options.signal ends the waiting only.
    */
   async join(options?: { signal?: AbortSignal }): Promise<void> {
-    const run = this.#run;
-    if (!run || this.omitOnJoin) return;
-    noticeFailure(run);
-    await untilAborted(run.settled, options?.signal);
-    const error = run.takeError();
-    if (error) throw error;
+    if (!this.omitOnJoin) await this.#run?.join(options?.signal);
   }
 
   /** Ends the remote process group (SIGTERM, then SIGKILL); resolves when that is confirmed. No effect on a task that does not run. */
@@ -173,9 +169,7 @@ export class RuntimeTask implements Displayable {
 
   /** One entry per started step, `""` where it printed nothing; grows while it runs; the last 1 MiB of a step after a note that says so. (Python: `execution_log`.) */
   get executionLog(): string[] {
-    const run = this.#run;
-    if (!run) return [];
-    return run.record.steps.filter((step) => step.state !== "new").map((step) => run.log.entry(step.index));
+    return this.#run?.entries ?? [];
   }
 
   /** The file with all output, a new one per execution; null before the first. (Python: `execution_log_file_path`.) */
@@ -215,38 +209,21 @@ export class RuntimeTask implements Displayable {
 
   /** Prints each log entry with its index; says so when there is none. (Python: `print_log`.) */
   printLog(): void {
-    const entries = this.executionLog;
-    if (entries.length === 0) {
-      console.log(`Task ${JSON.stringify(this.name)}: the execution log is empty.`);
-      return;
-    }
-    console.log(`Task ${JSON.stringify(this.name)} on ${this.host ?? ""}:`);
-    entries.forEach((entry, index) => {
-      console.log(`[${String(index)}] ${entry.replace(/\n$/, "")}`);
-    });
+    printEntries(this.name, this.host, this.executionLog);
   }
 
   /** A new generator at each access: all values from the first on, in step order, each as soon as its function ended. `next()` rejects TaskExecutionError. (Python: `function_returns`.) */
   get functionReturns(): AsyncGenerator<unknown, void, undefined> {
-    const run = this.#run;
-    const { name } = this;
-    return (async function* () {
-      if (!run)
-        throw new LazyclusterError(`Task ${JSON.stringify(name)} was not executed yet: it has no function values.`);
-      for (const step of run.functionSteps) yield await run.value(step);
-    })();
+    return this.#run?.values() ?? neverExecuted(this.name);
   }
 
   /** All function values, in step order, after the end. Rejects like `join()`. */
   async returns(): Promise<unknown[]> {
     const run = this.#run;
-    if (!run)
-      throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no function values.`);
-    noticeFailure(run);
-    await run.settled;
-    const error = run.takeError();
-    if (error) throw error;
-    return Promise.all(run.functionSteps.map((step) => run.value(step)));
+    await run?.join();
+    const values: unknown[] = [];
+    for await (const value of run?.values() ?? neverExecuted(this.name)) values.push(value);
+    return values;
   }
 
   /** The host of the current or last execution; null before. */
@@ -335,11 +312,6 @@ export class RuntimeTask implements Displayable {
     return this.#steps;
   }
 
-  /** @internal The last execution. */
-  get lastRun(): TaskRun | null {
-    return this.#run;
-  }
-
   /** @internal Makes a new execution of it. Throws LazyclusterError when it runs, InvalidArgumentError when it has no steps. */
   begin(spec: ExecutionSpec, options: { debug: boolean; omitOnJoin: boolean | undefined }): TaskRun {
     this.#requireIdle();
@@ -352,7 +324,12 @@ export class RuntimeTask implements Displayable {
     const wantsOutput = (): boolean => options.debug || this.#events.listenerCount("output") > 0;
     const emit = <K extends keyof RunEvents>(event: K, data: RunEvents[K]): void => {
       if (options.debug && event === "output") process.stdout.write((data as RunEvents["output"]).data);
-      this.#events.emit(event, data);
+      try {
+        this.#events.emit(event, data);
+      } catch (error) {
+        // A fault of the user's listener must not touch the execution.
+        Environment.logger.error(`a listener of task ${JSON.stringify(this.name)} threw: ${inspect(error)}`);
+      }
     };
     const run = new TaskRun(this, spec, engineClient(), emit, wantsOutput);
     this.#run = run;
@@ -382,20 +359,7 @@ function describeProgress(run: TaskRun | null, step: number): string {
   return `${formatBytes(progress.bytes)}${total}`;
 }
 
-async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work;
-  signal.throwIfAborted();
-  let onAbort: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () =>
-      reject(
-        signal.reason instanceof Error ? signal.reason : new LazyclusterError("aborted", { code: "ERR_CANCELLED" }),
-      );
-    signal.addEventListener("abort", onAbort);
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+async function* neverExecuted(name: string): AsyncGenerator<unknown, void, undefined> {
+  await Promise.resolve();
+  throw new LazyclusterError(`Task ${JSON.stringify(name)} was not executed yet: it has no function values.`);
 }

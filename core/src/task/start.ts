@@ -32,7 +32,7 @@ export function startExecution(
   target: ExecutionTarget,
   options: ExecuteOptions | undefined,
   what: string,
-): Execution {
+): { readonly execution: Execution; readonly run: TaskRun } {
   const { debug, omitOnJoin, signal } = checkExecuteOptions(options, what);
   const owner = target.ownerSpec();
   const now = new Date();
@@ -48,7 +48,10 @@ export function startExecution(
     },
     { debug, omitOnJoin },
   );
-  const onAbort = (): void => void run.cancel();
+  const onAbort = (): void => {
+    // What became of it is the execution's to tell.
+    run.cancel().catch(() => undefined);
+  };
   signal?.addEventListener("abort", onAbort);
   void run.settled.then(() => {
     signal?.removeEventListener("abort", onAbort);
@@ -57,19 +60,17 @@ export function startExecution(
   running.set(run, target);
   run.start();
   if (signal?.aborted) onAbort();
-  return new Execution<RuntimeTask>({
+  const execution = new Execution<RuntimeTask>({
     task,
     tasks: [task],
     process: new TaskProcess(run),
     cancel: () => run.cancel(),
     outcome: async () => {
-      run.noticed = true;
-      await run.settled;
-      const error = run.takeError();
-      if (error) throw error;
+      await run.join();
       return task;
     },
   });
+  return { execution, run };
 }
 
 export function checkExecuteOptions(

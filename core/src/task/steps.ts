@@ -57,7 +57,9 @@ export function getFileStep(remotePath: string, localPath?: string): StepSpec {
 }
 
 export function runCommandStep(command: string, options?: CommandOptions): StepSpec {
-  requirePath(command, "runCommand: the command");
+  if (requirePath(command, "runCommand: the command").trim() === "") {
+    throw new InvalidArgumentError("runCommand: the command must not be blank.");
+  }
   const given = requireOptions(options, ["timeoutMs", "pty", "stdin", "check"], "runCommand");
   const { stdin } = given;
   if (stdin !== undefined && typeof stdin !== "string" && !(stdin instanceof Uint8Array)) {

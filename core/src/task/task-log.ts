@@ -1,9 +1,21 @@
 /** The output of one execution, read from its log file. */
-import { type LogRun, type LogSelection, IndexReader, readRuns, readTail } from "../engine/journal";
+import { type LogRun, IndexReader, readRuns, readTail } from "../engine/journal";
 
 export type OutputStream = "stdout" | "stderr";
 /** [bytes] of a step that `executionLog` shows. */
 const ENTRY = 1024 * 1024;
+
+/** Prints each entry with its index; says so when there is none. */
+export function printEntries(task: string, host: string | null, entries: readonly string[]): void {
+  if (entries.length === 0) {
+    console.log(`Task ${JSON.stringify(task)}: the execution log is empty.`);
+    return;
+  }
+  console.log(`Task ${JSON.stringify(task)} on ${host ?? ""}:`);
+  entries.forEach((entry, index) => {
+    console.log(`[${String(index)}] ${entry.replace(/\n$/, "")}`);
+  });
+}
 
 export class TaskLog {
   private readonly index: IndexReader;
@@ -13,12 +25,17 @@ export class TaskLog {
     this.index = new IndexReader(file);
   }
 
-  /** Runs that were written since the last call. */
-  refresh(): LogRun[] {
-    if (this.index.ended) return [];
-    const fresh = this.index.read();
-    this.runs.push(...fresh);
-    return fresh;
+  /** How many runs are known by now. */
+  get length(): number {
+    this.refresh();
+    return this.runs.length;
+  }
+
+  /** All output from the run of this number on, in pieces. */
+  *readFrom(first: number): Generator<{ run: LogRun; data: Buffer }, void, undefined> {
+    for (const run of this.runs.slice(first)) {
+      for (const data of readRuns(this.file, [run], { step: null, stream: null })) yield { run, data };
+    }
   }
 
   /** A step's output as text; after a note when it is only its end. */
@@ -35,7 +52,7 @@ export class TaskLog {
     return readTail(this.file, this.runs, { step, stream: null }, limit).bytes.toString("utf8");
   }
 
-  *read(runs: readonly LogRun[], selection: LogSelection): Generator<Buffer, void, undefined> {
-    yield* readRuns(this.file, runs, selection);
+  private refresh(): void {
+    if (!this.index.ended) this.runs.push(...this.index.read());
   }
 }

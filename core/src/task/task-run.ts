@@ -2,6 +2,7 @@
 import { EventEmitter } from "events";
 import type { EngineClient } from "../engine/client";
 import {
+  EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
   type StepRecord,
@@ -14,6 +15,7 @@ import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from 
 import { decodeValue } from "../python";
 import type { RuntimeTask } from "./runtime-task";
 import { type OutputStream, TaskLog } from "./task-log";
+import { noticeFailure } from "./unnoticed";
 
 /** [bytes] of a failed step that its error carries. */
 const ERROR_OUTPUT = 64 * 1024;
@@ -40,18 +42,18 @@ export class TaskRun {
   readonly settled: Promise<void>;
   readonly progress = new Map<number, TaskProgress>();
   error: LazyclusterError | null = null;
-  /** True once somebody was given the error. */
-  noticed = false;
   private current: TaskRecord;
-  private readonly values = new Map<number, { readonly value: unknown }>();
+  private readonly received = new Map<number, { readonly value: unknown }>();
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
+  /** Runs of the log that were told to listeners. */
+  private relayed = 0;
   /** Of the first value that was none. */
   private unreadable: TaskFailure | null = null;
   private settle: () => void = () => undefined;
 
   constructor(
-    private readonly task: RuntimeTask,
+    readonly task: RuntimeTask,
     private readonly spec: ExecutionSpec,
     private readonly engine: EngineClient,
     /** Hears everything, at once. */
@@ -87,32 +89,48 @@ export class TaskRun {
     });
   }
 
+  /** Resolves when it has ended. Rejects LazyclusterError when the engine cannot be asked. */
   async cancel(): Promise<void> {
     if (this.ended) return;
-    await this.engine.request("cancel", { id: this.spec.id });
+    try {
+      await this.engine.request("cancel", { id: this.spec.id });
+    } catch (error) {
+      if (!(error instanceof EngineFailure)) throw error;
+      // An engine that ends takes its executions with it, and says so.
+      if (error.data.code !== "ERR_CANCELLED") throw errorFromFailure(error.data);
+    }
     await this.settled;
   }
 
-  /** Indices of the function steps. */
-  get functionSteps(): number[] {
-    return this.spec.steps.flatMap((step, index) => (step.kind === "runFunction" ? [index] : []));
+  /** Waits for its end. Rejects its error; a signal that is aborted ends the waiting only. */
+  async join(signal?: AbortSignal): Promise<void> {
+    noticeFailure(this);
+    await untilAborted(this.settled, signal);
+    if (this.error) throw this.error;
   }
 
-  /** The value of a function step. Rejects the task's error when it gave none. */
-  async value(step: number): Promise<unknown> {
-    for (;;) {
-      const value = this.values.get(step);
-      if (value) return value.value;
-      if (this.ended)
-        throw this.takeError() ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
-      await this.nextChange();
+  /** A text per started step. */
+  get entries(): string[] {
+    return this.current.steps.filter((step) => step.state !== "new").map((step) => this.log.entry(step.index));
+  }
+
+  /** The values of its functions, each as soon as it is there. `next()` rejects the task's error. */
+  async *values(): AsyncGenerator<unknown, void, undefined> {
+    for (const [index, step] of this.spec.steps.entries()) {
+      if (step.kind === "runFunction") yield await this.value(index);
     }
   }
 
-  /** The error, for somebody who will see it. */
-  takeError(): LazyclusterError | null {
-    this.noticed = true;
-    return this.error;
+  private async value(step: number): Promise<unknown> {
+    for (;;) {
+      const value = this.received.get(step);
+      if (value) return value.value;
+      if (this.ended) {
+        noticeFailure(this);
+        throw this.error ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
+      }
+      await this.nextChange();
+    }
   }
 
   /** How many there were so far, for `nextChange`. */
@@ -168,18 +186,19 @@ export class TaskRun {
     if (step) this.emit("step", step);
   }
 
+  /** Others read the log too, so this has a position of its own; who listens late hears only what is new. */
   private relayOutput(): void {
+    const first = this.relayed;
+    this.relayed = this.log.length;
     if (!this.wantsOutput()) return;
-    for (const run of this.log.refresh()) {
-      for (const data of this.log.read([run], { step: null, stream: null })) {
-        this.emit("output", { step: run.step, stream: run.stream, data });
-      }
+    for (const { run, data } of this.log.readFrom(first)) {
+      this.emit("output", { step: run.step, stream: run.stream, data });
     }
   }
 
   private keepValue(step: number, document: Uint8Array): void {
     try {
-      this.values.set(step, { value: decodeValue(document, this.current.host) });
+      this.received.set(step, { value: decodeValue(document, this.current.host) });
     } catch (error) {
       // The engine does not read values, so it takes the step for done; for us, who do, the task has failed.
       this.unreadable ??= {
@@ -212,6 +231,24 @@ export class TaskRun {
         ...(failure.remoteTraceback === undefined ? {} : { remoteTraceback: failure.remoteTraceback }),
       },
     );
+  }
+}
+
+async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () =>
+      reject(
+        signal.reason instanceof Error ? signal.reason : new LazyclusterError("aborted", { code: "ERR_CANCELLED" }),
+      );
+    signal.addEventListener("abort", onAbort);
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 

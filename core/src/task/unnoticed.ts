@@ -1,26 +1,27 @@
 /** Failures that nobody awaited: never an unhandled rejection, but one line each on stderr at the end of the process. */
 import type { TaskRun } from "./task-run";
 
+const noticed = new WeakSet<TaskRun>();
 const failed = new Set<TaskRun>();
 let listening = false;
 
 export function watchFailure(run: TaskRun): void {
   void run.settled.then(() => {
     // Cancelling is what somebody wanted.
-    if (!run.error || run.noticed || run.record.state === "cancelled") return;
+    if (!run.error || noticed.has(run) || run.record.state === "cancelled") return;
     failed.add(run);
     if (listening) return;
     listening = true;
     process.once("exit", () => {
-      for (const { error, noticed } of failed) {
-        if (error && !noticed) process.stderr.write(`lazycluster: nobody awaited this failure: ${error.message}\n`);
+      for (const { error } of failed) {
+        if (error) process.stderr.write(`lazycluster: nobody awaited this failure: ${error.message}\n`);
       }
     });
   });
 }
 
-/** Somebody was given the error, or the run is of no interest any more. */
+/** Somebody is or will be given the error, or the run is of no interest any more. */
 export function noticeFailure(run: TaskRun): void {
-  run.noticed = true;
+  noticed.add(run);
   failed.delete(run);
 }

@@ -25,6 +25,7 @@ export function specOf(host: string, { configFile, connection = {}, transport }:
     loginEnv: false,
     leaseMs: 60_000,
     sshConfigFile: configFile,
+    traceProtocol: false,
   };
 }
 

@@ -26,6 +26,7 @@ export function hostSpec(host: string, configFile: string | null): Protocol.Host
     loginEnv: false,
     leaseMs: 60_000,
     sshConfigFile: configFile,
+    traceProtocol: false,
   };
 }
 

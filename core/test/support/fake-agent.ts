@@ -29,6 +29,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 export class FakeAgent implements HostConnection {
   readonly transport = "ssh2";
+  readonly keepaliveIntervalMs = 5000;
   readonly closed: Promise<null>;
   isClosed = false;
   /** Operations that it was asked for, by name. */

@@ -27,7 +27,7 @@ export function workspace(configFile: string | null): Workspace {
     ...(configFile === null ? {} : { LAZYCLUSTER_SSH_CONFIG: configFile }),
   };
   mkdirSync(env.TMPDIR, { mode: 0o1777 });
-  // Before the first use: the engine's thread gets its environment when it starts.
+  const { TMPDIR } = process.env;
   Object.assign(process.env, env);
   // No agent of the machine takes part.
   delete process.env["SSH_AUTH_SOCK"];
@@ -37,7 +37,11 @@ export function workspace(configFile: string | null): Workspace {
     dir,
     env,
     path: (name) => join(dir, `${String((count += 1))}-${name}`),
-    remove: () => rmSync(dir, { recursive: true, force: true }),
+    remove: () => {
+      if (TMPDIR === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = TMPDIR;
+      rmSync(dir, { recursive: true, force: true });
+    },
   };
 }
 

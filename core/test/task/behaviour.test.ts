@@ -636,8 +636,8 @@ describe("a bare Connection", () => {
     await processesWith(host, "sleep 6006");
     await connection.close();
     expect(connection.closed).toBe(true);
-    expect(await failure).toMatchObject({ name: "TaskExecutionError" });
-    expect(running.state).not.toBe("running");
+    expect(await failure).toMatchObject({ name: "TaskExecutionError", reason: "cancelled" });
+    expect(running.state).toBe("cancelled");
     expect(() => task.execute(connection)).toThrow(LazyclusterError);
     await host.exec(["rmdir", "/root/sub dir"]);
   });

@@ -1,5 +1,5 @@
 import { type FSWatcher, watch } from "fs";
-import { IndexReader, isAlive, readRuns } from "../../engine/journal";
+import { IndexReader, readRuns } from "../../engine/journal";
 import { findTask } from "../executions";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT } from "../output";
@@ -15,17 +15,22 @@ export interface LogsOptions {
 
 /** Prints what a task printed, byte for byte; with `follow` until it ends. */
 export async function logs(wanted: string, options: LogsOptions): Promise<void> {
-  const { task, engine } = findTask(wanted);
+  const { task } = findTask(wanted);
   const selection = { step: readStep(options.step, task.steps.length), stream: readStream(options.stream) };
   const index = new IndexReader(task.logFile);
   const signal = interruptSignal();
   for (;;) {
     // Asked first, so that what was written before the end is still read.
-    const last = options.follow !== true || index.ended || !isAlive(engine.engine) || signal.aborted;
+    const last = options.follow !== true || signal.aborted || index.ended || !runs(task.id);
     for (const piece of readRuns(task.logFile, index.read(), selection)) await write(piece);
     if (last) return;
     await changed(task.logFile, signal);
   }
+}
+
+/** The journal knows it even where the log could not be finished. */
+function runs(id: string): boolean {
+  return findTask(id).task.state === "running";
 }
 
 /** Waits while the reader is slow. */

@@ -1,6 +1,6 @@
 /** The library's end of the engine's thread: starts it on first need, asks, listens, and ends it with the process. */
 import { basename, join } from "path";
-import { Worker } from "worker_threads";
+import { SHARE_ENV, Worker } from "worker_threads";
 import {
   type ClientMessage,
   EngineFailure,
@@ -74,10 +74,6 @@ export class EngineClient {
     this.start();
   }
 
-  get started(): boolean {
-    return this.worker !== null;
-  }
-
   /** Ends everything politely, bounded in time. The next request starts a new engine. */
   async shutdown(): Promise<void> {
     const { worker } = this;
@@ -95,6 +91,8 @@ export class EngineClient {
     const worker = new Worker(join(__dirname, "..", "worker.js"), {
       name: "lazycluster engine",
       workerData: { title },
+      // What a notebook sets later counts too, such as SSH_AUTH_SOCK.
+      env: SHARE_ENV,
       execArgv: [],
     });
     this.worker = worker;

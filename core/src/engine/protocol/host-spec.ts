@@ -33,6 +33,8 @@ export interface HostSpec {
   readonly leaseMs: number;
   /** Null: the user's own. */
   readonly sshConfigFile: string | null;
+  /** Log every packet of the ssh protocol, at debug level. */
+  readonly traceProtocol: boolean;
 }
 
 /** A question to the user, for a login. */

@@ -1,7 +1,7 @@
 /** The messages between a client (the library, the command line, later the panel) and an engine: plain data. */
 import type { FailureData } from "./failure";
 import type { HostSpec, PromptRequest } from "./host-spec";
-import type { StepKind, TaskChange, TaskRecord } from "./task-record";
+import type { StepKind, TaskChange } from "./task-record";
 
 /** Where steps run. `temporary` is made on first use and removed with its owner. */
 export type WorkingDirSpec =
@@ -89,8 +89,6 @@ export interface Requests {
   cancel: { in: { readonly id: string }; out: boolean };
   /** Ends what the owner's tasks left running, removes its temporary directories, gives back its connection. */
   release: { in: { readonly owner: string }; out: null };
-  /** All executions that run. */
-  list: { in: null; out: readonly TaskRecord[] };
   /** Ends every task and connection; the engine takes no requests afterwards. */
   shutdown: { in: null; out: null };
 }
