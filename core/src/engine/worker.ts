@@ -51,6 +51,15 @@ const engine = new Engine(
   (workerData as { title: string }).title,
 );
 
+// A fault of ours in one corner must not take every connection with it; it is told, loudly.
+process.on("unhandledRejection", (reason) => {
+  post({
+    type: "log",
+    level: "error",
+    message: `a fault in the engine: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}`,
+  });
+});
+
 port.on("message", (message: ClientMessage) => {
   if (message.type === "promptAnswer") {
     prompts.get(message.id)?.(message.answers);

@@ -97,12 +97,13 @@ async function readKeyFiles(ssh2: Ssh2, paths: readonly string[], notes: string[
     [...new Set(paths)].map((path) =>
       readKeyFile(ssh2, path).catch((error: unknown) => {
         if (!(error instanceof UnusableKey)) throw error;
-        notes.push(`${shortPath(path)}: ${error.message}`);
-        return null;
+        return `${shortPath(path)}: ${error.message}`;
       }),
     ),
   );
-  return read.filter((file): file is KeyFile => file !== null);
+  // In the order of the files, whichever was read first.
+  notes.push(...read.filter((file) => typeof file === "string"));
+  return read.filter((file) => typeof file !== "string");
 }
 
 async function fileIdentity(

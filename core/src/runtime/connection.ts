@@ -35,7 +35,12 @@ export class Connection implements ExecutionTarget {
     const { transport, ...connection } = options ?? {};
     const { spec } = checkRuntimeOptions(name, { connection, ...(transport ? { transport } : {}) }, "Connection.open");
     const opened = new Connection(spec);
-    await callEngine("connect", { owner: opened.ownerSpec() });
+    try {
+      await callEngine("connect", { owner: opened.ownerSpec() });
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
     return opened;
   }
 

@@ -11,6 +11,7 @@ import {
   applyChange,
   startRecord,
 } from "../engine/protocol";
+import { Environment } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
 import { decodeValue } from "../python";
 import type { RuntimeTask } from "./runtime-task";
@@ -188,11 +189,22 @@ export class TaskRun {
 
   /** Others read the log too, so this has a position of its own; who listens late hears only what is new. */
   private relayOutput(): void {
-    const first = this.relayed;
-    this.relayed = this.log.length;
-    if (!this.wantsOutput()) return;
-    for (const { run, data } of this.log.readFrom(first)) {
-      this.emit("output", { step: run.step, stream: run.stream, data });
+    this.withLog(() => {
+      const first = this.relayed;
+      this.relayed = this.log.length;
+      if (!this.wantsOutput()) return;
+      for (const { run, data } of this.log.readFrom(first)) {
+        this.emit("output", { step: run.step, stream: run.stream, data });
+      }
+    });
+  }
+
+  /** A log that cannot be read must not keep the execution from its end. */
+  private withLog(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      Environment.logger.warn(`${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
     }
   }
 
@@ -214,6 +226,8 @@ export class TaskRun {
     if (!failure.task) return errorFromFailure(failure);
     const { stepIndex, reason, exitCode, signal } = failure.task;
     const cause = causeOf(failure);
+    let output = "";
+    this.withLog(() => (output = this.log.tail(stepIndex, ERROR_OUTPUT)));
     return new TaskExecutionError(
       {
         task: this.task,
@@ -222,7 +236,7 @@ export class TaskRun {
         reason,
         exitCode,
         signal,
-        output: this.log.tail(stepIndex, ERROR_OUTPUT),
+        output,
         logFile: this.current.logFile,
         message: withTraceback(failure),
       },
