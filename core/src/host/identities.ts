@@ -102,8 +102,8 @@ async function readKeyFiles(ssh2: Ssh2, paths: readonly string[], notes: string[
     ),
   );
   // In the order of the files, whichever was read first.
-  notes.push(...read.filter((file) => typeof file === "string"));
-  return read.filter((file) => typeof file !== "string");
+  notes.push(...read.filter((file): file is string => typeof file === "string"));
+  return read.filter((file): file is KeyFile => typeof file !== "string");
 }
 
 async function fileIdentity(
