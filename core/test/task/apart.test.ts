@@ -39,7 +39,9 @@ describe("listeners", () => {
       const execution = runtime.executeTask(task);
       await eventually(() => expect(task.executionLog[0]).toContain("5\n"), 5000);
       task.on("output", ({ data }) => late.push(data));
-      task.on("output", () => void task.executionLog);
+      task.on("output", () => {
+        expect(task.executionLog).toHaveLength(1);
+      });
       await execution;
       expect(text(early)).toBe(task.executionLog[0]);
       expect(text(late).startsWith("1\n")).toBe(false);
