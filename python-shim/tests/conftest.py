@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator
 
 import pytest
 from manager import Manager
@@ -59,14 +59,7 @@ def chosen() -> Dict[str, str]:
     return reasons
 
 
-def every_python() -> List[object]:
-    return [
-        pytest.param(version, marks=[pytest.mark.skip(reason)] if reason else [])
-        for version, reason in chosen().items()
-    ]
-
-
-@pytest.fixture(scope="module", params=every_python())
+@pytest.fixture(scope="module", params=[version for version, reason in chosen().items() if not reason])
 def python(request: pytest.FixtureRequest) -> str:
     return PYTHONS[request.param]
 

@@ -17,6 +17,8 @@ export interface LiveSource {
   /** Resolves when there may be something new to show. */
   changed(): Promise<void>;
   ended(): boolean;
+  /** Resolves when nothing new will come. */
+  readonly settled: Promise<void>;
 }
 
 /**
@@ -44,7 +46,8 @@ async function keepShowing(display: TslabDisplay, show: () => MimeBundle, live: 
     display.html(show()["text/html"] ?? "");
     if (last) return;
     await live.changed();
-    await new Promise((resolve) => setTimeout(resolve, UPDATE_MS));
+    // The last state is shown at once: a notebook that is run to its end does not wait for us.
+    await Promise.race([live.settled, new Promise((resolve) => setTimeout(resolve, UPDATE_MS).unref())]);
   }
 }
 

@@ -297,14 +297,10 @@ export class RuntimeTask implements Displayable {
   }
 
   [inspect.custom](depth: number): string {
-    const shown = (): MimeBundle => this[jupyterDisplay]();
-    return showLive(
-      depth,
-      shown,
-      this.#run?.ended === false
-        ? { changed: () => this.#run?.nextChange() ?? Promise.resolve(), ended: () => this.#run?.ended ?? true }
-        : null,
-    );
+    const run = this.#run;
+    const live =
+      run && !run.ended ? { changed: () => run.nextChange(), ended: () => run.ended, settled: run.settled } : null;
+    return showLive(depth, () => this[jupyterDisplay](), live);
   }
 
   /** @internal The steps as the engine takes them. */
