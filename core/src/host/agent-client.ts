@@ -131,10 +131,11 @@ export class AgentClient {
     });
   }
 
-  private dispatch({ header, payload }: Frame): void {
+  private dispatch(frame: Frame): void {
+    const { header } = frame;
     if (header.op === "pong") return;
     // Frames of an operation that ended on our side meanwhile are of no interest.
-    this.operations.get(header.integer("id", 1))?.receive({ header, payload });
+    this.operations.get(header.integer("id", 1))?.receive(frame);
   }
 
   private guard(work: () => void): void {

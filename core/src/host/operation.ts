@@ -113,7 +113,7 @@ export class Operation {
         break;
       case "data":
       case "entry":
-        this.window -= FRAME_COST + frame.payload.length;
+        this.window -= FRAME_COST + frame.size;
         // Freed credit that was not told yet counts too: the agent may have been one frame over.
         if (this.window < -(FRAME_COST + MAX_PAYLOAD)) throw new WireError("more data than there was credit for");
         this.listener.message(frame);

@@ -6,6 +6,7 @@ import { agentFailure, harmless } from "./agent-error";
 
 /** [bytes] that the value of one function may have. */
 const MAX_VALUE = 1024 * 1024 * 1024;
+const KEEP = (): void => undefined;
 const STDOUT = 1;
 const STDERR = 2;
 const VALUE = 3;
@@ -48,7 +49,15 @@ export function startProcess(
     settle = resolve;
     fail = reject;
   });
-  const message = ({ header, payload }: Frame): void => {
+  /** In the pieces that it came in; the credit of the whole is given back with the last. */
+  const output = (stream: "stdout" | "stderr", { pieces, size }: Frame): void => {
+    if (pieces.length === 0) operation.grant(size);
+    pieces.forEach((piece, index) => {
+      sinks.output(stream, piece, index === pieces.length - 1 ? () => operation.grant(size) : KEEP);
+    });
+  };
+  const message = (frame: Frame): void => {
+    const { header } = frame;
     if (header.op === "started") {
       sinks.started(header.integer("pid", 1));
       return;
@@ -56,17 +65,17 @@ export function startProcess(
     if (header.op !== "data") throw new WireError(`an unexpected ${header.op}`);
     switch (header.integer("s")) {
       case STDOUT:
-        sinks.output("stdout", payload, () => operation.grant(payload.length));
+        output("stdout", frame);
         break;
       case STDERR:
-        sinks.output("stderr", payload, () => operation.grant(payload.length));
+        output("stderr", frame);
         break;
       case VALUE:
-        valueSize += payload.length;
+        valueSize += frame.size;
         if (valueSize > MAX_VALUE) throw new WireError("a value of more than 1 GiB");
         // A payload may be a view of a larger piece; a value may live long.
-        value.push(Buffer.from(payload));
-        operation.grant(payload.length);
+        value.push(...frame.pieces.map((piece) => Buffer.from(piece)));
+        operation.grant(frame.size);
         break;
       default:
         throw new WireError("data of an unknown stream");

@@ -162,14 +162,12 @@ export class TaskRun {
       case "stepStarted":
       case "stepEnded":
         this.current = applyChange(this.current, change);
-        this.relayOutput();
         this.emitStep(change.step);
         return;
       case "pid":
         this.current = applyChange(this.current, change);
         return;
       case "end":
-        this.relayOutput();
         this.current = applyChange(
           this.current,
           change.state === "done" && this.unreadable

@@ -5,10 +5,20 @@ import { type Encodable, decode, encode } from "./msgpack";
 const PREFIX = 8;
 const EMPTY = Buffer.alloc(0);
 
-/** A received frame. The payload is a view of what the transport gave; copy it to keep it. */
-export interface Frame {
-  readonly header: Header;
-  readonly payload: Buffer;
+/** A received frame. */
+export class Frame {
+  constructor(
+    readonly header: Header,
+    /** The payload as the transport gave it, uncopied: views of its buffers. */
+    readonly pieces: readonly Buffer[],
+    readonly size: number,
+  ) {}
+
+  /** The payload as a whole, joined at each access where it came in pieces. Copy it to keep it. */
+  get payload(): Buffer {
+    const [first = EMPTY] = this.pieces;
+    return this.pieces.length <= 1 ? first : Buffer.concat(this.pieces, this.size);
+  }
 }
 
 /** The bytes of a frame but its payload, which follows unchanged. Throws WireError for what exceeds the limits. */
@@ -31,8 +41,8 @@ export function encodeFrameHead(
 }
 
 /**
- * Cuts a byte stream into frames. Pieces wait in a list until a frame is whole, and are joined once; so no announced
- * length is allocated before its bytes are there.
+ * Cuts a byte stream into frames. Pieces wait in a list until a frame is whole; so no announced length is allocated
+ * before its bytes are there, and payloads are not copied at all.
  */
 export class FrameDecoder {
   private pieces: Buffer[] = [];
@@ -49,7 +59,7 @@ export class FrameDecoder {
     for (;;) {
       if (this.lengths === null) {
         if (this.buffered < PREFIX) return;
-        const prefix = this.take(PREFIX);
+        const prefix = join(this.take(PREFIX), PREFIX);
         const lengths = { header: prefix.readUInt32BE(0), payload: prefix.readUInt32BE(4) };
         if (lengths.header === 0 || lengths.header > MAX_HEADER || lengths.payload > MAX_PAYLOAD) {
           throw new WireError(`a frame of ${String(lengths.header)} + ${String(lengths.payload)} bytes`);
@@ -59,9 +69,9 @@ export class FrameDecoder {
       const { header, payload } = this.lengths;
       if (this.buffered < header + payload) return;
       this.lengths = null;
-      const fields = decode(this.take(header));
+      const fields = decode(join(this.take(header), header));
       if (!(fields instanceof Map)) throw new WireError("a header that is no map");
-      yield { header: new Header(fields), payload: payload === 0 ? EMPTY : this.take(payload) };
+      yield new Frame(new Header(fields), this.take(payload), payload);
     }
   }
 
@@ -70,27 +80,30 @@ export class FrameDecoder {
     return this.buffered;
   }
 
-  private take(count: number): Buffer {
+  /** The next bytes, which must be there, as views of the pieces that they came in. */
+  private take(count: number): Buffer[] {
     this.buffered -= count;
-    const first = this.pieces[0];
-    if (first !== undefined && first.length >= count) {
-      if (first.length === count) this.pieces.shift();
-      else this.pieces[0] = first.subarray(count);
-      return first.subarray(0, count);
-    }
-    const whole = Buffer.allocUnsafe(count);
-    let filled = 0;
+    const taken: Buffer[] = [];
+    let left = count;
     let used = 0;
-    while (filled < count) {
+    while (left > 0) {
       const piece = this.pieces[used];
       if (piece === undefined) throw new WireError("cut off");
-      const part = Math.min(piece.length, count - filled);
-      piece.copy(whole, filled, 0, part);
-      filled += part;
-      if (part < piece.length) this.pieces[used] = piece.subarray(part);
-      else used += 1;
+      if (piece.length > left) {
+        taken.push(piece.subarray(0, left));
+        this.pieces[used] = piece.subarray(left);
+        break;
+      }
+      taken.push(piece);
+      left -= piece.length;
+      used += 1;
     }
-    this.pieces.splice(0, used);
-    return whole;
+    if (used > 0) this.pieces.splice(0, used);
+    return taken;
   }
+}
+
+function join(pieces: readonly Buffer[], size: number): Buffer {
+  const [first] = pieces;
+  return first && pieces.length === 1 ? first : Buffer.concat(pieces, size);
 }

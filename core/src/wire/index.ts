@@ -1,6 +1,5 @@
 export * from "./limits";
 export { Ext, decode, encode } from "./msgpack";
 export type { Decoded, Encodable } from "./msgpack";
-export { FrameDecoder, encodeFrameHead } from "./frame";
-export type { Frame } from "./frame";
+export { Frame, FrameDecoder, encodeFrameHead } from "./frame";
 export { Header } from "./header";
