@@ -1,6 +1,6 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
-import { type AgentClient, type AgentLease, type HostPool, agentFailure } from "../host";
+import { type AgentClient, type AgentLease, type HostPool, abortable, agentFailure } from "../host";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
 /** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
@@ -164,24 +164,4 @@ async function makeDirectory(agent: AgentClient, path: string, cwd: string): Pro
     return new EngineFailure({ ...data, path });
   });
   return done.bytes("path").toString("utf8");
-}
-
-/** Stops waiting when the signal is aborted; the work itself, which others may share, goes on. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
-  const cancelled = (): EngineFailure =>
-    new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
-  if (signal.aborted) {
-    work.catch(() => undefined);
-    throw cancelled();
-  }
-  let onAbort: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(cancelled());
-    signal.addEventListener("abort", onAbort);
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

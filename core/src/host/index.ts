@@ -1,3 +1,4 @@
+export { abortable } from "./abortable";
 export { AgentClient } from "./agent-client";
 export { agentFailure } from "./agent-error";
 export { HostPool } from "./pool";

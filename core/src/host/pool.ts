@@ -1,5 +1,6 @@
 /** One shared agent per host and way of getting there. Who uses it holds a lease; with the last one it ends. */
-import { EngineFailure, type HostSpec, type PromptRequest, toFailureData } from "../engine/protocol";
+import { EngineFailure, type HostSpec, type PromptRequest } from "../engine/protocol";
+import { abortable } from "./abortable";
 import { AgentClient } from "./agent-client";
 import { connectHost } from "./connect";
 
@@ -45,7 +46,7 @@ export class HostPool {
       await this.dispose(entry);
     };
     try {
-      const agent = await orAborted(entry.ready, signal, spec.host);
+      const agent = await abortable(entry.ready, signal, spec.host);
       return { agent, release };
     } catch (error) {
       void release();
@@ -93,22 +94,6 @@ export class HostPool {
     } catch {
       // It never came to be, which was told to those who waited for it.
     }
-  }
-}
-
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
-  if (signal.aborted) throw cancelled(host);
-  let onAbort: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(cancelled(host));
-    signal.addEventListener("abort", onAbort);
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } catch (error) {
-    throw error instanceof EngineFailure ? error : new EngineFailure(toFailureData(error, host), error);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
