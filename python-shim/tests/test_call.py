@@ -326,7 +326,11 @@ def test_a_child_left_behind_holds_nobody_up(shared: Manager) -> None:
 
 
 def test_timeout_and_cancel(shared: Manager) -> None:
-    source = "import subprocess\ndef f():\n  subprocess.run('sleep 60 & setsid sleep 60 & wait', shell=True)"
+    # It sleeps on when its children were ended first, so that it is ended by the signal in any order.
+    source = (
+        "import subprocess, time\ndef f():\n"
+        "  subprocess.run('sleep 60 & setsid sleep 60 & wait', shell=True)\n  time.sleep(60)"
+    )
     last = shared.call(source, timeout=300).last
     assert (last["why"], last["sig"]) == ("timeout", "SIGTERM")
     source = (
