@@ -1,5 +1,6 @@
 /** The engine: takes requests, runs executions, and tells its client and its journal what becomes of them. */
 import { randomUUID } from "crypto";
+import { setMaxListeners } from "events";
 import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
 import { Execution } from "./execution";
@@ -34,6 +35,8 @@ export class Engine {
     private readonly title: string,
   ) {
     this.pool = new HostPool(client);
+    // Everything that waits for a host listens to it.
+    setMaxListeners(0, this.stopping.signal);
   }
 
   /** Rejects EngineFailure, or whatever went wrong inside. */
