@@ -1,3 +1,4 @@
+export * from "./host";
 export * from "./jupyter";
 export * from "./live";
 export * from "./task-view";

@@ -14,7 +14,7 @@ export function installKernelspec(prefix: string): string {
     argv: [process.execPath, join(__dirname, "main.js"), "--config-path", "{connection_file}"],
     display_name: "TypeScript (lazycluster)",
     language: "typescript",
-    interrupt_mode: "signal",
+    interrupt_mode: "message",
   };
   const text = `${JSON.stringify(spec, null, 2)}\n`;
   if (text === readOrNull(file)) return directory;
