@@ -4,6 +4,7 @@ import { join } from "path";
 import { Argument, Command } from "commander";
 import { enginesFolder } from "../engine/journal";
 import { Environment } from "../environment";
+import { notebookCommand } from "./context";
 
 export function makeProgram(setExitCode: (code: number) => void): Command {
   const program = new Command("lazycluster")
@@ -77,15 +78,23 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     );
 
   // `lazycluster run --debug …` works as `lazycluster --debug run …` does.
-  for (const command of program.commands) {
-    command.option("--debug", "say what happens, on stderr");
+  for (const command of everyCommand(program)) {
+    if (command !== program) command.option("--debug", "say what happens, on stderr");
     command.showHelpAfterError();
+    command.exitOverride();
   }
   return program;
 }
 
+/** A command with all that are below it. */
+export function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
 function prepare(options: { debug?: boolean; sshConfig?: string }): void {
   if (options.sshConfig !== undefined) Environment.sshConfigFile = options.sshConfig;
+  // A notebook has its own settings.
+  if (notebookCommand()) return;
   if (!process.env["LAZYCLUSTER_MAIN_DIRECTORY"]) {
     // A command leaves its logs with the journals, not in whatever folder it was called.
     Environment.setMainDirectory(join(enginesFolder(), "..", "cli"));

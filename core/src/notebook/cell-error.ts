@@ -1,4 +1,5 @@
 /** A cell's error as Jupyter shows it: name, message, and a traceback with the lines of the cell. */
+import { join } from "path";
 import { inspect } from "util";
 import type { Place } from "./source-map";
 
@@ -23,6 +24,8 @@ export function cellName(id: number): string {
   return `In[${String(id)}]`;
 }
 
+/** Where our own code is; nobody who writes cells wants to read about it. */
+const PACKAGE = join(__dirname, "..");
 const CELL_PLACE = /In\[(-?\d+)\]:(\d+):(\d+)/g;
 /** Lines of code that are shown around the one that is meant. */
 const CONTEXT = 2;
@@ -65,9 +68,12 @@ export function framesOf(error: Error, locate: Locate): string[] {
   const lines = (error.stack ?? "").split("\n");
   const first = lines.findIndex((line) => /^\s+at /.test(line));
   if (first < 0) return [];
-  const frames = lines.slice(first).filter((line) => !line.includes(__dirname));
+  const frames = lines.slice(first).filter((line) => !line.includes(PACKAGE));
   const last = frames.reduce((found, line, index) => (line.includes("In[") ? index : found), -1);
-  const users = last < 0 ? frames.filter((line) => !/\bnode:|[\\/]tslab[\\/]/.test(line)) : frames.slice(0, last + 1);
+  const users =
+    last < 0
+      ? frames.filter((line) => !/\bnode:|[\\/](?:tslab|lazycluster)[\\/]/.test(line))
+      : frames.slice(0, last + 1);
   return users.flatMap((line) => {
     // What is nowhere in the cell is what the compiler put around it.
     const unknown: string[] = [];

@@ -37,6 +37,8 @@ export class CellRunner {
   constructor(
     parts: TslabParts,
     private readonly state: ThreadState,
+    /** Nobody can stop the thread from another one; Node's own way is to end what runs before the first `await`. */
+    private readonly endsAtSignal = false,
   ) {
     this.compiler = new CellCompiler(parts.createConverter({ isJS: false, isBrowser: false }), parts);
     let browser: ReturnType<TslabParts["createConverter"]> | null = null;
@@ -163,7 +165,7 @@ export class CellRunner {
       const { id, signal } = this.current;
       this.keep(id, { ...trail, prefix: prefix.length });
       if (this.state.wasInterrupted || signal.aborted) throw new Interrupted();
-      return this.state.expose(() => evaluate(code, { filename: cellName(id), breakOnSigint: true }));
+      return this.state.expose(() => evaluate(code, { filename: cellName(id), breakOnSigint: this.endsAtSignal }));
     }) as typeof vm.runInThisContext;
   }
 

@@ -11,9 +11,11 @@ import {
   applyChange,
   startRecord,
 } from "../engine/protocol";
+import { notebookHost } from "../display";
 import { Environment } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
 import { decodeValue } from "../python";
+import { cancelWithCell } from "./cell";
 import type { RuntimeTask } from "./runtime-task";
 import { type OutputStream, TaskLog } from "./task-log";
 import { noticeFailure } from "./unnoticed";
@@ -47,6 +49,8 @@ export class TaskRun {
   private readonly received = new Map<number, { readonly value: unknown }>();
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
+  /** The cell of a notebook that started it; null elsewhere. */
+  readonly startedIn = notebookHost()?.runningCell ?? null;
   /** Runs of the log that were told to listeners. */
   private relayed = 0;
   /** Of the first value that was none. */
@@ -106,6 +110,7 @@ export class TaskRun {
   /** Waits for its end. Rejects its error; a signal that is aborted ends the waiting only. */
   async join(signal?: AbortSignal): Promise<void> {
     noticeFailure(this);
+    cancelWithCell(this);
     await untilAborted(this.settled, signal);
     if (this.error) throw this.error;
   }
@@ -123,6 +128,7 @@ export class TaskRun {
   }
 
   private async value(step: number): Promise<unknown> {
+    cancelWithCell(this);
     for (;;) {
       const value = this.received.get(step);
       if (value) return value.value;

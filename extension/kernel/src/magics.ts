@@ -7,7 +7,7 @@ import type { Magics } from "lazycluster/notebook";
 export function libraryMagics(library: string): Magics {
   let loaded: Magics | null = null;
   const load = (): Magics => {
-    const file = join(library, "dist", "cli", "magics.js");
+    const file = join(library, "dist", "cli", "notebook", "index.js");
     if (!existsSync(file)) {
       throw new Error(`The lazycluster of this folder (${library}) knows no %lazycluster: it is of another version.`);
     }

@@ -15,6 +15,7 @@ export class Sockets {
   private readonly iopub: XPublisher;
   private readonly heartbeat = new Reply({ linger: 0 });
   private readonly codec: Codec;
+  private closed = false;
   /** What still leaves, by socket: one send at a time. */
   private readonly leaving = new Map<Sender, Promise<void>>();
 
@@ -48,6 +49,7 @@ export class Sockets {
   }
 
   send(message: Outgoing): Promise<void> {
+    if (this.closed) return Promise.resolve();
     const socket = message.channel === "iopub" ? this.iopub : this.routers[message.channel];
     const frames = this.codec.encode(message);
     const before = this.leaving.get(socket);
@@ -65,6 +67,7 @@ export class Sockets {
   /** What was sent before still leaves. */
   async close(): Promise<void> {
     await Promise.all(this.leaving.values());
+    this.closed = true;
     for (const socket of [this.iopub, ...Object.values(this.routers), this.heartbeat]) socket.close();
   }
 
