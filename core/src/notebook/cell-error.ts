@@ -1,5 +1,5 @@
 /** A cell's error as Jupyter shows it: name, message, and a traceback with the lines of the cell. */
-import { join } from "path";
+import { dirname, join } from "path";
 import { inspect } from "util";
 import type { Place } from "./source-map";
 
@@ -25,7 +25,7 @@ export function cellName(id: number): string {
 }
 
 /** Where our own code is; nobody who writes cells wants to read about it. */
-const PACKAGE = join(__dirname, "..");
+const OUR_FOLDERS = [join(__dirname, ".."), dirname(process.argv[1] ?? __dirname)];
 const CELL_PLACE = /In\[(-?\d+)\]:(\d+):(\d+)/g;
 /** Lines of code that are shown around the one that is meant. */
 const CONTEXT = 2;
@@ -68,7 +68,7 @@ export function framesOf(error: Error, locate: Locate): string[] {
   const lines = (error.stack ?? "").split("\n");
   const first = lines.findIndex((line) => /^\s+at /.test(line));
   if (first < 0) return [];
-  const frames = lines.slice(first).filter((line) => !line.includes(PACKAGE));
+  const frames = lines.slice(first).filter((line) => !OUR_FOLDERS.some((folder) => line.includes(folder)));
   const last = frames.reduce((found, line, index) => (line.includes("In[") ? index : found), -1);
   const users =
     last < 0

@@ -122,3 +122,14 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     found = Kernel("lazycluster", tmp_path_factory.mktemp("notebook"))
     yield found
     found.end()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    def wait(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not holds():
+            assert time.monotonic() < deadline, "it did not come to be"
+            time.sleep(0.02)
+
+    return wait
