@@ -1,9 +1,10 @@
 /** The commands of `lazycluster`, as commander takes them. What a command does is loaded when it is called. */
 import { readFileSync } from "fs";
 import { join } from "path";
-import { Argument, Command } from "commander";
+import { Argument, Command, Option } from "commander";
 import { enginesFolder } from "../engine/journal";
 import { Environment } from "../environment";
+import type { AddRuntimeOptions } from "./commands/add-runtime";
 
 export function makeProgram(setExitCode: (code: number) => void): Command {
   const program = new Command("lazycluster")
@@ -22,6 +23,33 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .option("--json", "as JSON")
     .action(async (options: { long?: boolean; json?: boolean }) =>
       (await import("./commands/list-runtimes.js")).listRuntimes(options),
+    );
+
+  program
+    .command("add-runtime")
+    .description("write a host into the ssh config")
+    .argument("<name>", "what to call it")
+    .argument("<address>", "user@host:port")
+    .option("-i, --id-file <file>", "private key")
+    .addOption(new Option("--id_file <file>").hideHelp())
+    .option("-o, --options <option...>", 'further options, such as "ProxyJump=gate"')
+    .option("--config <file>", "the ssh config (default: as in --ssh-config)")
+    .action(async (name: string, address: string, options: AddRuntimeOptions & { id_file?: string }) => {
+      const { id_file: former, ...given } = options;
+      (await import("./commands/add-runtime.js")).addRuntime(
+        name,
+        address,
+        former ? { idFile: former, ...given } : given,
+      );
+    });
+
+  program
+    .command("delete-runtime")
+    .description("remove a host from the ssh config; comments and all else stay")
+    .argument("<name>", "as in list-runtimes")
+    .option("--config <file>", "the ssh config (default: as in --ssh-config)")
+    .action(async (name: string, options: { config?: string }) =>
+      (await import("./commands/delete-runtime.js")).deleteRuntime(name, options),
     );
 
   program

@@ -1,7 +1,7 @@
 /** The hosts that an ssh config names: `Host` lines without patterns, `Include` followed. */
 import { readFileSync, readdirSync } from "fs";
 import { homedir } from "os";
-import { dirname, isAbsolute, join } from "path";
+import { isAbsolute, join } from "path";
 import { EngineFailure, parseHost } from "../engine/protocol";
 
 /** Includes inside includes; ssh has the same bound. */
@@ -9,28 +9,44 @@ const MAX_DEPTH = 16;
 
 /** Without duplicates, in the order of the file. A file that is not there names none. */
 export function configuredHosts(configFile: string | null): string[] {
-  const file = configFile ?? join(homedir(), ".ssh", "config");
-  const hosts = new Set<string>();
-  collect(file, configFile === null ? join(homedir(), ".ssh") : dirname(file), hosts, 0);
-  return [...hosts];
+  return [...new Set(readFiles(configFile).flatMap(({ hosts }) => hosts))];
 }
 
-function collect(file: string, base: string, hosts: Set<string>, depth: number): void {
+/** The config itself and the files that it includes, each once. */
+export function configFiles(configFile: string | null): string[] {
+  return [...new Set(readFiles(configFile).map(({ path }) => path))];
+}
+
+interface ConfigFile {
+  readonly path: string;
+  readonly hosts: readonly string[];
+}
+
+function readFiles(configFile: string | null): ConfigFile[] {
+  const found: ConfigFile[] = [];
+  collect(configFile ?? join(homedir(), ".ssh", "config"), found, 0);
+  return found;
+}
+
+function collect(path: string, found: ConfigFile[], depth: number): void {
   if (depth > MAX_DEPTH) return;
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = readFileSync(path, "utf8");
   } catch {
     return;
   }
+  const hosts: string[] = [];
+  found.push({ path, hosts });
   for (const line of text.split(/\r?\n/)) {
     const match = /^\s*(host|include)(?:\s+|\s*=\s*)(.*)$/i.exec(line);
     if (!match) continue;
     for (const word of words(match[2] ?? "")) {
       if (match[1]?.toLowerCase() === "include") {
-        for (const path of expand(word, base)) collect(path, base, hosts, depth + 1);
+        // Relative to ~/.ssh, as ssh does also for a config that -F named.
+        for (const file of expand(word, join(homedir(), ".ssh"))) collect(file, found, depth + 1);
       } else if (isName(word)) {
-        hosts.add(word);
+        hosts.push(word);
       }
     }
   }

@@ -12,11 +12,11 @@ describe("the hosts of an ssh config", () => {
   it("are named by Host lines without patterns, Include followed", () => {
     mkdirSync(join(folder, "conf.d"));
     writeFileSync(join(folder, "conf.d", "a.conf"), "Host inner-a\n");
-    writeFileSync(join(folder, "conf.d", "b.conf"), "Host=inner-b\nInclude config\n");
+    writeFileSync(join(folder, "conf.d", "b.conf"), `Host=inner-b\nInclude ${join(folder, "config")}\n`);
     writeFileSync(join(folder, "conf.d", "c.txt"), "Host not-this\n");
     writeFileSync(
       join(folder, "config"),
-      'Host one two # a comment\n  HostName 127.0.0.1\nhost *.example !three four? "five"\nInclude conf.d/*.conf\nHost one\nHost -oProxyCommand=x a;b\n',
+      `Host one two # a comment\n  HostName 127.0.0.1\nhost *.example !three four? "five"\nInclude ${join(folder, "conf.d")}/*.conf\nHost one\nHost -oProxyCommand=x a;b\n`,
     );
     expect(configuredHosts(join(folder, "config"))).toEqual(["one", "two", "five", "inner-a", "inner-b"]);
   });
