@@ -66,6 +66,7 @@ class Manager:
         login_env: bool = False,
         text: Optional[bytes] = None,
         before: str = "",
+        mode: str = "agent",
     ) -> None:
         self.process = subprocess.Popen(
             [shell, "-c", before + BOOTSTRAP],
@@ -91,7 +92,7 @@ class Manager:
         os.set_blocking(self._in, False)
         text = BUNDLE if text is None else text
         hello = {"op": "hello", "v": 1, "lease": int(lease * 1000), "loginEnv": login_env}
-        self.write(python.encode() + b"\n%d\n%s" % (len(text), text))
+        self.write(python.encode() + b"\n%d\n%s%s\n" % (len(text), text, mode.encode()))
         self.send(hello)
         self.hello = self._wait_for_hello()
 
@@ -196,6 +197,12 @@ class Manager:
             if not data:
                 raise Gone
             self._feed(data)
+
+    def wait_for_end(self, seconds: float = DEADLINE) -> None:
+        try:
+            self.wait(lambda: False, seconds)
+        except Gone:
+            pass
 
     def pay(self, id: int) -> None:
         """Gives the credit that was withheld, and no longer withholds it."""

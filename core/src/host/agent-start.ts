@@ -35,7 +35,12 @@ export async function startAgent(
   process.stderr.on("data", (bytes: Buffer) => (words = (words + bytes.toString("latin1")).slice(-2048)));
   const hello = encodeFrameHead({ op: "hello", v: 1, lease: spec.leaseMs, loginEnv: spec.loginEnv });
   process.stdin.write(
-    Buffer.concat([Buffer.from(`${spec.python}\n${String(bundle.length)}\n`, "utf8"), bundle, hello]),
+    Buffer.concat([
+      Buffer.from(`${spec.python}\n${String(bundle.length)}\n`, "utf8"),
+      bundle,
+      Buffer.from("agent\n"),
+      hello,
+    ]),
   );
   return new Promise<StartedAgent>((resolve, reject) => {
     let seen: Buffer = Buffer.alloc(0);

@@ -16,7 +16,7 @@ from .operations import MESSAGES, OPERATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Optional
+    from typing import Callable, Dict, List, Optional, Tuple
 
     from .frames import Header
     from .functions import Functions
@@ -25,7 +25,19 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "tempdir", "mkdir", "remove", "reap"]
+CAPABILITIES = [
+    "run",
+    "pty",
+    "loginEnv",
+    "call",
+    "put",
+    "get",
+    "tempdir",
+    "mkdir",
+    "remove",
+    "reap",
+    "detach",
+]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.
@@ -36,10 +48,11 @@ EXIT_OK, EXIT_LOST, EXIT_PROTOCOL = 0, 75, 76
 
 class Agent:
     def __init__(
-        self, reading: int, writing: int, keeper: int, keeper_lives: int, notes: int, mark: bytes
+        self, connection: Optional[Tuple[int, int]], keeper: int, keeper_lives: int, notes: int, mark: bytes
     ) -> None:
+        """Without a connection its first client is still to come (detached.py)."""
         self.loop = Loop(self._before_wait)
-        self.channel = Channel(self.loop, reading, writing, self._on_frame, self._on_end, self._on_drained)
+        self.channel: Channel = self._open(connection)
         self.keeper = keeper
         self._keeper_lives = keeper_lives
         self.mark = mark
@@ -72,16 +85,18 @@ class Agent:
         self._child_ended = system.wake_on_child()
         self.loop.watch(self._child_ended, READ, self._on_child)
         self.loop.watch(self._keeper_lives, READ, self._on_keeper_end)
-        self._say_hello()
-        self.channel.start(leftover)
+        self._meet(leftover)
         self.loop.later(0, self._get_ready)
         self._check_lease()
         # A forked child on its way to another role (errors.Become) passes here and must end nothing.
         try:
-            self.loop.run()
-        except ProtocolError as error:
-            self._last_words("protocol error: %s" % error)
-            self._exit = EXIT_PROTOCOL
+            while True:
+                try:
+                    self.loop.run()
+                    break
+                except ProtocolError as error:
+                    if not self._on_protocol_error(error):
+                        break
         except Exception:
             self._end_everything()
             raise
@@ -89,6 +104,23 @@ class Agent:
         return self._exit
 
     # Life and death.
+
+    def _open(self, connection: Optional[Tuple[int, int]]) -> Channel:
+        assert connection is not None
+        return Channel(self.loop, *connection, self._on_frame, self._on_end, self._on_drained)
+
+    def _meet(self, leftover: bytes) -> None:
+        self._say_hello()
+        self.channel.start(leftover)
+
+    def _on_protocol_error(self, error: ProtocolError) -> bool:
+        """Whether to go on."""
+        self._last_words("protocol error: %s" % error)
+        self._exit = EXIT_PROTOCOL
+        return False
+
+    def _on_bye(self) -> None:
+        self.loop.stop()
 
     def _say_hello(self) -> None:
         account = system.account()
@@ -166,7 +198,7 @@ class Agent:
         elif op == "ping":
             self.channel.send({"op": "pong", "t": fields.number(header, "t")})
         elif op == "bye":
-            self.loop.stop()
+            self._on_bye()
         elif op in OPERATIONS:
             self._begin(op, header)
         elif op in MESSAGES:

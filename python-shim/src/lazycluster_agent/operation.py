@@ -98,6 +98,11 @@ class Operation:
             raise ProtocolError("operation %d was sent more than its credit" % self.id)
         return cost
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether its credit allows more input."""
+        return self._inbound > 0
+
     def repay(self, cost: int) -> None:
         if not self._owed and not self.finished:
             self.agent.debtors.append(self)

@@ -64,6 +64,18 @@ def _reap(agent: Agent, id: int, header: Header) -> Operation:
     return Reap(agent, id, header)
 
 
+def _record(agent: Agent, id: int, header: Header) -> Operation:
+    from . import recording
+
+    kinds = {
+        "record": recording.Record,
+        "follow": recording.Follow,
+        "stop": recording.Stop,
+        "forget": recording.Forget,
+    }
+    return kinds[header["op"]](agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
@@ -73,6 +85,10 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "mkdir": _mkdir,
     "remove": _remove,
     "reap": _reap,
+    "record": _record,
+    "follow": _record,
+    "stop": _record,
+    "forget": _record,
 }
 
 
