@@ -178,6 +178,11 @@ const lint = {
         ...nodeTool("dependency-cruiser/bin/dependency-cruise.mjs", "--config", ".dependency-cruiser.cjs", ...rooms),
       }),
       await runCheck(context, { what: "prettier", ...nodeTool("prettier/bin/prettier.cjs", "--check", ".") }),
+      await runCheck(context, {
+        what: "the pages in docs/api are current",
+        program: process.execPath,
+        args: [inProject("scripts", "docs.mjs"), "--check"],
+      }),
     ]);
   },
 };
