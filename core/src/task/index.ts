@@ -2,7 +2,7 @@ export { Execution } from "./execution";
 export { TaskProcess, isPortKey, isTaskKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
-export type { TaskEvents, TaskStep } from "./runtime-task";
+export type { TaskEvents, TaskStep } from "./task-events";
 export { EXECUTE_OPTIONS, checkExecuteOptions, startExecution } from "./start";
 export type { ExecuteOptions } from "./start";
 export { requireInterpreter } from "./steps";

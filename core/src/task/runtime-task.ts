@@ -1,15 +1,13 @@
 import { EventEmitter } from "events";
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, formatBytes, jupyterDisplay, showLive, taskBundle } from "../display";
+import { type Displayable, type MimeBundle, jupyterDisplay, showLive } from "../display";
 import { engineClient } from "../engine/client";
-import { IndexReader, readRuns } from "../engine/journal";
-import type { ExecutionSpec, StepKind, StepSpec, TaskState } from "../engine/protocol";
-import { Environment } from "../environment";
+import type { ExecutionSpec, StepSpec, TaskState } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyKwargs } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
-import { shortPath } from "./log-path";
+import { followLog } from "./follow-log";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
 import { type ExecuteOptions, startExecution } from "./start";
@@ -22,38 +20,11 @@ import {
   sendFileStep,
 } from "./steps";
 import type { ExecutionTarget } from "./target";
+import { type TaskEvents, type TaskStep, runListeners } from "./task-events";
 import { type OutputStream, printEntries } from "./task-log";
-import { type RunEvents, TaskRun } from "./task-run";
+import { TaskRun } from "./task-run";
+import { showTask } from "./task-display";
 import { watchFailure } from "./unnoticed";
-
-/** What a task consists of, and how far each step came. */
-export interface TaskStep {
-  readonly index: number;
-  readonly kind: StepKind;
-  /** One line for people. */
-  readonly description: string;
-  readonly state: TaskState;
-  /** Of a command that ended by itself. */
-  readonly exitCode: number | null;
-  /** The signal that ended it, such as `SIGKILL`. */
-  readonly signal: string | null;
-  /** [ms] */
-  readonly durationMs: number | null;
-}
-
-export interface TaskEvents {
-  /** A transfer moved on; totals are null while unknown. Sizes in [bytes]. */
-  progress: { step: number; bytes: number; totalBytes: number | null; files: number; totalFiles: number | null };
-  /** Output as it arrives. */
-  output: { step: number; stream: OutputStream; data: Buffer };
-  /** A step started or ended. */
-  step: TaskStep;
-  /** The execution settled; once per execution. */
-  end: { state: TaskState; error: LazyclusterError | null };
-}
-
-/** [bytes] of output that the table in a notebook shows. */
-const SHOWN_OUTPUT = 2000;
 
 /**
  * A composition of steps, run in order on one host. Compose it, hand it to `executeTask`, read it afterwards. It is no
@@ -194,17 +165,7 @@ export class RuntimeTask implements Displayable {
       throw new InvalidArgumentError(`openLog: the stream is "stdout" or "stderr", not ${show(stream)}.`);
     }
     if (!run) throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no log.`);
-    const selection = { step: step ?? null, stream: stream ?? null };
-    return (async function* () {
-      const index = new IndexReader(run.record.logFile);
-      for (;;) {
-        const { changes, ended } = run;
-        yield* readRuns(run.record.logFile, index.read(), selection);
-        if (ended || index.ended) return;
-        // More may have come while the reader was busy with the last piece.
-        await run.nextChange(changes);
-      }
-    })();
+    return followLog(run, { step: step ?? null, stream: stream ?? null });
   }
 
   /** Prints each log entry with its index; says so when there is none. (Python: `print_log`.) */
@@ -283,17 +244,7 @@ export class RuntimeTask implements Displayable {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const run = this.#run;
-    return taskBundle({
-      name: this.name,
-      host: this.host,
-      state: this.state,
-      durationMs: this.durationMs,
-      steps: this.steps.map((step) => ({ ...step, progress: describeProgress(run, step.index) })),
-      output: run ? run.log.tail(null, SHOWN_OUTPUT) : "",
-      error: this.error?.message ?? null,
-      logFile: this.executionLogFilePath === null ? null : shortPath(this.executionLogFilePath),
-    });
+    return showTask(this, this.#run);
   }
 
   [inspect.custom](depth: number): string {
@@ -317,17 +268,8 @@ export class RuntimeTask implements Displayable {
       );
     }
     if (options.omitOnJoin !== undefined) this.omitOnJoin = options.omitOnJoin;
-    const wantsOutput = (): boolean => options.debug || this.#events.listenerCount("output") > 0;
-    const emit = <K extends keyof RunEvents>(event: K, data: RunEvents[K]): void => {
-      if (options.debug && event === "output") process.stdout.write((data as RunEvents["output"]).data);
-      try {
-        this.#events.emit(event, data);
-      } catch (error) {
-        // A fault of the user's listener must not touch the execution.
-        Environment.logger.error(`a listener of task ${JSON.stringify(this.name)} threw: ${inspect(error)}`);
-      }
-    };
-    const run = new TaskRun(this, spec, engineClient(), emit, wantsOutput);
+    const listeners = runListeners(this.name, this.#events, options.debug);
+    const run = new TaskRun(this, spec, engineClient(), listeners);
     this.#run = run;
     watchFailure(run);
     return run;
@@ -346,13 +288,6 @@ export class RuntimeTask implements Displayable {
       { code: "ERR_TASK_RUNNING" },
     );
   }
-}
-
-function describeProgress(run: TaskRun | null, step: number): string {
-  const progress = run?.progress.get(step);
-  if (!progress) return "";
-  const total = progress.totalBytes === null ? "" : ` of ${formatBytes(progress.totalBytes)}`;
-  return `${formatBytes(progress.bytes)}${total}`;
 }
 
 async function* neverExecuted(name: string): AsyncGenerator<unknown, void, undefined> {

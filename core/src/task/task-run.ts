@@ -5,7 +5,6 @@ import {
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
-  type StepRecord,
   type TaskFailure,
   type TaskRecord,
   applyChange,
@@ -15,33 +14,18 @@ import { Environment } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
 import { decodeValue } from "../python";
 import type { RuntimeTask } from "./runtime-task";
-import { type OutputStream, TaskLog } from "./task-log";
+import type { RunListeners, TaskEvents } from "./task-events";
+import { TaskLog } from "./task-log";
 import { noticeFailure } from "./unnoticed";
 
 /** [bytes] of a failed step that its error carries. */
 const ERROR_OUTPUT = 64 * 1024;
 
-export interface TaskProgress {
-  step: number;
-  bytes: number;
-  totalBytes: number | null;
-  files: number;
-  totalFiles: number | null;
-}
-
-/** What listeners hear, by event. */
-export interface RunEvents {
-  progress: TaskProgress;
-  output: { step: number; stream: OutputStream; data: Buffer };
-  step: StepRecord;
-  end: { state: TaskRecord["state"]; error: LazyclusterError | null };
-}
-
 export class TaskRun {
   readonly log: TaskLog;
   /** Resolves when it has ended; never rejects. */
   readonly settled: Promise<void>;
-  readonly progress = new Map<number, TaskProgress>();
+  readonly progress = new Map<number, TaskEvents["progress"]>();
   error: LazyclusterError | null = null;
   private current: TaskRecord;
   private readonly received = new Map<number, { readonly value: unknown }>();
@@ -57,10 +41,7 @@ export class TaskRun {
     readonly task: RuntimeTask,
     private readonly spec: ExecutionSpec,
     private readonly engine: EngineClient,
-    /** Hears everything, at once. */
-    private readonly emit: <K extends keyof RunEvents>(event: K, data: RunEvents[K]) => void,
-    /** Whether somebody listens to `output`, which costs reading the log. */
-    private readonly wantsOutput: () => boolean,
+    private readonly listeners: RunListeners,
   ) {
     this.current = startRecord({
       id: spec.id,
@@ -156,7 +137,7 @@ export class TaskRun {
       case "progress": {
         const { kind: _kind, ...progress } = change;
         this.progress.set(change.step, progress);
-        this.emit("progress", progress);
+        this.listeners.emit("progress", progress);
         return;
       }
       case "stepStarted":
@@ -176,13 +157,13 @@ export class TaskRun {
         );
         this.error = this.current.failure ? this.makeError(this.current.failure) : null;
         this.settle();
-        this.emit("end", { state: this.current.state, error: this.error });
+        this.listeners.emit("end", { state: this.current.state, error: this.error });
     }
   }
 
   private emitStep(index: number): void {
     const step = this.current.steps[index];
-    if (step) this.emit("step", step);
+    if (step) this.listeners.emit("step", step);
   }
 
   /** Others read the log too, so this has a position of its own; who listens late hears only what is new. */
@@ -190,9 +171,9 @@ export class TaskRun {
     this.withLog(() => {
       const first = this.relayed;
       this.relayed = this.log.length;
-      if (!this.wantsOutput()) return;
+      if (!this.listeners.wantsOutput()) return;
       for (const { run, data } of this.log.readFrom(first)) {
-        this.emit("output", { step: run.step, stream: run.stream, data });
+        this.listeners.emit("output", { step: run.step, stream: run.stream, data });
       }
     });
   }
