@@ -1,6 +1,7 @@
 /** The manager's end of an agent: many operations at once over one channel, heartbeats, and one clear end. */
 import { EngineFailure, type HostInfo, type HostSpec } from "../engine/protocol";
-import { type Encodable, type Frame, FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
+import { type Encodable, type Frame, type FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
+import { type Hello, readHello } from "./agent-hello";
 import { startAgent } from "./agent-start";
 import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
@@ -19,6 +20,8 @@ export class AgentClient {
   readonly closed: Promise<EngineFailure | null>;
   private readonly operations = new Map<number, Operation>();
   private readonly outbox: Outbox;
+  private readonly decoder: FrameDecoder;
+  readonly info: HostInfo;
   private nextId = 1;
   /** By the monotonic clock. */
   private heardAt = performance.now();
@@ -29,9 +32,9 @@ export class AgentClient {
   /** Starts the agent over a connection, which it owns from now on. Rejects EngineFailure, with the connection closed. */
   static async start(connection: HostConnection, spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
     try {
-      const { process, rest } = await startAgent(connection, spec, START_MS, signal);
-      const { decoder, info, early } = await readHello(process, rest, spec.host, START_MS, signal);
-      return new AgentClient(connection, spec, process, decoder, info, early);
+      const started = await startAgent(connection, spec, START_MS, signal);
+      const hello = await readHello(started, spec.host, START_MS, signal);
+      return new AgentClient(connection, spec, started.process, hello);
     } catch (error) {
       await connection.close();
       throw error;
@@ -42,10 +45,10 @@ export class AgentClient {
     private readonly connection: HostConnection,
     private readonly spec: HostSpec,
     private readonly process: RemoteProcess,
-    private readonly decoder: FrameDecoder,
-    readonly info: HostInfo,
-    early: Frame[],
+    { decoder, info, early }: Hello,
   ) {
+    this.decoder = decoder;
+    this.info = info;
     this.outbox = new Outbox(process.stdin);
     this.closed = new Promise((resolve) => (this.reportClosed = resolve));
     this.guard(() => early.forEach((frame) => this.dispatch(frame)));
@@ -198,68 +201,4 @@ export class AgentClient {
     } while (this.operations.has(this.nextId));
     return this.nextId;
   }
-}
-
-/** Waits for the agent's first frame. */
-function readHello(
-  process: RemoteProcess,
-  rest: Buffer,
-  host: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<{ decoder: FrameDecoder; info: HostInfo; early: Frame[] }> {
-  return new Promise((resolve, reject) => {
-    const decoder = new FrameDecoder();
-    let settled = false;
-    const settle = (outcome: () => void): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      process.stdout.off("data", onData);
-      process.stdout.pause();
-      outcome();
-    };
-    const fail = (code: "ERR_INVALID_RUNTIME" | "ERR_CANCELLED", what: string): void =>
-      settle(() => reject(new EngineFailure({ code, host, message: `${host}: ${what}` })));
-    const onAbort = (): void => fail("ERR_CANCELLED", "cancelled");
-    const onData = (piece: Buffer): void => {
-      try {
-        const frames = [...decoder.push(piece)];
-        const hello = frames.shift();
-        if (!hello) return;
-        if (hello.header.op !== "hello" || hello.header.integer("v") !== 1)
-          throw new WireError("no hello of version 1");
-        const info = readInfo(hello.header);
-        settle(() => resolve({ decoder, info, early: frames }));
-      } catch (error) {
-        fail("ERR_INVALID_RUNTIME", `what started there is no agent of ours (${String(error)})`);
-      }
-    };
-    const timer = setTimeout(() => fail("ERR_INVALID_RUNTIME", "the agent started but said nothing"), timeoutMs);
-    signal.addEventListener("abort", onAbort);
-    void process.exited.then(() => fail("ERR_INVALID_RUNTIME", "the agent ended as soon as it had started"));
-    process.stdout.on("data", onData);
-    onData(rest);
-    process.stdout.resume();
-    if (signal.aborted) onAbort();
-  });
-}
-
-/** It is printed, so it must be what it says. */
-function readVersion(text: string): string {
-  if (!/^\d+\.\d+\.\d+[\w.+-]{0,20}$/.test(text)) throw new WireError("a Python without a version");
-  return text;
-}
-
-function readInfo(hello: Header): HostInfo {
-  return {
-    pythonVersion: readVersion(hello.text("python")),
-    implementation: hello.text("implementation"),
-    executable: hello.text("executable"),
-    home: hello.text("home"),
-    user: hello.text("user"),
-    hostname: hello.text("hostname"),
-    system: hello.text("system"),
-  };
 }

@@ -1,5 +1,6 @@
 /** Questions to the user during a login. */
 
+import { abortable } from "./abortable";
 import { fail, type Target } from "./connection-errors";
 import type { ConnectContext } from "./transport";
 import type { PromptRequest } from "../engine/protocol/host-spec";
@@ -50,16 +51,7 @@ export class UserPrompt {
   async #answers(question: Question): Promise<unknown> {
     const { host, user } = this.target;
     this.signal.throwIfAborted();
-    let onAbort: () => void = () => undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(this.signal.reason instanceof Error ? this.signal.reason : new Error("aborted"));
-      this.signal.addEventListener("abort", onAbort);
-    });
-    try {
-      return await Promise.race([this.prompt({ ...question, host, user }), aborted]);
-    } finally {
-      this.signal.removeEventListener("abort", onAbort);
-    }
+    return abortable(this.prompt({ ...question, host, user }), this.signal, host);
   }
 
   #fail(what: string, cause?: unknown): Error {

@@ -11,7 +11,7 @@ export interface Target {
 }
 
 export function cancelled(host: string): EngineFailure {
-  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: connecting was cancelled.` });
+  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled.` });
 }
 
 export function fail(

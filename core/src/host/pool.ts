@@ -1,8 +1,8 @@
 /** One shared agent per host and way of getting there. Who uses it holds a lease; with the last one it ends. */
-import { EngineFailure, type HostSpec, type PromptRequest } from "../engine/protocol";
-import { abortable } from "./abortable";
+import type { HostSpec, PromptRequest } from "../engine/protocol";
 import { AgentClient } from "./agent-client";
 import { connectHost } from "./connect";
+import { Shared } from "./shared";
 
 export interface PoolContext {
   prompt(promptId: number, request: PromptRequest): Promise<string[]>;
@@ -16,64 +16,22 @@ export interface AgentLease {
   release(): Promise<void>;
 }
 
-interface Entry {
-  readonly ready: Promise<AgentClient>;
-  readonly abort: AbortController;
-  /** Leases, and those who wait for one. */
-  users: number;
-}
-
 export class HostPool {
-  private readonly entries = new Map<string, Entry>();
-  private closing = false;
+  private readonly agents = new Shared<AgentClient>();
 
   constructor(private readonly context: PoolContext) {}
 
   /** Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered. */
   async acquire(spec: HostSpec, signal: AbortSignal): Promise<AgentLease> {
-    if (this.closing) throw cancelled(spec.host);
-    const key = JSON.stringify(spec);
-    const entry = this.entries.get(key) ?? this.connect(key, spec);
-    entry.users += 1;
-    let held = true;
-    const release = async (): Promise<void> => {
-      if (!held) return;
-      held = false;
-      entry.users -= 1;
-      if (entry.users > 0) return;
-      // Who comes from now on gets a new one.
-      this.forget(key, entry);
-      await this.dispose(entry);
-    };
-    try {
-      const agent = await abortable(entry.ready, signal, spec.host);
-      return { agent, release };
-    } catch (error) {
-      void release();
-      throw error;
-    }
+    const { value, release } = await this.agents.acquire(JSON.stringify(spec), spec.host, signal, (abort) =>
+      this.start(spec, abort),
+    );
+    return { agent: value, release };
   }
 
   /** Ends every connection, also those being made. */
-  async close(): Promise<void> {
-    this.closing = true;
-    const entries = [...this.entries.values()];
-    this.entries.clear();
-    await Promise.all(entries.map((entry) => this.dispose(entry)));
-  }
-
-  private connect(key: string, spec: HostSpec): Entry {
-    const abort = new AbortController();
-    const ready = this.start(spec, abort.signal);
-    const entry: Entry = { ready, abort, users: 0 };
-    this.entries.set(key, entry);
-    const forget = (): void => this.forget(key, entry);
-    ready.then((agent) => void agent.closed.then(forget), forget);
-    return entry;
-  }
-
-  private forget(key: string, entry: Entry): void {
-    if (this.entries.get(key) === entry) this.entries.delete(key);
+  close(): Promise<void> {
+    return this.agents.close();
   }
 
   private async start(spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
@@ -86,17 +44,4 @@ export class HostPool {
     });
     return AgentClient.start(connection, spec, signal);
   }
-
-  private async dispose(entry: Entry): Promise<void> {
-    entry.abort.abort();
-    try {
-      await (await entry.ready).close();
-    } catch {
-      // It never came to be, which was told to those who waited for it.
-    }
-  }
-}
-
-function cancelled(host: string): EngineFailure {
-  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
 }
