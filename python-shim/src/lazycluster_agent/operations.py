@@ -64,6 +64,18 @@ def _reap(agent: Agent, id: int, header: Header) -> Operation:
     return Reap(agent, id, header)
 
 
+def _facts(agent: Agent, id: int, header: Header) -> Operation:
+    from .facts import Facts
+
+    return Facts(agent, id, header)
+
+
+def _which(agent: Agent, id: int, header: Header) -> Operation:
+    from .executables import Which
+
+    return Which(agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
@@ -73,6 +85,8 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "mkdir": _mkdir,
     "remove": _remove,
     "reap": _reap,
+    "facts": _facts,
+    "which": _which,
 }
 
 
