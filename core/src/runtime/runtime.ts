@@ -3,7 +3,7 @@ import { inspect } from "util";
 import { type Displayable, type MimeBundle, columns, escapeHtml, jupyterDisplay, showLive } from "../display";
 import { engineClient } from "../engine/client";
 import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
-import { GroupError, type HostResult, InvalidArgumentError, LazyclusterError } from "../errors";
+import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyKwargs } from "../python";
 import {
   EXECUTE_OPTIONS,
@@ -13,16 +13,15 @@ import {
   type FunctionOptions,
   type ProcessHandle,
   RuntimeTask,
-  TaskProcess,
   type TaskRun,
   isPortKey,
   isTaskKey,
-  printEntries,
   startExecution,
 } from "../task";
-import { requireOptions, requirePath, requireText, requireVariables, show } from "../validate";
+import { requireOptions, requirePath, requireVariables, show } from "../validate";
 import { callEngine } from "./engine-call";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
+import { ProcessList } from "./process-list";
 
 /** Runtimes that nobody can reach any more give back what they hold. */
 const forgotten = new FinalizationRegistry<string>((owner) => engineClient().releaseQuietly(owner));
@@ -50,8 +49,7 @@ export class Runtime implements Displayable, ExecutionTarget {
   #owner = newOwner();
   #workingDir: WorkingDirSpec;
   #variables: Record<string, string>;
-  /** What was executed here; a task may run elsewhere afterwards, or here again. */
-  #runs: readonly TaskRun[] = [];
+  readonly #list: ProcessList;
   #used = false;
 
   /** @param host an ssh-config alias, `user@host:port` or `localhost`. */
@@ -62,6 +60,7 @@ export class Runtime implements Displayable, ExecutionTarget {
     this.#workingDir =
       checked.workingDir === null ? { kind: "temporary" } : { kind: "given", path: checked.workingDir };
     this.#variables = checked.env;
+    this.#list = new ProcessList(this.host);
     forgotten.register(this, this.#owner, this);
   }
 
@@ -126,11 +125,7 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** Starts the task in the working directory. Throws LazyclusterError when it runs already. (Python: `execute_task`.) */
   executeTask(task: RuntimeTask, options?: ExecuteOptions): Execution {
-    if (!(task instanceof RuntimeTask))
-      throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
-    const { execution, run } = startExecution(task, this, options, "executeTask");
-    this.#runs = [...this.#runs, run];
-    return execution;
+    return this.start(task, options).execution;
   }
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
@@ -166,51 +161,37 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** Values of all tasks in the order they were given; otherwise as in RuntimeTask. (Python: `function_returns`.) */
   get functionReturns(): AsyncGenerator<unknown, void, undefined> {
-    const runs = this.#runs;
-    return (async function* () {
-      for (const run of runs) yield* run.values();
-    })();
+    return this.#list.functionReturns;
   }
 
   /** Log of the last task of that name. Throws InvalidArgumentError when none ran here. (Python: `execution_log`.) */
   executionLog(taskName: string): string[] {
-    requireText(taskName, "executionLog: the task's name");
-    const run = this.#runs.filter(({ record }) => record.name === taskName).at(-1);
-    if (!run) throw new InvalidArgumentError(`No task ${JSON.stringify(taskName)} was executed on ${this.host}.`);
-    return run.entries;
+    return this.#list.executionLog(taskName);
   }
 
   /** Prints the logs of all tasks. (Python: `print_log`.) */
   printLog(): void {
-    if (this.#runs.length === 0) console.log(`No task was executed on ${this.host}.`);
-    for (const { record, entries } of this.#runs) printEntries(record.name, record.host, entries);
+    this.#list.printLog();
   }
 
   /** Forgets the tasks that ended: logs, values, processes. (Python: `clear_tasks`.) */
   clearTasks(): void {
-    this.#runs = this.#runs.filter((run) => !run.ended);
+    this.#list.clear();
   }
 
   /** Waits for all tasks but those to be omitted. Rejects the error of one, a GroupError of several. (Python: `join`.) */
-  async join(): Promise<void> {
-    const results = await Promise.all(this.#runs.filter(({ task }) => !task.omitOnJoin).map(joined));
-    const errors = results.flatMap(({ error }) => (error ? [error] : []));
-    if (errors.length === 1 && errors[0]) throw errors[0];
-    if (errors.length > 1) throw new GroupError(results);
+  join(): Promise<void> {
+    return this.#list.join();
   }
 
   /** Throws InvalidArgumentError for an unknown key. (Python: `get_process`.) */
   getProcess(key: string): ProcessHandle {
-    const handle = this.getProcesses().get(key);
-    if (!handle)
-      throw new InvalidArgumentError(`${this.host}: there is no process ${show(key)}; getProcesses() has them all.`);
-    return handle;
+    return this.#list.process(key);
   }
 
   /** By key. (Python: `get_processes`.) @param onlyAlive default false. */
   getProcesses(onlyAlive = false): Map<string, ProcessHandle> {
-    const handles = this.taskProcesses.filter((handle) => !onlyAlive || handle.alive);
-    return new Map(handles.map((handle) => [handle.key, handle]));
+    return this.#list.processes(onlyAlive);
   }
 
   /** Ends it; resolves when the remote process group is gone. Rejects InvalidArgumentError for an unknown key. (Python: `stop_process`.) */
@@ -235,16 +216,16 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   get taskProcesses(): ProcessHandle[] {
-    return this.#runs.map((run) => new TaskProcess(run));
+    return this.#list.taskProcesses;
   }
 
   /** Tasks and port exposures. */
   get aliveProcessCount(): number {
-    return this.getProcesses(true).size;
+    return this.#list.aliveCount;
   }
 
   get aliveTaskProcessCount(): number {
-    return this.taskProcesses.filter((handle) => handle.alive).length;
+    return this.#list.aliveTaskCount;
   }
 
   /** Path of a new directory, removed at cleanup. Rejects PathCreationError. (Python: `create_tempdir`.) */
@@ -289,7 +270,7 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const rows = this.#runs.map(({ record }) => [record.name, record.state, String(record.steps.length)]);
+    const rows = this.#list.runs.map(({ record }) => [record.name, record.state, String(record.steps.length)]);
     const cells = rows.map(
       (row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`,
     );
@@ -302,6 +283,15 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   [inspect.custom](depth: number): string {
     return showLive(depth, () => this[jupyterDisplay](), null);
+  }
+
+  /** @internal Starts a task here, and keeps it in the list. */
+  start(task: RuntimeTask, options: ExecuteOptions | undefined): { execution: Execution; run: TaskRun } {
+    if (!(task instanceof RuntimeTask))
+      throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
+    const started = startExecution(task, this, options, "executeTask");
+    this.#list.addTask(started.run);
+    return started;
   }
 
   /** @internal */
@@ -322,16 +312,4 @@ function newOwner(): string {
 
 function asOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
   return typeof options === "boolean" ? { executeAsync: options } : options;
-}
-
-async function joined(run: TaskRun): Promise<HostResult> {
-  const { host } = run.record;
-  const { task } = run;
-  try {
-    await run.join();
-    return { host, task };
-  } catch (error) {
-    if (error instanceof LazyclusterError) return { host, task, error };
-    throw error;
-  }
 }

@@ -25,19 +25,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = [
-    "run",
-    "pty",
-    "loginEnv",
-    "call",
-    "put",
-    "get",
-    "tempdir",
-    "mkdir",
-    "remove",
-    "reap",
-    "detach",
-]
+CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "detach"]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.

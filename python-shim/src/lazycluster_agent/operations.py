@@ -76,6 +76,18 @@ def _record(agent: Agent, id: int, header: Header) -> Operation:
     return kinds[header["op"]](agent, id, header)
 
 
+def _facts(agent: Agent, id: int, header: Header) -> Operation:
+    from .facts import Facts
+
+    return Facts(agent, id, header)
+
+
+def _which(agent: Agent, id: int, header: Header) -> Operation:
+    from .executables import Which
+
+    return Which(agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
@@ -89,6 +101,8 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "follow": _record,
     "stop": _record,
     "forget": _record,
+    "facts": _facts,
+    "which": _which,
 }
 
 
