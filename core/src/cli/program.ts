@@ -62,6 +62,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .option("--timeout <seconds>", "end the command after that")
     .option("--pty", "in a pseudo terminal")
     .option("--stdin", "give it what comes on stdin")
+    .option("-d, --detach", "let it go on without this process; prints its id (see ps, logs, attach, cancel)")
     .option("--json", "as JSON, at the end")
     .passThroughOptions()
     .action(async (host: string, command: string[], options: object) => {
@@ -84,6 +85,12 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .option("--step <index>", "only this step, from 0")
     .option("--stream <stream>", "only stdout or stderr")
     .action(async (task: string, options: object) => (await import("./commands/logs.js")).logs(task, options));
+
+  program
+    .command("attach")
+    .description("follow a task to its end, and exit with its exit code; Ctrl-C leaves it alone")
+    .argument("<task>", "the beginning of its id, or its name")
+    .action(async (task: string) => setExitCode(await (await import("./commands/logs.js")).attach(task)));
 
   program
     .command("cancel")

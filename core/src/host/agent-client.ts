@@ -2,7 +2,7 @@
 import { EngineFailure, type HostInfo, type HostSpec } from "../engine/protocol";
 import { type Encodable, type Frame, type FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
 import { type Hello, readHello } from "./agent-hello";
-import { startAgent } from "./agent-start";
+import { ATTACHED, type AgentMode, startAgent } from "./agent-start";
 import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
 import type { HostConnection, RemoteProcess } from "./transport";
@@ -30,9 +30,14 @@ export class AgentClient {
   private reportClosed: (why: EngineFailure | null) => void = () => undefined;
 
   /** Starts the agent over a connection, which it owns from now on. Rejects EngineFailure, with the connection closed. */
-  static async start(connection: HostConnection, spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
+  static async start(
+    connection: HostConnection,
+    spec: HostSpec,
+    signal: AbortSignal,
+    mode: AgentMode = ATTACHED,
+  ): Promise<AgentClient> {
     try {
-      const started = await startAgent(connection, spec, START_MS, signal);
+      const started = await startAgent(connection, spec, mode, START_MS, signal);
       const hello = await readHello(started, spec.host, START_MS, signal);
       return new AgentClient(connection, spec, started.process, hello);
     } catch (error) {

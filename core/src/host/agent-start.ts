@@ -7,11 +7,20 @@ import type { HostConnection, ProcessExit, RemoteProcess } from "./transport";
 
 const MARKER = Buffer.from("\0\x01lazycluster-agent/1\x02\n", "latin1");
 const NO_INTERPRETER = "lazycluster: no interpreter";
+const NOT_THERE = "lazycluster: not there";
 const OLD_PYTHON = /lazycluster: old python (\d+\.\d+\.\d+)/;
 /** [bytes] of foreign output that an error message shows. */
 const SHOWN = 300;
 /** [ms] for which output is awaited after the end. */
 const LAST_WORDS_MS = 500;
+
+/** What to start: an agent that ends with its connection, or one that does not, or the way to such a one. */
+export type AgentMode =
+  | { readonly kind: "agent" }
+  /** @param name letters, digits and hyphens; nobody else may ever have had it. */
+  | { readonly kind: "detach" | "attach"; readonly name: string };
+
+export const ATTACHED: AgentMode = { kind: "agent" };
 
 export interface StartedAgent {
   readonly process: RemoteProcess;
@@ -25,6 +34,7 @@ export interface StartedAgent {
 export async function startAgent(
   connection: HostConnection,
   spec: HostSpec,
+  mode: AgentMode,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<StartedAgent> {
@@ -39,7 +49,7 @@ export async function startAgent(
     Buffer.concat([
       Buffer.from(`${spec.python}\n${String(bundle.length)}\n`, "utf8"),
       bundle,
-      Buffer.from("agent\n"),
+      Buffer.from(mode.kind === "agent" ? "agent\n" : `${mode.kind} ${mode.name}\n`, "latin1"),
       hello,
     ]),
   );
@@ -87,6 +97,9 @@ function explainEnd(python: string, { code, signal }: ProcessExit, seen: Buffer,
       `no interpreter \`${python}\` was found there. Install Python 3.8 or newer on the host, ` +
       `or name one with the option \`python\`, such as { python: "/opt/python/bin/python3" }.`
     );
+  }
+  if (text.includes(NOT_THERE)) {
+    return "the detached task is not there any more: it was ended, or its host was started anew.";
   }
   if (old) {
     return (

@@ -1,6 +1,7 @@
 /** One shared agent per host and way of getting there. Who uses it holds a lease; with the last one it ends. */
 import type { HostSpec, PromptRequest } from "../engine/protocol";
 import { AgentClient } from "./agent-client";
+import type { AgentMode } from "./agent-start";
 import { connectHost } from "./connect";
 import { Shared } from "./shared";
 
@@ -29,12 +30,17 @@ export class HostPool {
     return { agent: value, release };
   }
 
+  /** An agent of one's own, which does not count here: close it. Rejects EngineFailure. */
+  open(spec: HostSpec, mode: AgentMode, signal: AbortSignal): Promise<AgentClient> {
+    return this.start(spec, signal, mode);
+  }
+
   /** Ends every connection, also those being made. */
   close(): Promise<void> {
     return this.agents.close();
   }
 
-  private async start(spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
+  private async start(spec: HostSpec, signal: AbortSignal, mode?: AgentMode): Promise<AgentClient> {
     const { promptId } = spec;
     const connection = await connectHost(spec, {
       signal,
@@ -42,6 +48,6 @@ export class HostPool {
       log: (level, message) => this.context.log(level, message),
       traceProtocol: spec.traceProtocol,
     });
-    return AgentClient.start(connection, spec, signal);
+    return AgentClient.start(connection, spec, signal, mode);
   }
 }

@@ -259,6 +259,13 @@ export class RuntimeTask implements Displayable {
     return this.#steps;
   }
 
+  /** @internal A task of steps that were made before. */
+  static of(name: string, steps: readonly StepSpec[]): RuntimeTask {
+    const task = new RuntimeTask(name);
+    task.#steps = Object.freeze([...steps]);
+    return task;
+  }
+
   /** @internal Makes a new execution of it. Throws LazyclusterError when it runs, InvalidArgumentError when it has no steps. */
   begin(spec: ExecutionSpec, options: { debug: boolean; omitOnJoin: boolean | undefined }): TaskRun {
     this.#requireIdle();

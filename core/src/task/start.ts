@@ -3,6 +3,7 @@ import { randomUUID } from "crypto";
 import { Environment } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireFlag, requireOptions, show } from "../validate";
+import { requireDetachable } from "./detachable";
 import { Execution } from "./execution";
 import { logPath } from "./log-path";
 import { TaskProcess } from "./process-handle";
@@ -19,12 +20,18 @@ export interface ExecuteOptions {
   debug?: boolean;
   /** Aborting it cancels the task. */
   signal?: AbortSignal;
+  /**
+   * True: once it has begun on the host, the task outlives this process and its connection, until a day after the last
+   * manager left (or the lease, when that is longer). `lazycluster ps`, `logs`, `cancel` and `attach` see it from any process
+   * of this user. It has a working directory of its own where the Runtime's is a temporary one. Default false.
+   */
+  detach?: boolean;
 }
 
 /** A Runtime that nobody else holds gives back what it has on the host, and would take its task with it. */
 const running = new Map<TaskRun, ExecutionTarget>();
 
-export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal"] as const;
+export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal", "detach"] as const;
 
 /** Starts at once. Throws LazyclusterError `ERR_TASK_RUNNING`, InvalidArgumentError. */
 export function startExecution(
@@ -33,18 +40,21 @@ export function startExecution(
   options: ExecuteOptions | undefined,
   what: string,
 ): { readonly execution: Execution; readonly run: TaskRun } {
-  const { debug, omitOnJoin, signal } = checkExecuteOptions(options, what);
+  const { debug, omitOnJoin, signal, detach } = checkExecuteOptions(options, what);
+  if (detach) requireDetachable(task.stepSpecs, what);
   const owner = target.ownerSpec();
   const now = new Date();
+  const id = randomUUID();
   const run = task.begin(
     {
-      id: randomUUID(),
+      id,
       name: task.name,
       owner,
       steps: task.stepSpecs,
       env: { ...target.targetEnv, ...task.envVariables },
       logFile: logPath(Environment.mainDirectory, owner.host.host, task.name, now),
       startedAt: now.getTime(),
+      detach: detach ? { name: `task-${id}`, takeOver: false } : null,
     },
     { debug, omitOnJoin },
   );
@@ -60,7 +70,12 @@ export function startExecution(
   running.set(run, target);
   run.start();
   if (signal?.aborted) onAbort();
-  const execution = new Execution<RuntimeTask>({
+  return { execution: executionOf(task, run), run };
+}
+
+/** What `executeTask` gives. */
+export function executionOf(task: RuntimeTask, run: TaskRun): Execution {
+  return new Execution<RuntimeTask>({
     task,
     tasks: [task],
     process: new TaskProcess(run),
@@ -70,7 +85,6 @@ export function startExecution(
       return task;
     },
   });
-  return { execution, run };
 }
 
 export function checkExecuteOptions(
@@ -79,12 +93,12 @@ export function checkExecuteOptions(
   more: readonly string[] = [],
 ): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined } {
   const given = requireOptions(options, [...EXECUTE_OPTIONS, ...more], what);
-  const flag = (name: "executeAsync" | "omitOnJoin" | "debug"): boolean | undefined =>
+  const flag = (name: "executeAsync" | "omitOnJoin" | "debug" | "detach"): boolean | undefined =>
     given[name] === undefined ? undefined : requireFlag(given[name], `${what}: ${name}`);
   const { signal } = given;
   flag("executeAsync");
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidArgumentError(`${what}: signal must be an AbortSignal, not ${show(signal)}.`);
   }
-  return { debug: flag("debug") ?? false, omitOnJoin: flag("omitOnJoin"), signal };
+  return { debug: flag("debug") ?? false, omitOnJoin: flag("omitOnJoin"), signal, detach: flag("detach") ?? false };
 }

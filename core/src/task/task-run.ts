@@ -31,6 +31,7 @@ export class TaskRun {
   private readonly received = new Map<number, { readonly value: unknown }>();
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
+  private awaited = false;
   /** Runs of the log that were told to listeners. */
   private relayed = 0;
   /** Of the first value that was none. */
@@ -87,6 +88,7 @@ export class TaskRun {
   /** Waits for its end. Rejects its error; a signal that is aborted ends the waiting only. */
   async join(signal?: AbortSignal): Promise<void> {
     noticeFailure(this);
+    this.await();
     await untilAborted(this.settled, signal);
     if (this.error) throw this.error;
   }
@@ -103,7 +105,13 @@ export class TaskRun {
     }
   }
 
+  private await(): void {
+    this.awaited = true;
+    this.engine.hold(this.spec.id);
+  }
+
   private async value(step: number): Promise<unknown> {
+    this.await();
     for (;;) {
       const value = this.received.get(step);
       if (value) return value.value;
@@ -144,6 +152,11 @@ export class TaskRun {
       case "stepEnded":
         this.current = applyChange(this.current, change);
         this.emitStep(change.step);
+        return;
+      case "detached":
+        this.current = applyChange(this.current, change);
+        // Whoever waits already still does.
+        if (this.awaited) this.engine.hold(this.spec.id);
         return;
       case "pid":
         this.current = applyChange(this.current, change);

@@ -23,6 +23,8 @@ export class EngineClient {
   private nextId = 1;
   private readonly requests = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   private readonly executions = new Map<string, ChangeListener>();
+  /** Executions that keep the process alive: all but those that go on without us, and that nobody waits for. */
+  private readonly holding = new Set<string>();
   private readonly prompts = new Map<number, PromptCallback>();
   private readonly promptIds = new Map<PromptCallback, number>();
   private log: (level: LogLevel, message: string) => void = () => undefined;
@@ -47,11 +49,19 @@ export class EngineClient {
   execute(body: Requests["execute"]["in"], listener: ChangeListener): void {
     const { id } = body.spec;
     this.executions.set(id, listener);
+    this.holding.add(id);
     this.request("execute", body).catch((error: unknown) => {
       const failure =
         error instanceof EngineFailure ? error.data : { code: "ERR_OTHER" as const, message: String(error) };
       this.deliver(id, [{ kind: "end", state: "failed", failure: { ...failure, task: null }, time: Date.now() }]);
     });
+  }
+
+  /** Somebody waits for the execution: the process lives on until it has ended. */
+  hold(id: string): void {
+    if (!this.worker || !this.executions.has(id)) return;
+    this.holding.add(id);
+    this.keepAlive(this.worker);
   }
 
   /** A number for a callback that may be asked for passwords; the same one for the same callback. */
@@ -135,7 +145,11 @@ export class EngineClient {
   private deliver(id: string, changes: readonly ExecutionChange[]): void {
     const listener = this.executions.get(id);
     if (!listener) return;
-    if (changes.some((change) => change.kind === "end")) this.executions.delete(id);
+    if (changes.some((change) => change.kind === "detached")) this.holding.delete(id);
+    if (changes.some((change) => change.kind === "end")) {
+      this.executions.delete(id);
+      this.holding.delete(id);
+    }
     listener(changes);
     this.letGo();
   }
@@ -156,7 +170,7 @@ export class EngineClient {
   }
 
   private letGo(): void {
-    if (this.requests.size === 0 && this.executions.size === 0) this.worker?.unref();
+    if (this.requests.size === 0 && this.holding.size === 0) this.worker?.unref();
   }
 
   private ended(worker: Worker): void {

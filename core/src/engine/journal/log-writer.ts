@@ -3,6 +3,7 @@ import { mkdirSync, openSync, closeSync, writeSync } from "fs";
 import { type FileHandle, open } from "fs/promises";
 import { dirname } from "path";
 import { EngineFailure } from "../protocol";
+import { type LoggedSoFar, resumeLog } from "./log-resume";
 import { END_LINE, INDEX_SUFFIX, type LogRun, formatRun } from "./log-index";
 
 /** [bytes] below which a batch is written at once: cheaper than a turn through the thread pool. */
@@ -33,6 +34,28 @@ export class LogWriter {
         return new LogWriter(path, host, log, openSync(path + INDEX_SUFFIX, "ax", 0o600), grew);
       } catch (error) {
         closeSync(log);
+        throw error;
+      }
+    } catch (error) {
+      throw logFailure(host, path, error);
+    }
+  }
+
+  /** Goes on where a writer that died has stopped. Throws EngineFailure. */
+  static resume(
+    path: string,
+    host: string,
+    grew: (size: number) => void,
+  ): { readonly log: LogWriter; readonly soFar: LoggedSoFar } {
+    try {
+      const soFar = resumeLog(path);
+      const file = openSync(path, "a");
+      try {
+        const log = new LogWriter(path, host, file, openSync(path + INDEX_SUFFIX, "a"), grew);
+        log.position = soFar.size;
+        return { log, soFar };
+      } catch (error) {
+        closeSync(file);
         throw error;
       }
     } catch (error) {

@@ -54,15 +54,25 @@ export type StepSpec =
       readonly timeoutMs: number | null;
     });
 
+/** What another process needs to take over a task that goes on without the one that started it. No secrets. */
+export interface Detachment {
+  /** Of its agent on the host. */
+  readonly name: string;
+  readonly owner: OwnerSpec;
+  readonly steps: readonly StepSpec[];
+}
+
 export interface ExecutionSpec {
   readonly id: string;
   readonly name: string;
   readonly owner: OwnerSpec;
   readonly steps: readonly StepSpec[];
   readonly env: Readonly<Record<string, string>>;
-  /** Absolute; must not exist. */
+  /** Absolute; must not exist, but where a task is taken over. */
   readonly logFile: string;
   readonly startedAt: number;
+  /** Null: it ends with us. `takeOver`: it runs already, and its log goes on. */
+  readonly detach: { readonly name: string; readonly takeOver: boolean } | null;
 }
 
 /** What the agent said of its host. */
