@@ -25,6 +25,8 @@ interface Entry {
 
 export class HostPool {
   private readonly entries = new Map<string, Entry>();
+  /** Those that are connected, by their id. */
+  private readonly living = new Map<string, AgentClient>();
   private closing = false;
 
   constructor(private readonly context: PoolContext) {}
@@ -52,6 +54,11 @@ export class HostPool {
       void release();
       throw error;
     }
+  }
+
+  /** Null when that connection is gone. */
+  find(agent: string): AgentClient | null {
+    return this.living.get(agent) ?? null;
   }
 
   /** Ends every connection, also those being made. */
@@ -84,7 +91,10 @@ export class HostPool {
       log: (level, message) => this.context.log(level, message),
       traceProtocol: spec.traceProtocol,
     });
-    return AgentClient.start(connection, spec, signal);
+    const agent = await AgentClient.start(connection, spec, signal);
+    this.living.set(agent.id, agent);
+    void agent.closed.then(() => this.living.delete(agent.id));
+    return agent;
   }
 
   private async dispose(entry: Entry): Promise<void> {

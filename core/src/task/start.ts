@@ -46,7 +46,7 @@ export function startExecution(
       logFile: logPath(Environment.mainDirectory, owner.host.host, task.name, now),
       startedAt: now.getTime(),
     },
-    { debug, omitOnJoin },
+    { debug, omitOnJoin, trusted: target.trusted },
   );
   const onAbort = (): void => {
     // What became of it is the execution's to tell.

@@ -3,3 +3,4 @@ export * from "./layout";
 export * from "./log-index";
 export * from "./log-reader";
 export * from "./log-writer";
+export * from "./spool";
