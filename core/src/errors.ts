@@ -9,6 +9,8 @@ export interface LazyclusterErrorOptions {
   host?: string;
   cause?: unknown;
   remoteTraceback?: string;
+  /** @internal */
+  sessionLost?: boolean;
 }
 
 /**
@@ -29,6 +31,7 @@ export class LazyclusterError extends Error {
   override readonly cause?: unknown;
   /** Of Python code that raised, with the user's own source lines. */
   readonly remoteTraceback?: string;
+  readonly #sessionLost: boolean;
 
   constructor(message: string, options: LazyclusterErrorOptions = {}) {
     super(message);
@@ -37,6 +40,12 @@ export class LazyclusterError extends Error {
     if (options.host !== undefined) this.host = options.host;
     if (options.cause !== undefined) this.cause = options.cause;
     if (options.remoteTraceback !== undefined) this.remoteTraceback = options.remoteTraceback;
+    this.#sessionLost = options.sessionLost ?? false;
+  }
+
+  /** @internal The kept process of a session is gone, with all that was in it. */
+  get sessionLost(): boolean {
+    return this.#sessionLost;
   }
 }
 
@@ -101,6 +110,20 @@ export class PathCreationError extends LazyclusterError {
       },
     );
     this.path = path;
+  }
+}
+
+/** What cloudpickle made was refused: Python's implementation or minor version differ. */
+export class PythonVersionError extends LazyclusterError {
+  /** What the host has, such as `cpython 3.13`. */
+  readonly found: string;
+  /** What made the function or object. */
+  readonly needed: string;
+
+  constructor(message: string, options: LazyclusterErrorOptions & { found: string; needed: string }) {
+    super(message, { ...options, code: "ERR_PYTHON_VERSION" });
+    this.found = options.found;
+    this.needed = options.needed;
   }
 }
 
@@ -184,6 +207,7 @@ export function errorFromFailure(data: FailureData): LazyclusterError {
     ...(data.host === undefined ? {} : { host: data.host }),
     ...(cause === undefined ? {} : { cause }),
     ...(data.remoteTraceback === undefined ? {} : { remoteTraceback: data.remoteTraceback }),
+    ...(data.sessionLost === undefined ? {} : { sessionLost: data.sessionLost }),
   };
   const onHost = { ...options, host: data.host ?? "" };
   switch (data.code) {
@@ -203,6 +227,12 @@ export function errorFromFailure(data: FailureData): LazyclusterError {
       return new ConnectionError(data.message, onHost);
     case "ERR_PATH_CREATION":
       return new PathCreationError(data.path ?? "", data.host, { message: data.message, cause });
+    case "ERR_PYTHON_VERSION":
+      return new PythonVersionError(data.message, {
+        ...options,
+        found: data.found ?? "",
+        needed: data.needed ?? "",
+      });
     default:
       return new LazyclusterError(data.message, options);
   }

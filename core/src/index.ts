@@ -13,15 +13,27 @@ export {
   InvalidRuntimeError,
   LazyclusterError,
   PathCreationError,
+  PythonVersionError,
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
-export { py, pyFile, pyModule } from "./python";
-export type { PyFunction, PyKwargs, PyValue } from "./python";
-export { Connection, Runtime } from "./runtime";
-export type { ConnectionOptions, RuntimeOptions } from "./runtime";
+export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type {
+  Bridge,
+  Column,
+  DataFrame,
+  NdArray,
+  PyFloat,
+  PyFunction,
+  PyKwargs,
+  PyValue,
+  TypedArray,
+} from "./python";
+export { Connection, Runtime, Session } from "./runtime";
+export type { ConnectionOptions, RuntimeOptions, SessionOptions, SessionState } from "./runtime";
 export { RuntimeTask } from "./task";
 export type {
+  CellOptions,
   CommandOptions,
   Execution,
   ExecuteOptions,

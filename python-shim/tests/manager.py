@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from lazycluster_agent.bundling import bundle
 from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
-from lazycluster_agent.values import decode_document, encode_document
+from lazycluster_agent.specials import DocumentReader, Special, encode_document
 
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")
@@ -48,11 +48,18 @@ class Result:
 
     @property
     def value(self) -> Any:
-        return decode_document(bytes(self.streams[3]))
+        return read_document(bytes(self.streams[3]))
 
     @property
     def pid(self) -> int:
         return next(int(header["pid"]) for header, _ in self.frames if header["op"] == "started")
+
+
+def read_document(document: bytes) -> Any:
+    """Handles, refs and displays are given as Special."""
+    reader = DocumentReader()
+    reader.feed(document)
+    return reader.finish(Special)
 
 
 class Manager:
@@ -289,6 +296,27 @@ class Manager:
 
     def call(self, source: str, *args: Any, **fields: Any) -> Result:
         return self.finish(self.start_call(source, *args, **fields))
+
+    # Sessions.
+
+    def start_session_call(self, source: str, *args: Any, session: str = "a", **fields: Any) -> int:
+        return self.start_call(source, *args, session=session, scope=TAG, **fields)
+
+    def session_call(self, source: str, *args: Any, **fields: Any) -> Result:
+        return self.finish(self.start_session_call(source, *args, **fields))
+
+    def start_cell(self, source: str, *, file: str = "<cell>", **fields: Any) -> int:
+        fn = {"kind": "cell", "source": source, "file": file}
+        return self.start_session_call("", fn=fn, **{"result": "auto", **fields})
+
+    def cell(self, source: str, **fields: Any) -> Result:
+        return self.finish(self.start_cell(source, **fields))
+
+    def end_session(self, session: str = "a") -> Header:
+        return self.do("endsession", scope=TAG, session=session)
+
+    def interrupt(self, session: str = "a") -> bool:
+        return bool(self.do("interrupt", scope=TAG, session=session)["interrupted"])
 
     # The agent's process.
 

@@ -149,7 +149,7 @@ def test_endless_texts_are_cut(shared: Manager) -> None:
 
 
 def test_what_is_no_data(shared: Manager) -> None:
-    raised = shared.call("def f(): return {'model': [object()]}").last["raised"]
+    raised = shared.call("def f(): return {'model': [object()]}", result="data").last["raised"]
     assert raised["type"] == "TypeError"
     assert (
         raised["message"].startswith('result["model"][0] is a object')
@@ -163,10 +163,10 @@ def test_what_is_no_data(shared: Manager) -> None:
         "'\\ud800'": "surrogates",
         "10**200_000": "digits",
     }.items():
-        assert text in shared.call("def f(): return [%s]" % expression).last["raised"]["message"], expression
-    raised = shared.call("def f():\n  a = []\n  a.append(a)\n  return a").last["raised"]
+        assert text in shared.call("def f(): return [%s]" % expression, result="data").last["raised"]["message"], expression
+    raised = shared.call("def f():\n  a = []\n  a.append(a)\n  return a", result="data").last["raised"]
     assert "nested" in raised["message"]
-    raised = shared.call("def f(): return [0.5] * 2_000_000").last["raised"]
+    raised = shared.call("def f(): return [0.5] * 2_000_000", result="data").last["raised"]
     assert "bytes" in raised["message"]
 
 

@@ -1,4 +1,7 @@
+export * from "./array-view";
+export * from "./frame-view";
 export * from "./jupyter";
 export * from "./live";
+export * from "./python-object";
 export * from "./task-view";
 export * from "./text";

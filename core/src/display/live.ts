@@ -7,6 +7,8 @@ const UPDATE_MS = 100;
 /** tslab's own display, as far as we use it. */
 interface TslabDisplay {
   html(text: string): void;
+  /** A form alone; binary ones in base64. */
+  raw(type: string, content: string): void;
 }
 interface Tslab {
   readonly display: TslabDisplay;
@@ -28,14 +30,17 @@ export interface LiveSource {
 export function showLive(depth: number, show: () => MimeBundle, live: LiveSource | null): string {
   const tslab = depth < TOP_DEPTH ? null : findTslab();
   const bundle = show();
-  const html = bundle["text/html"];
-  if (!tslab || html === undefined) return bundle["text/plain"];
+  const type = RICH.find((form) => typeof bundle[form] === "string");
+  if (!tslab || type === undefined) return bundle["text/plain"];
   const display = tslab.newDisplay();
-  display.html(html);
+  display.raw(type, String(bundle[type]));
   // What it showed last stays, should the log become unreadable.
   if (live) keepShowing(display, show, live).catch(() => undefined);
   return "";
 }
+
+/** Of several forms tslab shows one: the first of these. */
+const RICH = ["image/png", "image/jpeg", "image/svg+xml", "text/html", "text/markdown", "text/latex"];
 
 /** `util.inspect` starts at depth 2; what is below the top is shown as text. */
 const TOP_DEPTH = 2;

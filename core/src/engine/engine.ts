@@ -4,8 +4,10 @@ import { setMaxListeners } from "events";
 import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
 import { Execution } from "./execution";
-import { JournalWriter, bootId, processStart } from "./journal";
+import { JournalWriter, bootId, processStart, spoolPath } from "./journal";
+import { ObjectStore } from "./objects";
 import { Owner } from "./owner";
+import { QuietCall, closed } from "./quiet-call";
 import {
   EngineFailure,
   type ExecutionChange,
@@ -17,6 +19,7 @@ import {
 
 export interface EngineClientPort extends PoolContext {
   changed(execution: string, change: ExecutionChange): void;
+  callOutput(call: string, stream: "stdout" | "stderr", data: Uint8Array): void;
 }
 
 type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Promise<Requests[K]["out"]> };
@@ -24,7 +27,9 @@ type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Prom
 export class Engine {
   private readonly pool: HostPool;
   private readonly owners = new Map<string, Owner>();
+  private readonly objects: ObjectStore;
   private readonly executions = new Map<string, Execution>();
+  private readonly calls = new Map<string, QuietCall>();
   private readonly stopping = new AbortController();
   private journal: JournalWriter | null = null;
   private control: ControlServer | null = null;
@@ -35,6 +40,7 @@ export class Engine {
     private readonly title: string,
   ) {
     this.pool = new HostPool(client);
+    this.objects = new ObjectStore((id) => this.pool.find(id), spoolPath);
     // Everything that waits for a host listens to it.
     setMaxListeners(0, this.stopping.signal);
   }
@@ -59,15 +65,40 @@ export class Engine {
       return Promise.resolve(null);
     },
     cancel: async ({ id }) => {
-      const execution = this.executions.get(id);
-      await execution?.cancel();
-      return execution !== undefined;
+      const running = this.executions.get(id) ?? this.calls.get(id);
+      await running?.cancel();
+      return running !== undefined;
     },
+    call: (request) => {
+      const { id, owner, agent } = request;
+      // Whoever has given back what he had gets nothing new for an object that is gone with it.
+      if (agent !== null && !(this.owners.has(owner.id) && this.pool.find(agent))) return Promise.reject(closed(owner));
+      const quiet = new QuietCall(request, this.owner(owner), this.objects, (stream, data) =>
+        this.client.callOutput(id, stream, data),
+      );
+      this.calls.set(id, quiet);
+      return quiet.result.finally(() => this.calls.delete(id));
+    },
+    keepObject: ({ owner, agent, path }) => {
+      const its = this.owners.get(owner);
+      if (its) its.keep(agent, path);
+      else void this.objects.drop(agent, path);
+      return Promise.resolve(null);
+    },
+    dropObject: async ({ agent, path }) => {
+      await this.objects.drop(agent, path);
+      return null;
+    },
+    endSession: async ({ owner, session }) => {
+      await this.owners.get(owner)?.endSession(session);
+      return null;
+    },
+    interruptSession: async ({ owner, session }) => (await this.owners.get(owner)?.interruptSession(session)) ?? false,
     release: async ({ owner }) => {
       const held = this.owners.get(owner);
       this.owners.delete(owner);
-      const its = [...this.executions.values()].filter((execution) => execution.owner === held);
-      await Promise.all(its.map((execution) => execution.cancel()));
+      const its = [...this.executions.values(), ...this.calls.values()].filter((running) => running.owner === held);
+      await Promise.all(its.map((running) => running.cancel()));
       await held?.release();
       return null;
     },
@@ -104,7 +135,7 @@ export class Engine {
         steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
       },
     });
-    const execution = new Execution(spec, this.owner(spec.owner), (change) => {
+    const execution = new Execution(spec, this.owner(spec.owner), this.objects, (change) => {
       if (change.kind === "end") this.executions.delete(id);
       if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") {
         journal.write({ time: Date.now(), execution: id, change });
@@ -138,7 +169,8 @@ export class Engine {
   private async shutdown(): Promise<void> {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
-    await Promise.all([...this.executions.values()].map((execution) => execution.cancel()));
+    const running = [...this.executions.values(), ...this.calls.values()];
+    await Promise.all(running.map((each) => each.cancel()));
     const owners = [...this.owners.values()];
     this.owners.clear();
     await Promise.allSettled(owners.map((owner) => owner.release()));

@@ -1,5 +1,5 @@
 /** One execution of a task: its steps in order, its log, its changes, and exactly one end. */
-import { LogWriter } from "./journal";
+import { LogWriter, spoolPath } from "./journal";
 import type { Owner, Workplace } from "./owner";
 import {
   EngineFailure,
@@ -15,7 +15,9 @@ import {
   startRecord,
   toFailureData,
 } from "./protocol";
-import { type StepOutcome, runStep } from "./step";
+import type { StepOutcome } from "./judge";
+import type { ObjectStore } from "./objects";
+import { runStep } from "./step";
 
 /** [ms] between two reports of a log's growth or a transfer's progress. */
 const REPORT_MS = 50;
@@ -30,6 +32,7 @@ export class Execution {
   constructor(
     private readonly spec: ExecutionSpec,
     readonly owner: Owner,
+    private readonly objects: ObjectStore,
     private readonly report: (change: ExecutionChange) => void,
   ) {
     this.current = startRecord({
@@ -95,10 +98,13 @@ export class Execution {
         workplace,
         tag: `${this.spec.owner.id}/${this.spec.id}`,
         env: { ...this.spec.env, WORKING_DIR: workplace.cwd === "" ? workplace.agent.info.home : workplace.cwd },
+        scope: this.spec.owner.id,
         signal: this.abort.signal,
+        objects: this.objects,
+        newFile: spoolPath,
         started: (pid) => this.change({ kind: "pid", pid }),
         output: (stream, bytes, release) => log.append(index, stream, bytes, release),
-        value: (document) => this.report({ kind: "value", step: index, document }),
+        value: (value) => this.report({ kind: "value", step: index, value, agent: workplace.agent.id }),
         progress: (progress) => this.throttle.post({ kind: "progress", step: index, ...progress }),
       });
       await log.flush();
@@ -117,6 +123,10 @@ export class Execution {
 
   private failed(index: number, step: StepSpec, outcome: StepOutcome): TaskChange {
     const { reason, what, cause } = outcome.failure ?? CANCELLED.failure;
+    // Nothing has run: the error says what is wrong with the host, and no more.
+    if (index === 0 && cause?.code === "ERR_PYTHON_VERSION") {
+      return { kind: "end", state: "failed", failure: { ...cause, task: null }, time: Date.now() };
+    }
     const where = `${this.owner.host}: task ${JSON.stringify(this.spec.name)}, step ${String(index)} (${step.description})`;
     const happened = what === "" ? (cause?.message ?? reason) : what;
     const message = `${where} ${what === "" ? "failed: " : ""}${happened}${/[.!?]$/.test(happened) ? "" : "."} Its output is in ${this.spec.logFile}`;
@@ -125,6 +135,7 @@ export class Execution {
       message,
       host: this.owner.host,
       ...(cause?.remoteTraceback === undefined ? {} : { remoteTraceback: cause.remoteTraceback }),
+      ...(cause?.sessionLost === undefined ? {} : { sessionLost: cause.sessionLost }),
       ...(cause ? { below: cause } : {}),
       task: { stepIndex: index, reason, exitCode: outcome.exitCode, signal: outcome.signal },
     };

@@ -20,6 +20,8 @@ export class Owner {
     null;
   /** Temporary directories; those of a host that was lost are gone already. */
   private temporary: { readonly agent: AgentClient; readonly path: Promise<string> }[] = [];
+  /** Files of objects that its calls gave. */
+  private readonly kept = new Map<string, { readonly agent: string; readonly path: Uint8Array }>();
   private readonly ending = new AbortController();
 
   constructor(
@@ -69,6 +71,24 @@ export class Owner {
     }
   }
 
+  /** The file of an object is removed with the owner. */
+  keep(agent: string, path: Uint8Array): void {
+    this.kept.set(`${agent} ${Buffer.from(path).toString("latin1")}`, { agent, path });
+  }
+
+  /** Ends the kept process of this name; there may be none. */
+  async endSession(session: string): Promise<void> {
+    const agent = this.connected;
+    await agent?.ask("endsession", { scope: this.id, session }, (error) => agentFailure(agent.host, error));
+  }
+
+  /** As Ctrl-C; false when nothing ran. */
+  async interruptSession(session: string): Promise<boolean> {
+    const agent = this.connected;
+    const done = await agent?.ask("interrupt", { scope: this.id, session }, (error) => agentFailure(agent.host, error));
+    return done?.flag("interrupted") ?? false;
+  }
+
   /** Ends what its tasks left running, removes its temporary directories, gives the lease back. */
   async release(): Promise<void> {
     this.ending.abort();
@@ -84,9 +104,14 @@ export class Owner {
       if (agent.alive) throw error;
     } finally {
       this.temporary = [];
+      this.kept.clear();
       this.directory = null;
       await lease.release();
     }
+  }
+
+  private get connected(): AgentClient | null {
+    return this.lease?.agent.alive ? this.lease.agent : null;
   }
 
   private async connect(): Promise<AgentClient> {
@@ -117,6 +142,9 @@ export class Owner {
 
   private async clear(agent: AgentClient): Promise<void> {
     await agent.ask("reap", { tag: this.id }, (error) => agentFailure(agent.host, error));
+    for (const { path } of [...this.kept.values()].filter((file) => file.agent === agent.id)) {
+      await agent.ask("remove", { path, cwd: "" }, (error) => agentFailure(agent.host, error));
+    }
     for (const made of this.temporary) {
       // One that was never made was told to who asked for it.
       const path = made.agent === agent ? await made.path.catch(() => null) : null;

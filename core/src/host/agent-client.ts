@@ -1,4 +1,5 @@
 /** The manager's end of an agent: many operations at once over one channel, heartbeats, and one clear end. */
+import { randomUUID } from "crypto";
 import { EngineFailure, type HostInfo, type HostSpec } from "../engine/protocol";
 import { type Encodable, type Frame, type FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
 import { type Hello, readHello } from "./agent-hello";
@@ -16,6 +17,8 @@ const BYE_MS = 1500;
 const MAX_ID = 2 ** 31 - 1;
 
 export class AgentClient {
+  /** Of this connection, and never of another. */
+  readonly id = randomUUID();
   /** Resolves when it is over: null after `close()`, else why. Never rejects. */
   readonly closed: Promise<EngineFailure | null>;
   private readonly operations = new Map<number, Operation>();

@@ -19,6 +19,8 @@ export interface AgentLease {
 
 export class HostPool {
   private readonly agents = new Shared<AgentClient>();
+  /** Those that are connected, by their id. */
+  private readonly living = new Map<string, AgentClient>();
 
   constructor(private readonly context: PoolContext) {}
 
@@ -35,6 +37,11 @@ export class HostPool {
     return this.start(spec, signal, mode);
   }
 
+  /** Null when that connection is gone. */
+  find(agent: string): AgentClient | null {
+    return this.living.get(agent) ?? null;
+  }
+
   /** Ends every connection, also those being made. */
   close(): Promise<void> {
     return this.agents.close();
@@ -48,6 +55,9 @@ export class HostPool {
       log: (level, message) => this.context.log(level, message),
       traceProtocol: spec.traceProtocol,
     });
-    return AgentClient.start(connection, spec, signal, mode);
+    const agent = await AgentClient.start(connection, spec, signal, mode);
+    this.living.set(agent.id, agent);
+    void agent.closed.then(() => this.living.delete(agent.id));
+    return agent;
   }
 }

@@ -74,6 +74,8 @@ export class Connection implements ExecutionTarget {
 
   /** @internal */
   readonly targetEnv = Object.freeze({});
+  /** @internal */
+  readonly trusted = false;
 
   /** @internal */
   ownerSpec(): OwnerSpec {

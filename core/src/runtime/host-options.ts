@@ -49,7 +49,10 @@ export interface RuntimeOptions {
   /** Path on the host (`~` works), created when missing and kept; default: a temporary one, removed at cleanup and exit. */
   workingDir?: string;
   connection?: ConnectionOptions;
-  /** Interpreter (≥ 3.8) for agent and functions, a path or command on the host; default `python3`. */
+  /**
+   * Interpreter (≥ 3.8) for agent and functions: a path or command on the host, the folder of a virtual or conda environment, the name of a
+   * conda environment or of a pyenv version; default `python3`.
+   */
   python?: string;
   /** First value of `envVariables`. */
   env?: Record<string, string>;
@@ -59,18 +62,21 @@ export interface RuntimeOptions {
   leaseMs?: number;
   /** Default: `local` for `localhost`, else `ssh2`. */
   transport?: Transport;
+  /** True: HTML and SVG of objects that come from there are shown as such in a notebook, where they could act in your name; default false: as text. */
+  trusted?: boolean;
 }
 
 const DEFAULT_LEASE_MS = 60_000;
 const LEAST_LEASE_MS = 1000;
 const TRANSPORTS: readonly unknown[] = ["ssh2", "openssh", "local"];
-const RUNTIME_KEYS = ["workingDir", "connection", "python", "env", "loginEnv", "leaseMs", "transport"];
+const RUNTIME_KEYS = ["workingDir", "connection", "python", "env", "loginEnv", "leaseMs", "transport", "trusted"];
 
 /** RuntimeOptions after their check. */
 export interface CheckedOptions {
   readonly spec: HostSpec;
   readonly workingDir: string | null;
   readonly env: Record<string, string>;
+  readonly trusted: boolean;
 }
 
 /** Throws InvalidArgumentError. */
@@ -109,6 +115,7 @@ export function checkRuntimeOptions(host: string, options: RuntimeOptions | unde
     },
     workingDir: given["workingDir"] === undefined ? null : requirePath(given["workingDir"], `${what}: workingDir`),
     env: given["env"] === undefined ? {} : requireVariables(given["env"], `${what}: env`),
+    trusted: given["trusted"] === undefined ? false : requireFlag(given["trusted"], `${what}: trusted`),
   };
 }
 

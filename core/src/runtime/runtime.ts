@@ -4,9 +4,10 @@ import { type Displayable, type MimeBundle, columns, escapeHtml, jupyterDisplay,
 import { engineClient } from "../engine/client";
 import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyKwargs } from "../python";
+import type { PyFunction, PyHandle, PyKwargs } from "../python";
 import {
   EXECUTE_OPTIONS,
+  FUNCTION_OPTIONS,
   type ExecuteOptions,
   type Execution,
   type ExecutionTarget,
@@ -22,6 +23,7 @@ import { requireOptions, requirePath, requireVariables, show } from "../validate
 import { callEngine } from "./engine-call";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
 import { ProcessList } from "./process-list";
+import { type Session, type SessionOptions, sessionOf } from "./session";
 
 /** Runtimes that nobody can reach any more give back what they hold. */
 const forgotten = new FinalizationRegistry<string>((owner) => engineClient().releaseQuietly(owner));
@@ -44,6 +46,8 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   readonly host: string;
   readonly className: string = "Runtime";
+  /** @internal */
+  readonly trusted: boolean;
   readonly #spec: HostSpec;
   /** A new one after each cleanup: what the old one left is gone. */
   #owner = newOwner();
@@ -57,6 +61,7 @@ export class Runtime implements Displayable, ExecutionTarget {
     this.host = checkHost(host, "Runtime");
     const checked = checkRuntimeOptions(this.host, options, "Runtime");
     this.#spec = checked.spec;
+    this.trusted = checked.trusted;
     this.#workingDir =
       checked.workingDir === null ? { kind: "temporary" } : { kind: "given", path: checked.workingDir };
     this.#variables = checked.env;
@@ -129,12 +134,27 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
-  executeFunction(fn: PyFunction, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
-    const given = requireOptions(options, [...EXECUTE_OPTIONS, "args", "timeoutMs", "python"], "executeFunction");
+  executeFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
+    const given = requireOptions(options, [...EXECUTE_OPTIONS, ...FUNCTION_OPTIONS], "executeFunction");
     const pick = (keys: readonly string[]): object =>
       Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
-    const task = new RuntimeTask().runFunction(fn, kwargs, pick(["args", "timeoutMs", "python"]));
+    const task = new RuntimeTask().runFunction(fn, kwargs, pick(FUNCTION_OPTIONS));
     return this.executeTask(task, pick(EXECUTE_OPTIONS));
+  }
+
+  /**
+   * A Python process on the host in which variables persist between calls. It starts with its first call; the same name gives the same
+   * session.
+   *
+   * @example
+   * ```ts
+   * const session = runtime.session("main");
+   * await session.run("import math\\nx = math.pi");
+   * const [y] = await (await session.run("x * 2")).returns();
+   * ```
+   */
+  session(name: string, options?: SessionOptions): Session {
+    return sessionOf(this, name, options);
   }
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */

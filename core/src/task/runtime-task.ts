@@ -4,7 +4,7 @@ import { type Displayable, type MimeBundle, jupyterDisplay, showLive } from "../
 import { engineClient } from "../engine/client";
 import type { ExecutionSpec, StepSpec, TaskState } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyKwargs } from "../python";
+import { type PyDisplay, type PyFunction, type PyHandle, type PyKwargs, SpooledArguments } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
 import { followLog } from "./follow-log";
@@ -25,6 +25,12 @@ import { type OutputStream, printEntries } from "./task-log";
 import { TaskRun } from "./task-run";
 import { showTask } from "./task-display";
 import { watchFailure } from "./unnoticed";
+
+interface BeginOptions {
+  readonly debug: boolean;
+  readonly omitOnJoin: boolean | undefined;
+  readonly trusted: boolean;
+}
 
 /**
  * A composition of steps, run in order on one host. Compose it, hand it to `executeTask`, read it afterwards. It is no
@@ -48,6 +54,8 @@ export class RuntimeTask implements Displayable {
   #steps: readonly StepSpec[] = [];
   #run: TaskRun | null = null;
   #clones = 0;
+  /** Arguments that are too large for memory. */
+  #files: readonly SpooledArguments[] = [];
   readonly #events = new EventEmitter();
 
   /** @param name log files are named after it; default: a readable unique name. */
@@ -63,7 +71,7 @@ export class RuntimeTask implements Displayable {
    *   a folder is sent onto the path itself, and merged with a folder that is there.
    */
   sendFile(localPath: string, remotePath?: string): this {
-    return this.#add(() => sendFileStep(localPath, remotePath));
+    return this.addStep(() => sendFileStep(localPath, remotePath));
   }
 
   /**
@@ -72,12 +80,12 @@ export class RuntimeTask implements Displayable {
    * @param localPath default: its name in the manager's current directory; it appears whole or not at all.
    */
   getFile(remotePath: string, localPath?: string): this {
-    return this.#add(() => getFileStep(remotePath, localPath));
+    return this.addStep(() => getFileStep(remotePath, localPath));
   }
 
   /** Runs a shell command (`$SHELL -c`) in the working directory; a non-zero exit fails the task unless `check` is false. (Python: `run_command`.) */
   runCommand(command: string, options?: CommandOptions): this {
-    return this.#add(() => runCommandStep(command, options));
+    return this.addStep(() => runCommandStep(command, options));
   }
 
   /**
@@ -85,8 +93,8 @@ export class RuntimeTask implements Displayable {
    *
    * @param kwargs its keyword arguments, sent as data.
    */
-  runFunction(fn: PyFunction, kwargs?: PyKwargs, options?: FunctionOptions): this {
-    return this.#add(() => runFunctionStep(fn, kwargs, options));
+  runFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: FunctionOptions): this {
+    return this.addStep(() => runFunctionStep(fn, kwargs, options));
   }
 
   /** Environment of all steps; names and values are data. A Runtime's own variables come first, these win. (Python: `env_variables`.) */
@@ -127,7 +135,7 @@ export class RuntimeTask implements Displayable {
   clone(): RuntimeTask {
     this.#clones += 1;
     const copy = new RuntimeTask(`${this.name}-${String(this.#clones)}`);
-    copy.#steps = this.#steps;
+    for (const step of this.#steps) copy.addStep(() => step);
     copy.#variables = { ...this.#variables };
     copy.omitOnJoin = this.omitOnJoin;
     return copy;
@@ -136,6 +144,9 @@ export class RuntimeTask implements Displayable {
   /** Frees temporary resources (also done at exit); logs and values that were read stay. A task that runs is cancelled. */
   async cleanup(): Promise<void> {
     await this.cancel();
+    this.#run?.discard();
+    for (const file of this.#files) file.release();
+    this.#files = [];
   }
 
   /** One entry per started step, `""` where it printed nothing; grows while it runs; the last 1 MiB of a step after a note that says so. (Python: `execution_log`.) */
@@ -185,6 +196,11 @@ export class RuntimeTask implements Displayable {
     const values: unknown[] = [];
     for await (const value of run?.values() ?? neverExecuted(this.name)) values.push(value);
     return values;
+  }
+
+  /** What the cells of a session showed, such as plots, so far. */
+  get displays(): readonly PyDisplay[] {
+    return this.#run?.displays ?? [];
   }
 
   /** The host of the current or last execution; null before. */
@@ -254,6 +270,18 @@ export class RuntimeTask implements Displayable {
     return showLive(depth, () => this[jupyterDisplay](), live);
   }
 
+  /** @internal */
+  addStep(make: () => StepSpec): this {
+    this.#requireIdle();
+    const step = make();
+    this.#steps = Object.freeze([...this.#steps, step]);
+    if (step.kind === "runFunction" && step.arguments instanceof SpooledArguments) {
+      step.arguments.hold();
+      this.#files = [...this.#files, step.arguments];
+    }
+    return this;
+  }
+
   /** @internal The steps as the engine takes them. */
   get stepSpecs(): readonly StepSpec[] {
     return this.#steps;
@@ -267,7 +295,7 @@ export class RuntimeTask implements Displayable {
   }
 
   /** @internal Makes a new execution of it. Throws LazyclusterError when it runs, InvalidArgumentError when it has no steps. */
-  begin(spec: ExecutionSpec, options: { debug: boolean; omitOnJoin: boolean | undefined }): TaskRun {
+  begin(spec: ExecutionSpec, options: BeginOptions): TaskRun {
     this.#requireIdle();
     if (this.#steps.length === 0) {
       throw new InvalidArgumentError(
@@ -276,16 +304,10 @@ export class RuntimeTask implements Displayable {
     }
     if (options.omitOnJoin !== undefined) this.omitOnJoin = options.omitOnJoin;
     const listeners = runListeners(this.name, this.#events, options.debug);
-    const run = new TaskRun(this, spec, engineClient(), listeners);
+    const run = new TaskRun(this, spec, engineClient(), listeners, options.trusted);
     this.#run = run;
     watchFailure(run);
     return run;
-  }
-
-  #add(make: () => StepSpec): this {
-    this.#requireIdle();
-    this.#steps = Object.freeze([...this.#steps, make()]);
-    return this;
   }
 
   #requireIdle(): void {

@@ -56,7 +56,7 @@ export function startExecution(
       startedAt: now.getTime(),
       detach: detach ? { name: `task-${id}`, takeOver: false } : null,
     },
-    { debug, omitOnJoin },
+    { debug, omitOnJoin, trusted: target.trusted },
   );
   const onAbort = (): void => {
     // What became of it is the execution's to tell.

@@ -4,6 +4,7 @@ import { inspect } from "util";
 import type { StepRecord, TaskState } from "../engine/protocol";
 import { Environment } from "../environment";
 import type { LazyclusterError } from "../errors";
+import type { PyDisplay } from "../python";
 import type { OutputStream } from "./task-log";
 
 /** What a task consists of, and how far each step came. */
@@ -17,6 +18,8 @@ export interface TaskEvents {
   progress: { step: number; bytes: number; totalBytes: number | null; files: number; totalFiles: number | null };
   /** Output as it arrives. */
   output: { step: number; stream: OutputStream; data: Buffer };
+  /** A cell of a session showed something, such as a plot. */
+  display: { step: number; display: PyDisplay };
   /** A step started or ended. */
   step: TaskStep;
   /** The execution settled; once per execution. */

@@ -7,12 +7,14 @@ import {
   type ExecutionSpec,
   type TaskFailure,
   type TaskRecord,
+  type ValueData,
   applyChange,
   startRecord,
 } from "../engine/protocol";
 import { Environment } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
-import { decodeValue } from "../python";
+import type { PyDisplay } from "../python";
+import { RunValues } from "./run-values";
 import type { RuntimeTask } from "./runtime-task";
 import type { RunListeners, TaskEvents } from "./task-events";
 import { TaskLog } from "./task-log";
@@ -28,7 +30,7 @@ export class TaskRun {
   readonly progress = new Map<number, TaskEvents["progress"]>();
   error: LazyclusterError | null = null;
   private current: TaskRecord;
-  private readonly received = new Map<number, { readonly value: unknown }>();
+  private readonly received: RunValues;
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
   private awaited = false;
@@ -43,7 +45,10 @@ export class TaskRun {
     private readonly spec: ExecutionSpec,
     private readonly engine: EngineClient,
     private readonly listeners: RunListeners,
+    /** Markup of the host may be shown as such. */
+    trusted: boolean,
   ) {
+    this.received = new RunValues(spec, trusted);
     this.current = startRecord({
       id: spec.id,
       name: spec.name,
@@ -105,6 +110,16 @@ export class TaskRun {
     }
   }
 
+  /** What its cells have shown. */
+  get displays(): PyDisplay[] {
+    return this.received.displays;
+  }
+
+  /** Removes what it keeps on disk but the log. */
+  discard(): void {
+    this.received.discard();
+  }
+
   private await(): void {
     this.awaited = true;
     this.engine.hold(this.spec.id);
@@ -112,15 +127,15 @@ export class TaskRun {
 
   private async value(step: number): Promise<unknown> {
     this.await();
-    for (;;) {
-      const value = this.received.get(step);
-      if (value) return value.value;
+    // A cell that fails may have shown something before, and that comes the same way.
+    while (!(this.received.has(step) && this.current.steps[step]?.state === "done")) {
       if (this.ended) {
         noticeFailure(this);
         throw this.error ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
       }
       await this.nextChange();
     }
+    return this.received.load(step);
   }
 
   /** How many there were so far, for `nextChange`. */
@@ -140,7 +155,7 @@ export class TaskRun {
         this.relayOutput();
         return;
       case "value":
-        this.keepValue(change.step, change.document);
+        this.keepValue(change.step, change.value, change.agent);
         return;
       case "progress": {
         const { kind: _kind, ...progress } = change;
@@ -200,9 +215,9 @@ export class TaskRun {
     }
   }
 
-  private keepValue(step: number, document: Uint8Array): void {
+  private keepValue(step: number, value: ValueData, agent: string): void {
     try {
-      this.received.set(step, { value: decodeValue(document, this.current.host) });
+      for (const display of this.received.receive(step, value, agent)) this.listeners.emit("display", { step, display });
     } catch (error) {
       // The engine does not read values, so it takes the step for done; for us, who do, the task has failed.
       this.unreadable ??= {

@@ -344,6 +344,8 @@ describe("a broken protocol ends the connection with one clear error", () => {
       null,
       {
         started: () => undefined,
+        progress: () => undefined,
+        newFile: () => "",
         output: (_stream, _bytes, release) => release(),
       },
     );

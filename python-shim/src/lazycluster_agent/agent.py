@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from .functions import Functions
     from .loop import Timer
     from .operation import Operation
+    from .session import Session
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "detach"]
+CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "sessions", "detach"]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.
@@ -56,6 +57,7 @@ class Agent:
         #: Who wants to know how a process ended.
         self.children: Dict[int, Callable[[int], None]] = {}
         self.functions: Optional[Functions] = None
+        self.sessions: Dict[Tuple[str, str], Session] = {}
         self._ready = False
         self._greeted = False
         #: Operations that wait for the login environment; None when there is nothing to wait for.
@@ -269,21 +271,26 @@ class Agent:
         if callback is not None:
             callback(status)
 
-    def temporary_directory(self) -> bytes:
-        """One for the connection, private, made on first use."""
+    def temporary_path(self) -> bytes:
+        """The connection's own directory, which may not be there yet."""
         if self._temporary is None:
             parent = self.environment.get(b"TMPDIR") or b"/tmp"
-            path = os.path.join(self.home, parent, b"lazycluster-" + self.mark[:16])
-            self.leftovers.add(path)
-            try:
-                os.mkdir(path, 0o700)
-            except OSError as error:
-                self.leftovers.discard(path)
-                what = "The temporary directory %s cannot be created" % printable(path)
-                advice = "Set TMPDIR on the host to a directory that can be written."
-                raise Failure.of("path", error, path, what, advice) from None
-            self._temporary = path
+            self._temporary = os.path.join(self.home, parent, b"lazycluster-" + self.mark[:16])
+            self.leftovers.add(self._temporary)
         return self._temporary
+
+    def temporary_directory(self) -> bytes:
+        """The same; private, made on first use."""
+        path = self.temporary_path()
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass  # Made before, or by a function that had a handle to keep.
+        except OSError as error:
+            what = "The temporary directory %s cannot be created" % printable(path)
+            advice = "Set TMPDIR on the host to a directory that can be written."
+            raise Failure.of("path", error, path, what, advice) from None
+        return path
 
     def is_temporary(self, path: bytes) -> bool:
         """Whether it lies in the connection's own directory, which is removed whatever its modes say."""

@@ -50,16 +50,23 @@ class Importer:
 
     def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
         package, _, module = name.partition(".")
-        module = module or "__init__"
-        if package != PACKAGE or module not in self.lazycluster_sources:
+        return self.specify(name, module) if package == PACKAGE else None
+
+    def specify(self, name: str, module: str) -> Any:
+        """What is imported as `name` is our `module`."""
+        module = module.replace(".", "/")
+        folder = (module + "/__init__").lstrip("/")
+        is_package = folder in self.lazycluster_sources
+        module = folder if is_package else module
+        if module not in self.lazycluster_sources:
             return None
-        return ModuleSpec(name, self, origin=filename(module), is_package=module == "__init__")
+        return ModuleSpec(name, self, origin=filename(module), is_package=is_package, loader_state=module)
 
     def create_module(self, spec: Any) -> None:
         """The default is right."""
 
     def exec_module(self, module: Any) -> None:
-        name = module.__spec__.name.partition(".")[2] or "__init__"
+        name = module.__spec__.loader_state
         code = self._helped(name) if name in HELPED else None
         exec(code or self.compile(name), module.__dict__)
 
@@ -89,6 +96,17 @@ class Importer:
                 self.help.close()
                 self.help = None
         return self._codes.pop(wanted, None)
+
+    def stand_in_for(self, package: str) -> None:
+        """Lets `package` be imported from ours of the same name, where the host has none."""
+        importer = self
+
+        class Substitute:
+            @staticmethod
+            def find_spec(name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
+                return importer.specify(name, name) if name.partition(".")[0] == package else None
+
+        sys.meta_path.append(Substitute)  # type: ignore[arg-type]
 
     def reveal(self) -> None:
         """Lets tracebacks show our lines."""

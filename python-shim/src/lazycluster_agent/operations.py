@@ -23,9 +23,25 @@ def _run(agent: Agent, id: int, header: Header) -> Operation:
 
 
 def _call(agent: Agent, id: int, header: Header) -> Operation:
+    if header.get("session") is not None:
+        from .session_call import SessionCall
+
+        return SessionCall(agent, id, header)
     from .function import Function
 
     return Function(agent, id, header)
+
+
+def _end_session(agent: Agent, id: int, header: Header) -> Operation:
+    from .session_call import EndSession
+
+    return EndSession(agent, id, header)
+
+
+def _interrupt(agent: Agent, id: int, header: Header) -> Operation:
+    from .session_call import Interrupt
+
+    return Interrupt(agent, id, header)
 
 
 def _put(agent: Agent, id: int, header: Header) -> Operation:
@@ -91,6 +107,8 @@ def _which(agent: Agent, id: int, header: Header) -> Operation:
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
+    "endsession": _end_session,
+    "interrupt": _interrupt,
     "put": _put,
     "get": _get,
     "tempdir": _tempdir,

@@ -43,8 +43,8 @@ class Step(Operation):
         self._ending: Optional[Ending] = None
         self._timers: List[Timer] = []
 
-    def full_environment(self) -> Dict[bytes, bytes]:
-        environment = dict(self.agent.environment)
+    def full_environment(self, base: Optional[Dict[bytes, bytes]] = None) -> Dict[bytes, bytes]:
+        environment = dict(self.agent.environment if base is None else base)
         environment[b"PWD"] = self.cwd
         environment.update(self.environment)
         environment[system.TAG_VARIABLE] = self.tag

@@ -14,6 +14,7 @@ import {
 type LogLevel = "error" | "warn" | "info" | "debug";
 export type PromptCallback = (request: PromptRequest) => Promise<string[]>;
 export type ChangeListener = (changes: readonly ExecutionChange[]) => void;
+export type OutputListener = (stream: "stdout" | "stderr", data: Uint8Array) => void;
 
 /** [ms] that a polite end may take at exit. */
 const SHUTDOWN_MS = 8000;
@@ -25,6 +26,7 @@ export class EngineClient {
   private readonly executions = new Map<string, ChangeListener>();
   /** Executions that keep the process alive: all but those that go on without us, and that nobody waits for. */
   private readonly holding = new Set<string>();
+  private readonly calls = new Map<string, OutputListener>();
   private readonly prompts = new Map<number, PromptCallback>();
   private readonly promptIds = new Map<PromptCallback, number>();
   private log: (level: LogLevel, message: string) => void = () => undefined;
@@ -64,6 +66,21 @@ export class EngineClient {
     this.keepAlive(this.worker);
   }
 
+  /** A call without a task. Rejects EngineFailure. @param output hears what it prints. */
+  async call(body: Requests["call"]["in"], output: OutputListener): Promise<Requests["call"]["out"]> {
+    this.calls.set(body.id, output);
+    try {
+      return await this.request("call", body);
+    } finally {
+      this.calls.delete(body.id);
+    }
+  }
+
+  /** Nobody waits for it; without an engine there is nothing to be done. Never rejects. */
+  async requestQuietly<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<void> {
+    if (this.worker) await this.request(kind, body).catch(() => undefined);
+  }
+
   /** A number for a callback that may be asked for passwords; the same one for the same callback. */
   registerPrompt(callback: PromptCallback): number {
     const known = this.promptIds.get(callback);
@@ -76,7 +93,7 @@ export class EngineClient {
 
   /** Gives back what an owner holds without anybody waiting for it; used when an owner was garbage collected. */
   releaseQuietly(owner: string): void {
-    if (this.worker) this.request("release", { owner }).catch(() => undefined);
+    void this.requestQuietly("release", { owner });
   }
 
   /** Starts the thread ahead of need. */
@@ -132,6 +149,9 @@ export class EngineClient {
       }
       case "execution":
         this.deliver(message.id, message.changes);
+        break;
+      case "callOutput":
+        this.calls.get(message.id)?.(message.stream, message.data);
         break;
       case "prompt":
         void this.answer(message.id, message.promptId, message.request);

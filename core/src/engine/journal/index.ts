@@ -4,3 +4,4 @@ export * from "./log-index";
 export * from "./log-reader";
 export type { LoggedSoFar } from "./log-resume";
 export * from "./log-writer";
+export * from "./spool";

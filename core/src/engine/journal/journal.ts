@@ -22,6 +22,7 @@ import {
   isAlive,
   readEngine,
 } from "./layout";
+import { sweepSpools } from "./spool";
 
 /** A line of the journal. */
 export type JournalEvent =
@@ -54,6 +55,7 @@ export class JournalWriter {
     const journal = new JournalWriter(folder, warn);
     try {
       removeOld();
+      sweepSpools();
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(join(folder, ENGINE_FILE), `${JSON.stringify(engine)}\n`, { mode: 0o600 });
       journal.file = openSync(join(folder, JOURNAL_FILE), "ax", 0o600);

@@ -42,6 +42,11 @@ export interface FailureData {
   readonly path?: string;
   /** Of ERR_PYTHON: with the user's own source lines. */
   readonly remoteTraceback?: string;
+  /** Of ERR_PYTHON_VERSION, such as `cpython 3.11`: what the host has, and what it would need. */
+  readonly found?: string;
+  readonly needed?: string;
+  /** True: the kept process of a session is gone, with all that was in it. */
+  readonly sessionLost?: boolean;
   /** A system error's name, such as `ENOSPC`. */
   readonly errno?: string;
   /** The failure that led to this one. */

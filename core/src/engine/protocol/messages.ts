@@ -1,6 +1,7 @@
 /** The messages between a client (the library, the command line, later the panel) and an engine: plain data. */
 import type { FailureData } from "./failure";
 import type { HostSpec, PromptRequest } from "./host-spec";
+import type { CallSpec, ValueData } from "./python-call";
 import type { StepKind, TaskChange } from "./task-record";
 
 /** Where steps run. `temporary` is made on first use and removed with its owner. */
@@ -17,19 +18,6 @@ export interface OwnerSpec {
   readonly workingDir: WorkingDirSpec;
 }
 
-/** How the agent finds a function. */
-export type FunctionSpec =
-  | {
-      readonly kind: "source";
-      readonly source: string;
-      readonly name: string;
-      /** What tracebacks call the source. */
-      readonly file: string;
-      /** Names that the arguments' document binds before the source runs. */
-      readonly bind: readonly string[];
-    }
-  | { readonly kind: "module"; readonly module: string; readonly name: string };
-
 interface StepBase {
   readonly kind: StepKind;
   readonly description: string;
@@ -45,14 +33,7 @@ export type StepSpec =
       readonly check: boolean;
       readonly timeoutMs: number | null;
     })
-  | (StepBase & {
-      readonly kind: "runFunction";
-      readonly fn: FunctionSpec;
-      /** A value document (docs/agent-protocol.md): args, kwargs, bind. */
-      readonly document: Uint8Array;
-      readonly python: string | null;
-      readonly timeoutMs: number | null;
-    });
+  | (StepBase & CallSpec & { readonly kind: "runFunction" });
 
 /** What another process needs to take over a task that goes on without the one that started it. No secrets. */
 export interface Detachment {
@@ -97,10 +78,33 @@ export interface Requests {
   execute: { in: { readonly spec: ExecutionSpec }; out: null };
   /** Resolves when the execution has ended, whatever its state; false when it is not of this engine. */
   cancel: { in: { readonly id: string }; out: boolean };
+  /** A call without a task: no log, no journal. What it prints arrives as `callOutput`. */
+  call: {
+    in: {
+      readonly id: string;
+      readonly owner: OwnerSpec;
+      readonly call: CallSpec;
+      /** The connection that it must go over, because what it names is there; null: any. */
+      readonly agent: string | null;
+    };
+    out: CallResult;
+  };
+  /** A value gave the owner an object that is kept in a file of the host: it is removed with the owner. */
+  keepObject: { in: { readonly owner: string; readonly agent: string; readonly path: Uint8Array }; out: null };
+  /** Removes the file, and copies on other hosts. */
+  dropObject: { in: { readonly agent: string; readonly path: Uint8Array }; out: null };
+  /** Ends the kept process of this name. */
+  endSession: { in: { readonly owner: string; readonly session: string }; out: null };
+  /** As Ctrl-C; false when nothing ran. */
+  interruptSession: { in: { readonly owner: string; readonly session: string }; out: boolean };
   /** Ends what the owner's tasks left running, removes its temporary directories, gives back its connection. */
   release: { in: { readonly owner: string }; out: null };
   /** Ends every task and connection; the engine takes no requests afterwards. */
   shutdown: { in: null; out: null };
+}
+export interface CallResult {
+  readonly value: ValueData;
+  readonly agent: string;
 }
 export type RequestKind = keyof Requests;
 
@@ -120,7 +124,8 @@ export type ExecutionChange =
   | TaskChange
   /** The log file has this many bytes now. */
   | { readonly kind: "grew"; readonly size: number }
-  | { readonly kind: "value"; readonly step: number; readonly document: Uint8Array }
+  /** `agent` names the connection that it came over: handles in it live there. */
+  | { readonly kind: "value"; readonly step: number; readonly value: ValueData; readonly agent: string }
   | {
       readonly kind: "progress";
       readonly step: number;
@@ -134,5 +139,6 @@ export type EngineMessage =
   | { readonly type: "response"; readonly id: number; readonly ok: true; readonly result: unknown }
   | { readonly type: "response"; readonly id: number; readonly ok: false; readonly failure: FailureData }
   | { readonly type: "execution"; readonly id: string; readonly changes: readonly ExecutionChange[] }
+  | { readonly type: "callOutput"; readonly id: string; readonly stream: "stdout" | "stderr"; readonly data: Uint8Array }
   | { readonly type: "prompt"; readonly id: number; readonly promptId: number; readonly request: PromptRequest }
   | { readonly type: "log"; readonly level: "error" | "warn" | "info" | "debug"; readonly message: string };
