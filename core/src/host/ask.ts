@@ -58,3 +58,16 @@ export class UserPrompt {
     return fail(this.target, "ERR_AUTHENTICATION", what, {}, cause);
   }
 }
+
+/** Logins that run at the same time and want to know the same ask once, not once per host. */
+export class AskOnce<T> {
+  private readonly asking = new Map<string, Promise<T>>();
+
+  run(what: string, asker: UserPrompt, ask: () => Promise<T>): Promise<T> {
+    const running = this.asking.get(what);
+    if (running) return asker.pausedFor(() => running);
+    const answer = ask().finally(() => this.asking.delete(what));
+    this.asking.set(what, answer);
+    return answer;
+  }
+}

@@ -81,3 +81,38 @@ function sentence(target: Target, errno: string | undefined, error: Error): stri
       return `no connection to ${where}: ${error.message}.`;
   }
 }
+
+/** It says so with words, before the ssh handshake. */
+export function banned(target: Target, error: Error): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `${endpoint(target)} refuses this machine for a while, because of failed logins before (PerSourcePenalties of its sshd). Wait a few minutes, and correct the login first.`,
+    {},
+    error,
+  );
+}
+
+/** @param opening what it said instead of `SSH-` */
+export function noSshServer(target: Target, opening: string, error: Error): EngineFailure {
+  const said = JSON.stringify(opening.split(/[\r\n]/, 1)[0]?.slice(0, 100));
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `${endpoint(target)} is no ssh server: it said ${said}. Check the port.`,
+    {},
+    error,
+  );
+}
+
+/** It hung up without a word. */
+export function busy(target: Target, error: Error): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `${endpoint(target)} closed the connection before the ssh handshake, three times. Its sshd may have too many logins at once (MaxStartups), ` +
+      "or refuse this machine; its log says why.",
+    {},
+    error,
+  );
+}

@@ -4,10 +4,7 @@ import type { ClientChannel } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
 import type { Login } from "./ssh2-login";
-import type { HostConnection, LogLevel, ProcessExit, RemoteProcess } from "./transport";
-
-/** [ms] for a polite end; a host that does not answer gets no more. */
-const CLOSE_MS = 1_000;
+import { CLOSE_MS, type HostConnection, type LogLevel, type ProcessExit, type RemoteProcess } from "./transport";
 
 export class Ssh2Connection implements HostConnection {
   readonly transport = "ssh2";
@@ -17,12 +14,16 @@ export class Ssh2Connection implements HostConnection {
   #closing = false;
   /** The last error of the client, which explains the close that follows it. */
   #reason: Error | null = null;
+  /** Of what it stands on. */
+  #released: Promise<void> | undefined;
 
   constructor(
     readonly target: Target,
     readonly login: Login,
     readonly keepaliveIntervalMs: number,
     readonly log: (level: LogLevel, message: string) => void,
+    /** Gives the jump host back; null: there is none. */
+    release: (() => Promise<void>) | null,
   ) {
     this.host = target.host;
     const { client } = login;
@@ -31,6 +32,7 @@ export class Ssh2Connection implements HostConnection {
     this.closed = new Promise((resolve) => {
       client.once("close", () => {
         this.#isClosed = true;
+        this.#released = release?.();
         resolve(this.#closing ? null : this.#lost());
       });
     });
@@ -53,11 +55,13 @@ export class Ssh2Connection implements HostConnection {
 
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#isClosed) return;
-    const timer = setTimeout(() => this.login.socket.destroy(), CLOSE_MS);
-    this.login.client.end();
-    await this.closed;
-    clearTimeout(timer);
+    if (!this.#isClosed) {
+      const timer = setTimeout(() => this.login.socket.destroy(), CLOSE_MS);
+      this.login.client.end();
+      await this.closed;
+      clearTimeout(timer);
+    }
+    await this.#released;
   }
 
   #process(channel: ClientChannel): RemoteProcess {

@@ -40,6 +40,11 @@ export interface HostConnection {
 /** [ms] between probes, where neither the user nor the ssh config says. */
 export const DEFAULT_KEEPALIVE_MS = 5_000;
 
+/** [ms] that a login may take, where neither the user nor the ssh config says. */
+export const DEFAULT_TIMEOUT_MS = 10_000;
+/** [ms] for a polite end; a host that does not answer gets no more. */
+export const CLOSE_MS = 1_000;
+
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export interface ConnectContext {
