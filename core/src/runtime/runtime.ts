@@ -1,6 +1,14 @@
 import { randomUUID } from "crypto";
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, columns, escapeHtml, jupyterDisplay, showLive } from "../display";
+import {
+  type Displayable,
+  type MimeBundle,
+  jupyterDisplay,
+  showLive,
+  stateCell,
+  tableBundle,
+  tableText,
+} from "../display";
 import { engineClient } from "../engine/client";
 import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
@@ -20,7 +28,10 @@ import {
 } from "../task";
 import { requireOptions, requirePath, requireVariables, show } from "../validate";
 import { callEngine } from "./engine-call";
+import { type RuntimeFilter, checkRuntimeFilter, passesFilter } from "./filter";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
+import { type RuntimeInfo, infoLines } from "./info";
+import { outputOf } from "./output-of";
 import { ProcessList } from "./process-list";
 
 /** Runtimes that nobody can reach any more give back what they hold. */
@@ -51,6 +62,8 @@ export class Runtime implements Displayable, ExecutionTarget {
   #variables: Record<string, string>;
   readonly #list: ProcessList;
   #used = false;
+  #info: Promise<RuntimeInfo> | null = null;
+  #knownInfo: RuntimeInfo | null = null;
 
   /** @param host an ssh-config alias, `user@host:port` or `localhost`. */
   constructor(host: string, options?: RuntimeOptions) {
@@ -111,9 +124,56 @@ export class Runtime implements Displayable, ExecutionTarget {
     return callEngine("workingDir", { owner: this.ownerSpec() });
   }
 
+  /** What the host has: asked in one round trip at the first access, then cached until `cleanup()`; a failure is not. (Python: `info`.) */
+  get info(): Promise<RuntimeInfo> {
+    this.#info ??= this.#askInfo();
+    return this.#info;
+  }
+
+  /** Such as `Debian GNU/Linux 12 (bookworm)`. (Python: `os`.) */
+  get os(): Promise<string> {
+    return this.info.then((info) => info.os);
+  }
+
+  /** Container quotas (cgroup v1, v2) count, so it may be a fraction. (Python: `cpu_cores`.) */
+  get cpuCores(): Promise<number> {
+    return this.info.then((info) => info.cpuCores);
+  }
+
+  /** [bytes] in total; container limits count. (Python: `memory`.) */
+  get memory(): Promise<number> {
+    return this.info.then((info) => info.memory);
+  }
+
+  /** [MB] in total, rounded down. (Python: `memory_in_mb`.) */
+  get memoryInMb(): Promise<number> {
+    return this.info.then((info) => Math.floor(info.memory / (1024 * 1024)));
+  }
+
   /** Such as `3.11.7`. (Python: `python_version`.) */
   get pythonVersion(): Promise<string> {
-    return callEngine("connect", { owner: this.ownerSpec() }).then((info) => info.pythonVersion);
+    return this.info.then((info) => info.pythonVersion);
+  }
+
+  /** A name for each, as `nvidia-smi` and `rocm-smi` tell them. (Python: `gpus`.) */
+  get gpus(): Promise<string[]> {
+    return this.info.then((info) => [...info.gpus]);
+  }
+
+  /** (Python: `gpu_count`.) */
+  get gpuCount(): Promise<number> {
+    return this.info.then((info) => info.gpus.length);
+  }
+
+  /** Prints what the host has. (Python: `print_info`.) */
+  async printInfo(): Promise<void> {
+    const info = await this.info;
+    console.log(tableText({ title: `Runtime ${info.host}`, head: null, rows: infoLines(info) }));
+  }
+
+  /** True when every condition holds; conditions are checked in parallel, commands last. (Python: `check_filter`.) */
+  async checkFilter(filter: RuntimeFilter): Promise<boolean> {
+    return passesFilter(this, checkRuntimeFilter(filter, "checkFilter"));
   }
 
   /** From now on steps run in `path` on the host; created when missing, and kept. Rejects PathCreationError. */
@@ -153,10 +213,7 @@ export class Runtime implements Displayable, ExecutionTarget {
       throw new InvalidArgumentError(`echo takes a text without NUL, not ${show(msg)}.`);
     const task = new RuntimeTask("echo").runCommand('echo "$LAZYCLUSTER_ECHO"');
     task.envVariables = { LAZYCLUSTER_ECHO: msg };
-    await startExecution(task, this, undefined, "echo").execution;
-    const pieces: Buffer[] = [];
-    for await (const piece of task.openLog(0, "stdout")) pieces.push(piece);
-    return Buffer.concat(pieces).toString("utf8").replace(/\n$/, "");
+    return (await outputOf(task, this, "echo")).replace(/\n$/, "");
   }
 
   /** Values of all tasks in the order they were given; otherwise as in RuntimeTask. (Python: `function_returns`.) */
@@ -251,6 +308,8 @@ export class Runtime implements Displayable, ExecutionTarget {
     forgotten.register(this, this.#owner, this);
     const used = this.#used;
     this.#used = false;
+    this.#info = null;
+    this.#knownInfo = null;
     // The engine ends what still runs.
     if (used) await callEngine("release", { owner });
   }
@@ -270,15 +329,16 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const rows = this.#list.runs.map(({ record }) => [record.name, record.state, String(record.steps.length)]);
-    const cells = rows.map(
-      (row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`,
-    );
-    const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(rows.length)} tasks run`;
-    return {
-      "text/plain": [head, ...columns(rows).map((line) => `  ${line}`)].join("\n"),
-      "text/html": `<div><b>${escapeHtml(head)}</b><table><tbody>${cells.join("")}</tbody></table></div>`,
-    };
+    const tasks = this.#list.runs.map(({ record }) => record);
+    const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(tasks.length)} tasks run`;
+    return tableBundle({
+      title: head,
+      head: null,
+      rows: [
+        ...(this.#knownInfo ? infoLines(this.#knownInfo) : []),
+        ...tasks.map(({ name, state, steps }) => [name, stateCell(state), String(steps.length)]),
+      ],
+    });
   }
 
   [inspect.custom](depth: number): string {
@@ -292,6 +352,29 @@ export class Runtime implements Displayable, ExecutionTarget {
     const started = startExecution(task, this, options, "executeTask");
     this.#list.addTask(started.run);
     return started;
+  }
+
+  /** @internal The answer, once it is there. */
+  get knownInfo(): RuntimeInfo | null {
+    return this.#knownInfo;
+  }
+
+  /** @internal Those of the programs that steps would not find. */
+  missing(names: readonly string[]): Promise<readonly string[]> {
+    return callEngine("missing", { owner: this.ownerSpec(), names, env: this.#variables });
+  }
+
+  async #askInfo(): Promise<RuntimeInfo> {
+    const owner = this.#owner;
+    try {
+      const facts = await callEngine("facts", { owner: this.ownerSpec() });
+      const info = Object.freeze({ host: this.host, ...facts });
+      if (this.#owner === owner) this.#knownInfo = info;
+      return info;
+    } catch (error) {
+      if (this.#owner === owner) this.#info = null;
+      throw error;
+    }
   }
 
   /** @internal */
