@@ -10,7 +10,7 @@ import {
   tableText,
 } from "../display";
 import { engineClient } from "../engine/client";
-import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
+import type { HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyKwargs } from "../python";
 import {
@@ -22,6 +22,7 @@ import {
   type ProcessHandle,
   RuntimeTask,
   type TaskRun,
+  asExecuteOptions,
   isPortKey,
   isTaskKey,
   startExecution,
@@ -199,12 +200,12 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */
   sendFile(localPath: string, remotePath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asOptions(options));
+    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asExecuteOptions(options));
   }
 
   /** A task of one `getFile`. (Python: `get_file`.) @param options a boolean is `executeAsync`. */
   getFile(remotePath: string, localPath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asOptions(options));
+    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asExecuteOptions(options));
   }
 
   /** What `echo` on the host makes of the text, without the newline at the end; the text is data. (Python: `echo`.) */
@@ -359,6 +360,16 @@ export class Runtime implements Displayable, ExecutionTarget {
     return this.#knownInfo;
   }
 
+  /** @internal Connects, and makes no working directory. Rejects InvalidRuntimeError. */
+  async reach(): Promise<{ readonly pythonVersion: string }> {
+    return callEngine("connect", { owner: { ...this.ownerSpec(), workingDir: { kind: "asIs", path: "" } } });
+  }
+
+  /** @internal */
+  get lastTask(): { readonly name: string; readonly state: TaskState } | null {
+    return this.#list.runs.at(-1)?.record ?? null;
+  }
+
   /** @internal Those of the programs that steps would not find. */
   missing(names: readonly string[]): Promise<readonly string[]> {
     return callEngine("missing", { owner: this.ownerSpec(), names, env: this.#variables });
@@ -391,8 +402,4 @@ export class Runtime implements Displayable, ExecutionTarget {
 
 function newOwner(): string {
   return `runtime-${randomUUID()}`;
-}
-
-function asOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
-  return typeof options === "boolean" ? { executeAsync: options } : options;
 }

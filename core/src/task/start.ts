@@ -76,6 +76,11 @@ export function startExecution(
   return { execution, run };
 }
 
+/** A boolean is `executeAsync`. */
+export function asExecuteOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
+  return typeof options === "boolean" ? { executeAsync: options } : options;
+}
+
 export function checkExecuteOptions(
   options: ExecuteOptions | undefined,
   what: string,
