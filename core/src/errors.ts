@@ -192,11 +192,27 @@ export class GroupError extends LazyclusterError {
     const failed = results.filter((result) => result.error);
     super(
       `${String(failed.length)} of ${String(results.length)} tasks failed:\n` +
-        failed.map(({ error }) => `  ${error?.message ?? ""}`).join("\n"),
+        listed(failed.map(({ error }) => error?.message ?? "")),
       { code: "ERR_GROUP", cause: failed[0]?.error },
     );
     this.results = results;
   }
+}
+
+/** No host can be used: the ssh config names none, none answers, or none passes the filters. */
+export class NoRuntimesDetectedError extends LazyclusterError {
+  constructor(message: string, options: LazyclusterErrorOptions = {}) {
+    super(message, { code: "ERR_NO_RUNTIMES", ...options });
+  }
+}
+
+const MOST_LISTED = 20;
+
+/** @internal One a line; of many only the first. */
+export function listed(lines: readonly string[]): string {
+  const shown = lines.slice(0, MOST_LISTED).map((line) => `  ${line}`);
+  const more = lines.length - shown.length;
+  return [...shown, ...(more > 0 ? [`  … and ${String(more)} more`] : [])].join("\n");
 }
 
 /** The class for a failure that no task stands for. */

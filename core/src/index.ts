@@ -12,25 +12,26 @@ export {
   InvalidArgumentError,
   InvalidRuntimeError,
   LazyclusterError,
+  NoRuntimesDetectedError,
   PathCreationError,
   PythonVersionError,
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
 export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type { Bridge, Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
+export { Connection, Runtime, RuntimeGroup, RuntimeManager, Session } from "./runtime";
 export type {
-  Bridge,
-  Column,
-  DataFrame,
-  NdArray,
-  PyFloat,
-  PyFunction,
-  PyKwargs,
-  PyValue,
-  TypedArray,
-} from "./python";
-export { Connection, Runtime, Session } from "./runtime";
-export type { ConnectionOptions, RuntimeOptions, SessionOptions, SessionState } from "./runtime";
+  ConnectionOptions,
+  GroupExecuteOptions,
+  GroupFilters,
+  ManagerOptions,
+  RuntimeFilter,
+  RuntimeInfo,
+  RuntimeOptions,
+  SessionOptions,
+  SessionState,
+} from "./runtime";
 export { RuntimeTask } from "./task";
 export type {
   CellOptions,

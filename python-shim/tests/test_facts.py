@@ -1,4 +1,4 @@
-"""What a host has. There may be no GPU and no cgroup v2: recorded outputs and trees of files stand for them."""
+"""What a host has. Recorded outputs and trees of files stand for GPUs and cgroup v2, which may not be here."""
 
 from __future__ import annotations
 

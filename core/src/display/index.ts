@@ -3,5 +3,6 @@ export * from "./frame-view";
 export * from "./jupyter";
 export * from "./live";
 export * from "./python-object";
+export * from "./table";
 export * from "./task-view";
 export * from "./text";

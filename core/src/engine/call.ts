@@ -1,16 +1,13 @@
 /** A call of a Python function on a host, with the objects that it takes. */
-import { type AgentClient, type ProcessEnd, type ProcessSinks, startProcess } from "../host";
+import { type AgentClient, type ProcessEnd, type ProcessHost, type ProcessSinks, startProcess } from "../host";
 import type { ObjectStore } from "./objects";
+import { type ProcessPlace, callRequest } from "./process-request";
 import type { CallSpec } from "./protocol";
 
-export interface CallContext extends ProcessSinks {
+export interface CallContext extends ProcessSinks, ProcessPlace {
   readonly agent: AgentClient;
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-  /** Of the processes of this call; the agent finds them by it. */
-  readonly tag: string;
-  /** Whose sessions it may use: the owner's id. */
-  readonly scope: string;
+  /** Runs it: the agent, or what was recorded there. */
+  readonly processes: ProcessHost;
   readonly signal: AbortSignal;
   readonly objects: ObjectStore;
 }
@@ -25,24 +22,8 @@ export async function runCall(call: CallSpec, context: CallContext): Promise<Pro
       if (session !== null && call.fn.kind !== "forget") objects.sessionRan(agent, scope, session);
     };
     changed();
-    const process = startProcess(
-      agent,
-      "call",
-      {
-        fn: { ...call.fn },
-        timeout: call.timeoutMs,
-        python: call.python,
-        cwd: context.cwd,
-        env: context.env,
-        tag: context.tag,
-        ...(session === null ? {} : { session, scope }),
-        ...(call.result === "auto" ? {} : { result: call.result }),
-        ...(held.paths.length === 0 ? {} : { handles: held.paths }),
-        ...(call.modules.length === 0 ? {} : { modules: call.modules }),
-      },
-      call.arguments,
-      context,
-    );
+    const { op, fields, input } = callRequest(call, context, held.paths);
+    const process = startProcess(context.processes, op, fields, input, context);
     try {
       return await untilEnd(process, signal);
     } finally {

@@ -9,6 +9,7 @@ import { ObjectStore } from "./objects";
 import { Owner } from "./owner";
 import { QuietCall, closed } from "./quiet-call";
 import {
+  type Detachment,
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
@@ -56,6 +57,12 @@ export class Engine {
 
   private readonly handlers: Handlers = {
     connect: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).agent.info,
+    facts: async ({ owner }) => {
+      const { facts, notes } = await this.owner(owner).facts(owner.workingDir, this.signal);
+      for (const note of notes) this.client.log("warn", `${owner.host.host}: ${note}`);
+      return facts;
+    },
+    missing: ({ owner, names, env }) => this.owner(owner).missing(names, env, owner.workingDir, this.signal),
     workingDir: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).cwd,
     createTempdir: ({ owner }) => this.owner(owner).createTempdir(this.signal),
     createDir: ({ owner, path }) => this.owner(owner).createDir(path, owner.workingDir, this.signal),
@@ -97,7 +104,9 @@ export class Engine {
     release: async ({ owner }) => {
       const held = this.owners.get(owner);
       this.owners.delete(owner);
-      const its = [...this.executions.values(), ...this.calls.values()].filter((running) => running.owner === held);
+      // What is detached has a connection of its own.
+      const tasks = [...this.executions.values()].filter((execution) => !execution.goesOn);
+      const its = [...tasks, ...this.calls.values()].filter((running) => running.owner === held);
       await Promise.all(its.map((running) => running.cancel()));
       await held?.release();
       return null;
@@ -135,7 +144,13 @@ export class Engine {
         steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
       },
     });
-    const execution = new Execution(spec, this.owner(spec.owner), this.objects, (change) => {
+    const detaching = {
+      pool: this.pool,
+      objects: this.objects,
+      log: (level: "info" | "warn", message: string) => this.client.log(level, message),
+      detached: (detachment: Detachment) => journal.write({ time: Date.now(), execution: id, detachment }),
+    };
+    const execution = new Execution(spec, this.owner(spec.owner), detaching, (change) => {
       if (change.kind === "end") this.executions.delete(id);
       if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") {
         journal.write({ time: Date.now(), execution: id, change });
@@ -169,8 +184,8 @@ export class Engine {
   private async shutdown(): Promise<void> {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
-    const running = [...this.executions.values(), ...this.calls.values()];
-    await Promise.all(running.map((each) => each.cancel()));
+    const calls = [...this.calls.values()].map((call) => call.cancel());
+    await Promise.all([...[...this.executions.values()].map((execution) => execution.leave()), ...calls]);
     const owners = [...this.owners.values()];
     this.owners.clear();
     await Promise.allSettled(owners.map((owner) => owner.release()));

@@ -1,6 +1,7 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
 import { type AgentClient, type AgentLease, type HostPool, abortable, agentFailure } from "../host";
+import { type AnsweredFacts, askFacts } from "./facts";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
 /** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
@@ -46,6 +47,25 @@ export class Owner {
     const agent = await this.agent(signal);
     const cwd = await abortable(this.workingDir(agent, workingDir), signal, this.host);
     return { agent, cwd };
+  }
+
+  /** What its host has. Connects, and makes no directory. */
+  async facts(workingDir: WorkingDirSpec, signal: AbortSignal): Promise<AnsweredFacts> {
+    return askFacts(await this.agent(signal), workingDir, signal);
+  }
+
+  /** Which of these programs steps would not find. */
+  async missing(
+    names: readonly string[],
+    env: Readonly<Record<string, string>>,
+    workingDir: WorkingDirSpec,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    const { agent, cwd } = await this.workplace(workingDir, signal);
+    const asked = { names: names.map((name) => Buffer.from(name)), env, cwd };
+    const done = await agent.ask("which", asked, (error) => agentFailure(agent.host, error));
+    const missing = new Set(done.bytesList("missing").map(String));
+    return names.filter((name) => missing.has(name));
   }
 
   async createTempdir(signal: AbortSignal): Promise<string> {
@@ -125,7 +145,7 @@ export class Owner {
   private workingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
     const key = JSON.stringify(spec);
     if (this.directory?.agent === agent && this.directory.key === key) return this.directory.path;
-    const path = this.makeWorkingDir(agent, spec);
+    const path = spec.kind === "temporary" ? this.makeTemporary(agent) : makeWorkingDir(agent, spec);
     const directory = { agent, key, path };
     this.directory = directory;
     path.catch(() => {
@@ -151,16 +171,17 @@ export class Owner {
       if (path !== null) await agent.ask("remove", { path, cwd: "" }, (error) => agentFailure(agent.host, error));
     }
   }
+}
 
-  private makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
-    switch (spec.kind) {
-      case "temporary":
-        return this.makeTemporary(agent);
-      case "given":
-        return makeDirectory(agent, spec.path, "");
-      case "asIs":
-        return Promise.resolve(fromHome(spec.path, agent.info.home));
-    }
+/** Rejects EngineFailure. */
+export function makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
+  switch (spec.kind) {
+    case "temporary":
+      return makeTemporary(agent);
+    case "given":
+      return makeDirectory(agent, spec.path, "");
+    case "asIs":
+      return Promise.resolve(fromHome(spec.path, agent.info.home));
   }
 }
 

@@ -33,6 +33,7 @@ export class QuietCall {
     if (expected !== null && agent.id !== expected) throw closed(spec);
     const end = await runCall(call, {
       agent,
+      processes: agent,
       cwd,
       env: {},
       tag: `${spec.id}/${id}`,
@@ -60,7 +61,12 @@ export class QuietCall {
   }
 }
 
-const CODES = { failed: "ERR_PYTHON", timeout: "ERR_TIMEOUT", cancelled: "ERR_CANCELLED", lost: "ERR_CONNECTION" } as const;
+const CODES = {
+  failed: "ERR_PYTHON",
+  timeout: "ERR_TIMEOUT",
+  cancelled: "ERR_CANCELLED",
+  lost: "ERR_CONNECTION",
+} as const;
 
 /** Of a call for somebody who has given back what he had. */
 export function closed({ host }: OwnerSpec): EngineFailure {

@@ -1,13 +1,16 @@
 /** How each kind of step runs. A new kind is one more row of the table. */
-import { type Progress, type TransferResult, receiveTree, sendTree, startProcess } from "../host";
+import { type ProcessHost, type Progress, type TransferResult, receiveTree, sendTree, startProcess } from "../host";
 import { runCall, untilEnd } from "./call";
 import { type StepOutcome, judge } from "./judge";
 import type { ObjectStore } from "./objects";
+import { commandRequest } from "./process-request";
 import type { StepKind, StepSpec, ValueData } from "./protocol";
 import type { Workplace } from "./owner";
 
 export interface StepContext {
   readonly workplace: Workplace;
+  /** Runs the step where it is a process: the agent, or what was recorded there. */
+  readonly processes: ProcessHost;
   /** Of every process of the execution; the agent finds them by it. */
   readonly tag: string;
   /** The owner's id. */
@@ -27,11 +30,9 @@ type Runner<K extends StepKind> = (step: Extract<StepSpec, { kind: K }>, context
 
 const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
   runCommand: async (step, context) => {
-    const { workplace, tag, env, signal } = context;
-    const { agent, cwd } = workplace;
-    const stdin = step.stdin === null ? null : ({ kind: "memory", bytes: step.stdin } as const);
-    const fields = { cmd: step.command, stdin: stdin !== null, pty: step.pty, timeout: step.timeoutMs, cwd, env, tag };
-    return judge(await untilEnd(startProcess(agent, "run", fields, stdin, context), signal), step.timeoutMs, step.check);
+    const { op, fields, input } = commandRequest(step, { ...context, cwd: context.workplace.cwd });
+    const process = startProcess(context.processes, op, fields, input, context);
+    return judge(await untilEnd(process, context.signal), step.timeoutMs, step.check);
   },
   runFunction: async (step, context) => {
     const end = await runCall(step, { ...context, ...context.workplace });

@@ -1,6 +1,5 @@
 import { EngineFailure } from "../engine/protocol";
 import {
-  CHUNK,
   type Encodable,
   FRAME_COST,
   type Frame,
@@ -64,20 +63,6 @@ export class Operation {
     if (payload) this.outbox.post(head, payload);
     else this.outbox.post(head);
     return true;
-  }
-
-  /** All of `bytes` as `data` frames, the last one with `eof`. @param progress [bytes] handed on so far. */
-  async sendAll(bytes: Uint8Array, progress: (bytes: number) => void): Promise<void> {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    let offset = 0;
-    for (;;) {
-      const end = Math.min(buffer.length, offset + CHUNK);
-      const last = end === buffer.length;
-      if (!(await this.send("data", last ? { s: 0, eof: true } : { s: 0 }, buffer.subarray(offset, end)))) return;
-      progress(end);
-      if (last) return;
-      offset = end;
-    }
   }
 
   /** Tells the agent that these bytes of one frame are gone, so that it may send more. */

@@ -26,10 +26,10 @@ export class HostPool {
 
   /** Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered. */
   async acquire(spec: HostSpec, signal: AbortSignal): Promise<AgentLease> {
-    const { value, release } = await this.agents.acquire(JSON.stringify(spec), spec.host, signal, (abort) =>
+    const shared = await this.agents.acquire(JSON.stringify(spec), spec.host, signal, (abort) =>
       this.start(spec, abort),
     );
-    return { agent: value, release };
+    return { agent: shared.value, release: () => shared.release() };
   }
 
   /** An agent of one's own, which does not count here: close it. Rejects EngineFailure. */

@@ -2,11 +2,12 @@
  * What a detached agent records of its steps, as the steps' own messages. It is followed from its beginning, whoever
  * began it, and followed on when the connection was lost: the steps know nothing of that.
  */
-import { EngineFailure } from "../engine/protocol";
+import { type ArgumentData, EngineFailure } from "../engine/protocol";
 import { type Encodable, type Frame, FrameDecoder, WireError } from "../wire";
 import type { AgentClient } from "./agent-client";
 import { agentFailure } from "./agent-error";
 import type { OperationListener } from "./operation";
+import { type InputSink, sendInput } from "./step-input";
 import type { ProcessHost, ProcessOperation } from "./step-process";
 
 /** [ms] between attempts to get back to a host, the last one again and again. */
@@ -21,16 +22,23 @@ interface Recorded {
 }
 
 /** One of the recorded steps. */
-class Track implements ProcessHost {
+export class Track implements ProcessHost {
   private readonly early: Recorded[] = [];
   private listener: OperationListener | null = null;
   private readonly unreleased: (() => void)[] = [];
   private outcome: Frame | EngineFailure | null = null;
+  /** [ms] since the epoch, by the host's clock: when it began. Never rejects. */
+  readonly began: Promise<number>;
+  /** [ms] since the epoch, by the host's clock; null before. */
+  endedAt: number | null = null;
+  private begin: (time: number) => void = () => undefined;
 
   constructor(
     readonly host: string,
     private readonly stop: () => void,
-  ) {}
+  ) {
+    this.began = new Promise((resolve) => (this.begin = resolve));
+  }
 
   /** What it is asked to do it does already, or has done. */
   open(_op: string, _fields: object, listener: OperationListener): ProcessOperation {
@@ -43,12 +51,16 @@ class Track implements ProcessHost {
     return {
       grant: () => this.unreleased.shift()?.(),
       cancel: () => this.stop(),
-      sendAll: () => Promise.resolve(),
+      send: () => Promise.resolve(false),
     };
   }
 
   receive(recorded: Recorded): void {
-    if (this.outcome) recorded.release();
+    const { header } = recorded.frame;
+    if (header.op === "begin") {
+      this.begin(header.integer("time"));
+      recorded.release();
+    } else if (this.outcome) recorded.release();
     else if (this.listener) this.deliver(recorded);
     else this.early.push(recorded);
   }
@@ -57,6 +69,7 @@ class Track implements ProcessHost {
   fail(failure: EngineFailure): void {
     if (this.outcome) return;
     this.outcome = failure;
+    this.begin(Date.now());
     this.listener?.ended(failure);
   }
 
@@ -66,14 +79,12 @@ class Track implements ProcessHost {
       case "error":
         release();
         this.outcome = frame;
+        this.endedAt = frame.header.integer("time");
         this.listener?.ended(frame);
         break;
       case "data":
         this.unreleased.push(release);
         this.listener?.message(frame);
-        break;
-      case "begin":
-        release();
         break;
       default:
         release();
@@ -98,6 +109,8 @@ export class Recording {
   private offset = 0;
   private left = false;
   private stopping = false;
+  /** Nothing of it runs any more. */
+  private complete = false;
   private failure: EngineFailure | null = null;
   private wake: () => void = () => undefined;
 
@@ -105,7 +118,7 @@ export class Recording {
   static async begin(
     agent: AgentClient,
     steps: readonly { readonly [field: string]: Encodable }[],
-    inputs: ReadonlyMap<number, (send: InputSender) => Promise<void>>,
+    inputs: ReadonlyMap<number, ArgumentData>,
     about: Uint8Array,
     leaseMs: number,
   ): Promise<void> {
@@ -123,13 +136,15 @@ export class Recording {
         },
       );
       const sendInputs = async (): Promise<void> => {
-        for (const [step, feed] of inputs) {
-          await feed((bytes, eof) => operation.send("data", { s: step, eof }, bytes));
+        for (const [step, input] of inputs) {
+          // The number of the step takes the place of the stream.
+          const send: InputSink["send"] = (op, fields, payload) => operation.send(op, { ...fields, s: step }, payload);
+          await sendInput({ send }, input, agent.host, () => undefined);
         }
       };
-      sendInputs().catch((error: unknown) => {
+      sendInputs().catch((error: Error) => {
         operation.cancel();
-        reject(error as Error);
+        reject(error);
       });
     });
   }
@@ -142,7 +157,7 @@ export class Recording {
   }
 
   /** What a step's process is asked for. @param step among the recorded ones, from 0. */
-  step(step: number): ProcessHost {
+  step(step: number): Track {
     return this.track(step);
   }
 
@@ -154,9 +169,18 @@ export class Recording {
     await this.over;
   }
 
-  /** The host has no more use for what was recorded. Never rejects. */
-  async forget(): Promise<void> {
+  /** Ends what may still run, and lets the host forget it all. Never rejects. */
+  async end(): Promise<void> {
+    if (!this.complete) {
+      await this.askToStop();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, STOP_MS)));
+      await Promise.race([this.over, late]);
+      clearTimeout(timer);
+    }
     if (this.agent.alive) await this.agent.ask("forget", {}, plain(this.agent)).catch(() => undefined);
+    this.left = true;
+    this.wake();
     await this.agent.close();
   }
 
@@ -210,7 +234,7 @@ export class Recording {
       this.offset += piece.length;
       for (const frame of this.decoder.push(piece)) {
         const id = frame.header.integer("id");
-        if (frame.header.op === "over") this.end(frame);
+        if (frame.header.op === "over") this.finish(frame);
         else {
           owed += 1;
           this.track(id - 1).receive({ frame, release });
@@ -221,7 +245,8 @@ export class Recording {
   }
 
   /** The tracks of steps that never began end with it. */
-  private end(frame: Frame): void {
+  private finish(frame: Frame): void {
+    this.complete = true;
     const failure = frame.header.optionalMap("failure");
     const message = failure?.get("message");
     this.giveUp(
@@ -294,9 +319,6 @@ export class Recording {
     });
   }
 }
-
-/** Sends a piece of a step's input; false when nobody takes it any more. */
-export type InputSender = (bytes: Buffer, eof: boolean) => Promise<boolean>;
 
 function plain(agent: AgentClient): (error: Frame["header"]) => EngineFailure {
   return (error) => agentFailure(agent.host, error);

@@ -4,6 +4,9 @@ import { type ArgumentData, EngineFailure } from "../engine/protocol";
 import { CHUNK } from "../wire";
 import type { Operation } from "./operation";
 
+/** Where the bytes go: an operation, or one of several streams of it. */
+export type InputSink = Pick<Operation, "send">;
+
 /**
  * Sends all of it, the last frame with `eof`; ends early when the operation does. Rejects EngineFailure for a file
  * that cannot be read.
@@ -11,19 +14,19 @@ import type { Operation } from "./operation";
  * @param progress [bytes] handed on so far.
  */
 export async function sendInput(
-  operation: Operation,
+  sink: InputSink,
   input: ArgumentData,
   host: string,
   progress: (bytes: number) => void,
 ): Promise<void> {
   if (input.kind === "memory") {
-    await operation.sendAll(input.bytes, progress);
+    await sendBytes(sink, input.bytes, progress);
     return;
   }
   try {
     const file = await open(input.path, "r");
     try {
-      await sendFile(operation, file, input.size, progress);
+      await sendFile(sink, file, input.size, progress);
     } finally {
       await file.close();
     }
@@ -35,7 +38,7 @@ export async function sendInput(
 }
 
 async function sendFile(
-  operation: Operation,
+  sink: InputSink,
   file: FileHandle,
   size: number,
   progress: (bytes: number) => void,
@@ -47,7 +50,21 @@ async function sendFile(
     if (bytesRead === 0) throw new Error("the file became shorter");
     sent += bytesRead;
     const fields = sent === size ? { s: 0, eof: true } : { s: 0 };
-    if (!(await operation.send("data", fields, chunk.subarray(0, bytesRead)))) return;
+    if (!(await sink.send("data", fields, chunk.subarray(0, bytesRead)))) return;
     progress(sent);
+  }
+}
+
+/** In frames of their own size, the last one with `eof`, also where there are none. */
+async function sendBytes(sink: InputSink, bytes: Uint8Array, progress: (bytes: number) => void): Promise<void> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let offset = 0;
+  for (;;) {
+    const end = Math.min(buffer.length, offset + CHUNK);
+    const last = end === buffer.length;
+    if (!(await sink.send("data", last ? { s: 0, eof: true } : { s: 0 }, buffer.subarray(offset, end)))) return;
+    progress(end);
+    if (last) return;
+    offset = end;
   }
 }

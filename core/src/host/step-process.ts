@@ -1,9 +1,9 @@
 /** Commands and functions: a process on the host with its output, its result and its end. */
 import { type ArgumentData, EngineFailure, type ValueData } from "../engine/protocol";
 import { type Encodable, type Frame, WireError } from "../wire";
-import type { AgentClient } from "./agent-client";
 import { agentFailure, harmless } from "./agent-error";
 import { announcedSize } from "./announced-size";
+import type { Operation, OperationListener } from "./operation";
 import { ResultReader } from "./result-reader";
 import { sendInput } from "./step-input";
 import type { Progress } from "./tree";
@@ -43,9 +43,18 @@ export interface StepProcess {
   cancel(): void;
 }
 
+/** An operation as the process of a step needs it. */
+export type ProcessOperation = Pick<Operation, "grant" | "cancel" | "send">;
+
+/** An agent, or what was recorded by one. */
+export interface ProcessHost {
+  readonly host: string;
+  open(op: string, fields: { readonly [field: string]: Encodable }, listener: OperationListener): ProcessOperation;
+}
+
 /** @param input what it reads: stdin of a command, the arguments of a function; null: nothing. */
 export function startProcess(
-  agent: AgentClient,
+  agent: ProcessHost,
   op: "run" | "call",
   fields: { readonly [field: string]: Encodable },
   input: ArgumentData | null,
@@ -95,10 +104,12 @@ export function startProcess(
   });
   if (input) {
     const size = input.kind === "memory" ? input.bytes.length : input.size;
-    sendInput(operation, input, agent.host, (bytes) => report(size < LARGE ? 0 : bytes, size)).catch((error: unknown) => {
-      if (error instanceof EngineFailure) broken = error;
-      operation.cancel();
-    });
+    sendInput(operation, input, agent.host, (bytes) => report(size < LARGE ? 0 : bytes, size)).catch(
+      (error: unknown) => {
+        if (error instanceof EngineFailure) broken = error;
+        operation.cancel();
+      },
+    );
   }
   return { ended: finish(agent.host, settled, value, () => broken), cancel: () => operation.cancel() };
 }

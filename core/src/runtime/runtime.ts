@@ -1,8 +1,16 @@
 import { randomUUID } from "crypto";
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, columns, escapeHtml, jupyterDisplay, showLive } from "../display";
+import {
+  type Displayable,
+  type MimeBundle,
+  jupyterDisplay,
+  showLive,
+  stateCell,
+  tableBundle,
+  tableText,
+} from "../display";
 import { engineClient } from "../engine/client";
-import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
+import type { HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyHandle, PyKwargs } from "../python";
 import {
@@ -15,13 +23,17 @@ import {
   type ProcessHandle,
   RuntimeTask,
   type TaskRun,
+  asExecuteOptions,
   isPortKey,
   isTaskKey,
   startExecution,
 } from "../task";
 import { requireOptions, requirePath, requireVariables, show } from "../validate";
 import { callEngine } from "./engine-call";
+import { type RuntimeFilter, checkRuntimeFilter, passesFilter } from "./filter";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
+import { type RuntimeInfo, infoLines } from "./info";
+import { outputOf } from "./output-of";
 import { ProcessList } from "./process-list";
 import { type Session, type SessionOptions, sessionOf } from "./session";
 
@@ -55,6 +67,8 @@ export class Runtime implements Displayable, ExecutionTarget {
   #variables: Record<string, string>;
   readonly #list: ProcessList;
   #used = false;
+  #info: Promise<RuntimeInfo> | null = null;
+  #knownInfo: RuntimeInfo | null = null;
 
   /** @param host an ssh-config alias, `user@host:port` or `localhost`. */
   constructor(host: string, options?: RuntimeOptions) {
@@ -116,9 +130,56 @@ export class Runtime implements Displayable, ExecutionTarget {
     return callEngine("workingDir", { owner: this.ownerSpec() });
   }
 
+  /** What the host has: asked in one round trip at the first access, then cached until `cleanup()`; a failure is not. (Python: `info`.) */
+  get info(): Promise<RuntimeInfo> {
+    this.#info ??= this.#askInfo();
+    return this.#info;
+  }
+
+  /** Such as `Debian GNU/Linux 12 (bookworm)`. (Python: `os`.) */
+  get os(): Promise<string> {
+    return this.info.then((info) => info.os);
+  }
+
+  /** Container quotas (cgroup v1, v2) count, so it may be a fraction. (Python: `cpu_cores`.) */
+  get cpuCores(): Promise<number> {
+    return this.info.then((info) => info.cpuCores);
+  }
+
+  /** [bytes] in total; container limits count. (Python: `memory`.) */
+  get memory(): Promise<number> {
+    return this.info.then((info) => info.memory);
+  }
+
+  /** [MB] in total, rounded down. (Python: `memory_in_mb`.) */
+  get memoryInMb(): Promise<number> {
+    return this.info.then((info) => Math.floor(info.memory / (1024 * 1024)));
+  }
+
   /** Such as `3.11.7`. (Python: `python_version`.) */
   get pythonVersion(): Promise<string> {
-    return callEngine("connect", { owner: this.ownerSpec() }).then((info) => info.pythonVersion);
+    return this.info.then((info) => info.pythonVersion);
+  }
+
+  /** A name for each, as `nvidia-smi` and `rocm-smi` tell them. (Python: `gpus`.) */
+  get gpus(): Promise<string[]> {
+    return this.info.then((info) => [...info.gpus]);
+  }
+
+  /** (Python: `gpu_count`.) */
+  get gpuCount(): Promise<number> {
+    return this.info.then((info) => info.gpus.length);
+  }
+
+  /** Prints what the host has. (Python: `print_info`.) */
+  async printInfo(): Promise<void> {
+    const info = await this.info;
+    console.log(tableText({ title: `Runtime ${info.host}`, head: null, rows: infoLines(info) }));
+  }
+
+  /** True when every condition holds; conditions are checked in parallel, commands last. (Python: `check_filter`.) */
+  async checkFilter(filter: RuntimeFilter): Promise<boolean> {
+    return passesFilter(this, checkRuntimeFilter(filter, "checkFilter"));
   }
 
   /** From now on steps run in `path` on the host; created when missing, and kept. Rejects PathCreationError. */
@@ -159,12 +220,12 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */
   sendFile(localPath: string, remotePath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asOptions(options));
+    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asExecuteOptions(options));
   }
 
   /** A task of one `getFile`. (Python: `get_file`.) @param options a boolean is `executeAsync`. */
   getFile(remotePath: string, localPath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asOptions(options));
+    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asExecuteOptions(options));
   }
 
   /** What `echo` on the host makes of the text, without the newline at the end; the text is data. (Python: `echo`.) */
@@ -173,10 +234,7 @@ export class Runtime implements Displayable, ExecutionTarget {
       throw new InvalidArgumentError(`echo takes a text without NUL, not ${show(msg)}.`);
     const task = new RuntimeTask("echo").runCommand('echo "$LAZYCLUSTER_ECHO"');
     task.envVariables = { LAZYCLUSTER_ECHO: msg };
-    await startExecution(task, this, undefined, "echo").execution;
-    const pieces: Buffer[] = [];
-    for await (const piece of task.openLog(0, "stdout")) pieces.push(piece);
-    return Buffer.concat(pieces).toString("utf8").replace(/\n$/, "");
+    return (await outputOf(task, this, "echo")).replace(/\n$/, "");
   }
 
   /** Values of all tasks in the order they were given; otherwise as in RuntimeTask. (Python: `function_returns`.) */
@@ -271,6 +329,8 @@ export class Runtime implements Displayable, ExecutionTarget {
     forgotten.register(this, this.#owner, this);
     const used = this.#used;
     this.#used = false;
+    this.#info = null;
+    this.#knownInfo = null;
     // The engine ends what still runs.
     if (used) await callEngine("release", { owner });
   }
@@ -290,15 +350,16 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const rows = this.#list.runs.map(({ record }) => [record.name, record.state, String(record.steps.length)]);
-    const cells = rows.map(
-      (row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`,
-    );
-    const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(rows.length)} tasks run`;
-    return {
-      "text/plain": [head, ...columns(rows).map((line) => `  ${line}`)].join("\n"),
-      "text/html": `<div><b>${escapeHtml(head)}</b><table><tbody>${cells.join("")}</tbody></table></div>`,
-    };
+    const tasks = this.#list.runs.map(({ record }) => record);
+    const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(tasks.length)} tasks run`;
+    return tableBundle({
+      title: head,
+      head: null,
+      rows: [
+        ...(this.#knownInfo ? infoLines(this.#knownInfo) : []),
+        ...tasks.map(({ name, state, steps }) => [name, stateCell(state), String(steps.length)]),
+      ],
+    });
   }
 
   [inspect.custom](depth: number): string {
@@ -312,6 +373,39 @@ export class Runtime implements Displayable, ExecutionTarget {
     const started = startExecution(task, this, options, "executeTask");
     this.#list.addTask(started.run);
     return started;
+  }
+
+  /** @internal The answer, once it is there. */
+  get knownInfo(): RuntimeInfo | null {
+    return this.#knownInfo;
+  }
+
+  /** @internal Connects, and makes no working directory. Rejects InvalidRuntimeError. */
+  async reach(): Promise<{ readonly pythonVersion: string }> {
+    return callEngine("connect", { owner: { ...this.ownerSpec(), workingDir: { kind: "asIs", path: "" } } });
+  }
+
+  /** @internal */
+  get lastTask(): { readonly name: string; readonly state: TaskState } | null {
+    return this.#list.runs.at(-1)?.record ?? null;
+  }
+
+  /** @internal Those of the programs that steps would not find. */
+  missing(names: readonly string[]): Promise<readonly string[]> {
+    return callEngine("missing", { owner: this.ownerSpec(), names, env: this.#variables });
+  }
+
+  async #askInfo(): Promise<RuntimeInfo> {
+    const owner = this.#owner;
+    try {
+      const facts = await callEngine("facts", { owner: this.ownerSpec() });
+      const info = Object.freeze({ host: this.host, ...facts });
+      if (this.#owner === owner) this.#knownInfo = info;
+      return info;
+    } catch (error) {
+      if (this.#owner === owner) this.#info = null;
+      throw error;
+    }
   }
 
   /** @internal */
@@ -328,8 +422,4 @@ export class Runtime implements Displayable, ExecutionTarget {
 
 function newOwner(): string {
   return `runtime-${randomUUID()}`;
-}
-
-function asOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
-  return typeof options === "boolean" ? { executeAsync: options } : options;
 }

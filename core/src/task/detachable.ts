@@ -11,6 +11,11 @@ export function requireDetachable(steps: readonly StepSpec[], what: string): voi
     throw new InvalidArgumentError(`${what}: only a task with a command or a function can be detached.`);
   }
   for (const [index, step] of steps.entries()) {
+    if (step.kind === "runFunction" && step.session !== null) {
+      throw new InvalidArgumentError(
+        `${what}: step ${String(index)} (${step.description}) runs in a session, which ends with its connection; a detached task outlives it.`,
+      );
+    }
     if (isProcess(step)) continue;
     if (index > first && index < last) {
       throw new InvalidArgumentError(

@@ -1,9 +1,9 @@
 export { Execution } from "./execution";
-export { TaskProcess, isPortKey, isTaskKey } from "./process-handle";
+export { TaskProcess, isPortKey, isTaskKey, taskProcessKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
 export type { TaskEvents, TaskStep } from "./task-events";
-export { EXECUTE_OPTIONS, checkExecuteOptions, startExecution } from "./start";
+export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, startExecution } from "./start";
 export type { ExecuteOptions } from "./start";
 export { FUNCTION_OPTIONS, cellStep, requireInterpreter, runFunctionStep } from "./steps";
 export type { CellOptions, CommandOptions, FunctionOptions } from "./steps";
@@ -11,3 +11,4 @@ export type { ExecutionTarget } from "./target";
 export { printEntries } from "./task-log";
 export type { OutputStream } from "./task-log";
 export type { TaskRun } from "./task-run";
+export { takeOver } from "./take-over";

@@ -1,6 +1,6 @@
 /** From a composed task and a target to a running execution. */
 import { randomUUID } from "crypto";
-import { Environment } from "../environment";
+import { Environment, logs } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireFlag, requireOptions, show } from "../validate";
 import { requireDetachable } from "./detachable";
@@ -8,6 +8,7 @@ import { Execution } from "./execution";
 import { logPath } from "./log-path";
 import { TaskProcess } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
+import { logSteps } from "./step-log";
 import type { ExecutionTarget } from "./target";
 import type { TaskRun } from "./task-run";
 
@@ -54,10 +55,11 @@ export function startExecution(
       env: { ...target.targetEnv, ...task.envVariables },
       logFile: logPath(Environment.mainDirectory, owner.host.host, task.name, now),
       startedAt: now.getTime(),
-      detach: detach ? { name: `task-${id}`, takeOver: false } : null,
+      detach: detach ? { name: `task-${id}`, takeOver: null } : null,
     },
     { debug, omitOnJoin, trusted: target.trusted },
   );
+  const stopLogging = debug || !logs("debug") ? null : logSteps(task, run);
   const onAbort = (): void => {
     // What became of it is the execution's to tell.
     run.cancel().catch(() => undefined);
@@ -66,6 +68,7 @@ export function startExecution(
   void run.settled.then(() => {
     signal?.removeEventListener("abort", onAbort);
     running.delete(run);
+    stopLogging?.();
   });
   running.set(run, target);
   run.start();
@@ -80,6 +83,7 @@ export function executionOf(task: RuntimeTask, run: TaskRun): Execution {
     tasks: [task],
     process: new TaskProcess(run),
     cancel: () => run.cancel(),
+    detached: () => run.untilDetached(),
     outcome: async () => {
       await run.join();
       return task;
@@ -87,11 +91,16 @@ export function executionOf(task: RuntimeTask, run: TaskRun): Execution {
   });
 }
 
+/** A boolean is `executeAsync`. */
+export function asExecuteOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
+  return typeof options === "boolean" ? { executeAsync: options } : options;
+}
+
 export function checkExecuteOptions(
   options: ExecuteOptions | undefined,
   what: string,
   more: readonly string[] = [],
-): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined } {
+): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined; detach: boolean } {
   const given = requireOptions(options, [...EXECUTE_OPTIONS, ...more], what);
   const flag = (name: "executeAsync" | "omitOnJoin" | "debug" | "detach"): boolean | undefined =>
     given[name] === undefined ? undefined : requireFlag(given[name], `${what}: ${name}`);

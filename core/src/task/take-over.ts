@@ -11,12 +11,12 @@ import { executionOf } from "./start";
  */
 export function takeOver(record: TaskRecord, detachment: Detachment): Execution {
   const { id, name, logFile, startedAt } = record;
-  const { owner, steps } = detachment;
+  const { owner, steps, cwd } = detachment;
   const task = RuntimeTask.of(name, steps);
-  const detach = { name: detachment.name, takeOver: true };
+  const detach = { name: detachment.name, takeOver: { cwd } };
   const run = task.begin(
     { id, name, owner, steps, env: {}, logFile, startedAt, detach },
-    { debug: false, omitOnJoin: undefined },
+    { debug: false, omitOnJoin: undefined, trusted: false },
   );
   run.start();
   return executionOf(task, run);

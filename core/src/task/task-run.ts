@@ -11,7 +11,7 @@ import {
   applyChange,
   startRecord,
 } from "../engine/protocol";
-import { Environment } from "../environment";
+import { log } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
 import type { PyDisplay } from "../python";
 import { RunValues } from "./run-values";
@@ -120,6 +120,12 @@ export class TaskRun {
     this.received.discard();
   }
 
+  /** Resolves when it goes on without us, or has ended. */
+  async untilDetached(): Promise<void> {
+    while (!this.ended && this.current.detached === null) await this.nextChange();
+    if (this.current.detached === null) await this.join();
+  }
+
   private await(): void {
     this.awaited = true;
     this.engine.hold(this.spec.id);
@@ -211,13 +217,14 @@ export class TaskRun {
     try {
       read();
     } catch (error) {
-      Environment.logger.warn(`${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
+      log("warn", `${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
     }
   }
 
   private keepValue(step: number, value: ValueData, agent: string): void {
     try {
-      for (const display of this.received.receive(step, value, agent)) this.listeners.emit("display", { step, display });
+      for (const display of this.received.receive(step, value, agent))
+        this.listeners.emit("display", { step, display });
     } catch (error) {
       // The engine does not read values, so it takes the step for done; for us, who do, the task has failed.
       this.unreadable ??= {

@@ -6,7 +6,7 @@ import { Environment } from "../../environment";
 import { CommandFailure, EXIT, printLine } from "../output";
 import { configPath, readConfig, replaceConfig } from "../ssh-config-file";
 import { type HostEntry, addHost } from "../ssh-config-text";
-import { configuredHosts } from "../ssh-hosts";
+import { configuredHosts } from "../../runtime";
 
 export interface AddRuntimeOptions {
   idFile?: string;

@@ -2,7 +2,7 @@ import { Environment } from "../../environment";
 import { CommandFailure, EXIT, printLine } from "../output";
 import { configPath, readConfig, replaceConfig } from "../ssh-config-file";
 import { NotRemovable, linesOfHost, removeHost } from "../ssh-config-text";
-import { configFiles } from "../ssh-hosts";
+import { configFiles } from "../../runtime";
 
 /** Removes a host from the ssh config, and from the files that it includes. */
 export function deleteRuntime(name: string, options: { config?: string }): void {

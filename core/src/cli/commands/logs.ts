@@ -41,8 +41,11 @@ async function followed(known: KnownTask, selection: LogSelection): Promise<bool
   const { id, logFile } = known.task;
   const execution = adopt(known);
   let over = execution === null;
+  const ended = (): void => {
+    over = true;
+  };
   // Its failure is told by its record.
-  void execution?.process.join().then(() => (over = true));
+  void execution?.then(ended, ended);
   const index = new IndexReader(logFile);
   for (;;) {
     // Asked first, so that what was written before the end is still read.

@@ -112,7 +112,10 @@ export function readJournals(): EngineHistory[] {
   }
   histories.sort((a, b) => a.engine.startedAt - b.engine.startedAt);
   const last = new Map(histories.flatMap((history) => history.tasks.map(({ id }) => [id, history] as const)));
-  return histories.map((history) => ({ ...history, tasks: history.tasks.filter(({ id }) => last.get(id) === history) }));
+  return histories.map((history) => ({
+    ...history,
+    tasks: history.tasks.filter(({ id }) => last.get(id) === history),
+  }));
 }
 
 function readJournal(folder: string, engine: EngineRecord): EngineHistory {

@@ -94,6 +94,14 @@ export class LogWriter {
     if (this.failed) throw this.failed;
   }
 
+  /** Flushes what it can and closes the files; another writer will go on. */
+  async suspend(): Promise<void> {
+    await this.flush().catch(() => undefined);
+    await this.slow?.close().catch(() => undefined);
+    closeSync(this.log);
+    closeSync(this.index);
+  }
+
   /** Flushes what it can and closes the files. */
   async close(): Promise<void> {
     await this.flush().catch(() => undefined);

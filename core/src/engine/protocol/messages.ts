@@ -41,6 +41,8 @@ export interface Detachment {
   readonly name: string;
   readonly owner: OwnerSpec;
   readonly steps: readonly StepSpec[];
+  /** Its working directory. */
+  readonly cwd: string;
 }
 
 export interface ExecutionSpec {
@@ -52,8 +54,8 @@ export interface ExecutionSpec {
   /** Absolute; must not exist, but where a task is taken over. */
   readonly logFile: string;
   readonly startedAt: number;
-  /** Null: it ends with us. `takeOver`: it runs already, and its log goes on. */
-  readonly detach: { readonly name: string; readonly takeOver: boolean } | null;
+  /** Null: it ends with us. `takeOver`: it runs already, in this directory, and its log goes on. */
+  readonly detach: { readonly name: string; readonly takeOver: { readonly cwd: string } | null } | null;
 }
 
 /** What the agent said of its host. */
@@ -67,9 +69,36 @@ export interface HostInfo {
   readonly system: string;
 }
 
+/** What a host has. Sizes in [bytes]. */
+export interface HostFacts {
+  readonly os: string;
+  /** Quotas of containers count, so it may be a fraction. */
+  readonly cpuCores: number;
+  /** In total; limits of containers count. */
+  readonly memory: number;
+  readonly memoryAvailable: number;
+  /** Of the last 1, 5 and 15 minutes; empty: unknown. */
+  readonly loadAverage: readonly number[];
+  readonly diskTotal: number;
+  readonly diskFree: number;
+  readonly gpus: readonly string[];
+  readonly pythonVersion: string;
+}
+
 /** Each kind of request with what it carries and what it resolves to. */
 export interface Requests {
   connect: { in: { readonly owner: OwnerSpec }; out: HostInfo };
+  /** Connects, and makes no working directory. */
+  facts: { in: { readonly owner: OwnerSpec }; out: HostFacts };
+  /** Those of the programs that the steps of this owner would not find. */
+  missing: {
+    in: {
+      readonly owner: OwnerSpec;
+      readonly names: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+    };
+    out: readonly string[];
+  };
   workingDir: { in: { readonly owner: OwnerSpec }; out: string };
   createTempdir: { in: { readonly owner: OwnerSpec }; out: string };
   createDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: string };
@@ -139,6 +168,11 @@ export type EngineMessage =
   | { readonly type: "response"; readonly id: number; readonly ok: true; readonly result: unknown }
   | { readonly type: "response"; readonly id: number; readonly ok: false; readonly failure: FailureData }
   | { readonly type: "execution"; readonly id: string; readonly changes: readonly ExecutionChange[] }
-  | { readonly type: "callOutput"; readonly id: string; readonly stream: "stdout" | "stderr"; readonly data: Uint8Array }
+  | {
+      readonly type: "callOutput";
+      readonly id: string;
+      readonly stream: "stdout" | "stderr";
+      readonly data: Uint8Array;
+    }
   | { readonly type: "prompt"; readonly id: number; readonly promptId: number; readonly request: PromptRequest }
   | { readonly type: "log"; readonly level: "error" | "warn" | "info" | "debug"; readonly message: string };
