@@ -2,7 +2,7 @@
 import { type AgentClient, startProcess } from "../host";
 import { Ext, type Decoded, WireError, decode, encode } from "../wire";
 import { untilEnd } from "./call";
-import { judge } from "./judge";
+import { judge, sentence } from "./judge";
 import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
 
 const KEPT = 9;
@@ -43,7 +43,7 @@ export async function dumpObject(
   const { failure } = judge(end, null, true);
   if (failure || !end.value) {
     const why = failure?.what ?? "gave no value";
-    const message = `${agent.host}: ${object.label} cannot be pickled: the attempt ${why}.`;
+    const message = `${agent.host}: ${object.label} cannot be pickled: the attempt ${sentence(why)}`;
     throw new EngineFailure({
       code: failure?.reason === "cancelled" ? "ERR_CANCELLED" : "ERR_PYTHON",
       host: agent.host,

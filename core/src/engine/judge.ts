@@ -38,3 +38,8 @@ export function judge(end: ProcessEnd, timeoutMs: number | null, check: boolean)
   if (end.code !== 0 && check) return failed("failed", `ended with exit code ${String(end.code)}`);
   return { ...outcome, failure: null };
 }
+
+/** With its end. */
+export function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
