@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from .cells import compile_source
 from .errors import Failure
 from .msgpack import WireError
@@ -97,7 +95,8 @@ class Call:
         if not callable(target):
             raise Failure("function", "The object cannot be called; it is a %s." % type(target).__qualname__)
         result = target(*arguments["args"], **arguments["kwargs"])
-        return self.space.wait(result) if hasattr(result, "__await__") else result
+        # Of the type, for some objects make up every attribute that they are asked for.
+        return self.space.wait(result) if hasattr(type(result), "__await__") else result
 
     def _run_cell(self) -> List[Buffer]:
         from .cells import run_cell
@@ -202,6 +201,3 @@ def find(target: Any, name: str, where: str) -> Any:
     if not callable(target):
         raise Failure("function", "%s has %s, but it cannot be called." % (where, name))
     return target
-
-
-__all__ = ["MODULE", "Call", "CellRaised", "sys"]
