@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type TestHost, type TestHosts, startHosts } from "../hosts";
 import {
   InvalidArgumentError,
-  LazyclusterError,
+  type LazyclusterErrorType,
   Runtime,
   type RuntimeType,
   type Workspace,
@@ -65,7 +65,7 @@ describe("a session", () => {
   it("survives what raises, and tells it with the user's lines", async () => {
     const session = runtime.session("main");
     await session.run("x = 1");
-    const error = (await rejection(session.run("y = 2\nraise ValueError('no ' + str(x))", { file: "cell.py" }))) as LazyclusterError;
+    const error = (await rejection(session.run("y = 2\nraise ValueError('no ' + str(x))", { file: "cell.py" }))) as LazyclusterErrorType;
     expect(error).toMatchObject({ name: "TaskExecutionError", code: "ERR_TASK_FAILED" });
     expect(error.message).toMatch(/raised ValueError: no 1/);
     expect(error.remoteTraceback).toMatch(/cell\.py", line 2[\s\S]*raise ValueError/);
@@ -138,7 +138,7 @@ describe("a session", () => {
   it("that dies tells the call that ran, and the next call works", async () => {
     const session = runtime.session("main");
     await session.run("x = 1");
-    const died = (await rejection(session.run("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"))) as LazyclusterError;
+    const died = (await rejection(session.run("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"))) as LazyclusterErrorType;
     expect(died.message).toMatch(/SIGSEGV|segmentation/i);
     expect(died.message).toMatch(/variables are gone/);
     expect(session.state).toBe("new");
@@ -163,11 +163,11 @@ describe("a session", () => {
   it("ends a call that takes too long, by an interrupt where that works", async () => {
     const session = runtime.session("main");
     await session.run("x = 1");
-    const late = (await rejection(session.run("import time; time.sleep(1000)", { timeoutMs: 200 }))) as LazyclusterError;
+    const late = (await rejection(session.run("import time; time.sleep(1000)", { timeoutMs: 200 }))) as LazyclusterErrorType;
     expect(late).toMatchObject({ code: "ERR_TASK_TIMEOUT" });
     expect(await returns(session.run("x"))).toBe(1);
     const stubborn = started("stubborn", "import time\nwhile True:\n  try: time.sleep(1000)\n  except KeyboardInterrupt: pass");
-    const killed = (await rejection(session.run(stubborn, { timeoutMs: 200 }))) as LazyclusterError;
+    const killed = (await rejection(session.run(stubborn, { timeoutMs: 200 }))) as LazyclusterErrorType;
     expect(killed.message).toMatch(/200 ms.*variables are gone/);
     expect(session.state).toBe("new");
     expect(await returns(session.run("'x' in globals()"))).toBe(false);

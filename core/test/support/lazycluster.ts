@@ -19,13 +19,19 @@ export const {
   InvalidRuntimeError,
   LazyclusterError,
   PathCreationError,
+  PyDisplay,
+  PyHandle,
+  PythonVersionError,
   Runtime,
   RuntimeTask,
   TaskExecutionError,
+  bridge,
   py,
   pyFile,
   pyModule,
 } = api;
+/** A symbol of its own type, as in the declarations. */
+export const jupyterDisplay: typeof Api.jupyterDisplay = api.jupyterDisplay;
 export type {
   CommandOptions,
   Connection as ConnectionType,
@@ -34,6 +40,8 @@ export type {
   ExecuteOptions,
   Execution as ExecutionType,
   LazyclusterError as LazyclusterErrorType,
+  PyDisplay as PyDisplayType,
+  PyHandle as PyHandleType,
   Runtime as RuntimeType,
   RuntimeOptions,
   RuntimeTask as RuntimeTaskType,
