@@ -37,7 +37,8 @@ class Session:
     def __init__(self, agent: Agent, key: Key, forget: Callable[[Session], None]) -> None:
         self.agent, self.loop = agent, agent.loop
         self.key = key
-        self.tag = ("%s/session/%s" % key).encode("utf-8", "surrogateescape")
+        # Sessions of one name must not be taken for each other: one may begin while another still ends.
+        self.tag = ("%s/session/%s/%s" % (*key, os.urandom(4).hex())).encode("utf-8", "surrogateescape")
         self._forget = forget
         self.pid: Optional[int] = None
         self.server: Optional[Server] = None
@@ -233,6 +234,7 @@ class Session:
     def end(self, whenever_ended: Callable[[], None]) -> None:
         """Its exit handlers run if it is idle; it has a second for them."""
         self._whenever_ended.append(whenever_ended)
+        self._forget(self)
         if self.lost is None:
             self.lost = "it was ended"
         self._refuse_waiting()
