@@ -101,14 +101,14 @@ class Box:
     expect(await made["n"]!.value()).toBe(5);
     expect(await bridge.call(made["area"]!, [1])).toBe(3.14159);
     expect(await bridge.call(pyModule("math", "gcd"), [12, 18])).toBe(6);
-    expect(await bridge.call(py`def f(a, *, b): return [a, b]`, [1], { b: { c: 2n ** 70n } })).toEqual([1, { b: 0, c: 2n ** 70n }].map((value, at) => (at === 0 ? value : { c: 2n ** 70n })));
+    expect(await bridge.call(py`def f(a, *, b): return [a, b]`, [1], { b: { c: 2n ** 70n } })).toEqual([1, { c: 2n ** 70n }]);
     expect(await bridge.eval("n * 2")).toBe(10);
     const box = (await bridge.call(made["Box"]!, [[1, 2]])) as PyHandleType;
     expect(box).toMatchObject({ repr: "Box([1, 2])", host: "localhost" });
     // The very object.
     await bridge.call(py`def put(box, item): box.content.append(item)`, [box, 3]);
     expect(await bridge.call(py`def get(boxes): return boxes[0].content`, [[box]])).toEqual([1, 2, 3]);
-    expect(await bridge.define("def broken(:\n  pass").then(() => "", (error: Error) => error.message)).toMatch(/SyntaxError/);
+    expect(await message(bridge.define("def broken(:\n  pass"))).toMatch(/does not compile.*line 1/);
     expect(await message(bridge.call(made["area"]!, ["x"]))).toMatch(/TypeError/);
     expect(await message(box.value())).toMatch(/Box/);
   });
@@ -275,7 +275,8 @@ describe("a bridge that dies", () => {
           return false;
         }
       });
-      return found.length > 0 && found;
+      expect(found).not.toEqual([]);
+      return found;
     }, 5000);
     for (const pid of agents) process.kill(Number(pid), "SIGKILL");
     expect(await waits).toMatch(/bridge.*ended/);
@@ -306,24 +307,24 @@ def count():
     gc.collect()
     return len(living)
 \`).then(({ T, count }) => { globalThis.T = T; globalThis.count = count; });
-      const kept = await bridge.call(T);
+      const kept = await bridge.call(globalThis.T);
       let dropped = [];
-      for (let i = 0; i < 100; i++) dropped.push(await bridge.call(T));
-      say("made", await bridge.call(count));
+      for (let i = 0; i < 100; i++) dropped.push(await bridge.call(globalThis.T));
+      say("made", await bridge.call(globalThis.count));
       dropped = null;
-      let count = 101;
-      for (let i = 0; i < 100 && count > 1; i++) {
+      let living = 101;
+      for (let i = 0; i < 100 && living > 1; i++) {
         gc();
         await new Promise((resolve) => setTimeout(resolve, 50));
-        count = await bridge.call(globalThis.count);
+        living = await bridge.call(globalThis.count);
       }
-      say("left", count);
+      say("left", living);
       await kept.dispose();
-      for (let i = 0; i < 100 && count > 0; i++) {
+      for (let i = 0; i < 100 && living > 0; i++) {
         await new Promise((resolve) => setTimeout(resolve, 20));
-        count = await bridge.call(globalThis.count);
+        living = await bridge.call(globalThis.count);
       }
-      say("none", count);
+      say("none", living);
       await bridge.close();
       `,
       { env: { ...space.env, LAZYCLUSTER_PYTHON: PYTHON }, nodeArgs: ["--expose-gc"] },
