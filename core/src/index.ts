@@ -18,17 +18,7 @@ export {
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
 export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
-export type {
-  Bridge,
-  Column,
-  DataFrame,
-  NdArray,
-  PyFloat,
-  PyFunction,
-  PyKwargs,
-  PyValue,
-  TypedArray,
-} from "./python";
+export type { Bridge, Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
 export { Connection, Runtime, Session } from "./runtime";
 export type { ConnectionOptions, RuntimeOptions, SessionOptions, SessionState } from "./runtime";
 export { RuntimeTask } from "./task";

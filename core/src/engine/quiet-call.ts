@@ -60,7 +60,12 @@ export class QuietCall {
   }
 }
 
-const CODES = { failed: "ERR_PYTHON", timeout: "ERR_TIMEOUT", cancelled: "ERR_CANCELLED", lost: "ERR_CONNECTION" } as const;
+const CODES = {
+  failed: "ERR_PYTHON",
+  timeout: "ERR_TIMEOUT",
+  cancelled: "ERR_CANCELLED",
+  lost: "ERR_CONNECTION",
+} as const;
 
 /** Of a call for somebody who has given back what he had. */
 export function closed({ host }: OwnerSpec): EngineFailure {

@@ -31,7 +31,11 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
     const { agent, cwd } = workplace;
     const stdin = step.stdin === null ? null : ({ kind: "memory", bytes: step.stdin } as const);
     const fields = { cmd: step.command, stdin: stdin !== null, pty: step.pty, timeout: step.timeoutMs, cwd, env, tag };
-    return judge(await untilEnd(startProcess(agent, "run", fields, stdin, context), signal), step.timeoutMs, step.check);
+    return judge(
+      await untilEnd(startProcess(agent, "run", fields, stdin, context), signal),
+      step.timeoutMs,
+      step.check,
+    );
   },
   runFunction: async (step, context) => {
     const end = await runCall(step, { ...context, ...context.workplace });

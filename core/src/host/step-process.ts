@@ -3,7 +3,7 @@ import { type ArgumentData, EngineFailure, type ValueData } from "../engine/prot
 import { type Encodable, type Frame, WireError } from "../wire";
 import type { AgentClient } from "./agent-client";
 import { agentFailure, harmless } from "./agent-error";
-import { announcedSize } from "./announced-size";
+import { AnnouncedSize } from "./announced-size";
 import { ResultReader } from "./result-reader";
 import { sendInput } from "./step-input";
 import type { Progress } from "./tree";
@@ -95,10 +95,12 @@ export function startProcess(
   });
   if (input) {
     const size = input.kind === "memory" ? input.bytes.length : input.size;
-    sendInput(operation, input, agent.host, (bytes) => report(size < LARGE ? 0 : bytes, size)).catch((error: unknown) => {
-      if (error instanceof EngineFailure) broken = error;
-      operation.cancel();
-    });
+    sendInput(operation, input, agent.host, (bytes) => report(size < LARGE ? 0 : bytes, size)).catch(
+      (error: unknown) => {
+        if (error instanceof EngineFailure) broken = error;
+        operation.cancel();
+      },
+    );
   }
   return { ended: finish(agent.host, settled, value, () => broken), cancel: () => operation.cancel() };
 }
@@ -138,7 +140,7 @@ function passOn(sinks: ProcessSinks, stream: "stdout" | "stderr", { pieces }: Fr
 /** The frames of a call's value. */
 class ValueStream {
   private reader: ResultReader | null = null;
-  private total: number | null = null;
+  private readonly announced = new AnnouncedSize();
 
   constructor(
     private readonly host: string,
@@ -148,15 +150,13 @@ class ValueStream {
   ) {}
 
   take(frame: Frame, release: () => void): void {
-    if (!this.reader) {
-      this.total = announcedSize(frame.pieces);
-      this.reader = new ResultReader({
-        host: this.host,
-        newFile: () => this.sinks.newFile(),
-        failed: this.cancel,
-        progress: (bytes) => this.report(bytes, this.total),
-      });
-    }
+    this.announced.take(frame.pieces);
+    this.reader ??= new ResultReader({
+      host: this.host,
+      newFile: () => this.sinks.newFile(),
+      failed: this.cancel,
+      progress: (bytes) => this.report(bytes, this.announced.size),
+    });
     this.reader.take(frame, release);
   }
 

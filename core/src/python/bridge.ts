@@ -96,7 +96,9 @@ class ManagerBridge implements Bridge {
       return { text: requireText(source, "bridge.define: the source"), file: "<bridge>" };
     }
     if (!(source instanceof PySource) || source.spec.kind !== "source") {
-      throw new InvalidArgumentError(`bridge.define takes Python source: a text, py\`…\` or pyFile(…), not ${show(source)}.`);
+      throw new InvalidArgumentError(
+        `bridge.define takes Python source: a text, py\`…\` or pyFile(…), not ${show(source)}.`,
+      );
     }
     const { spec, bound } = source;
     if (spec.bind.length > 0) {

@@ -91,7 +91,8 @@ export class PyHandle implements Displayable, Travels {
 
   [inspect.custom](depth: number, options: { depth?: number | null }): string {
     // Inside of something else, one line.
-    if (depth < (options.depth ?? Infinity)) return `PyHandle<${label(this).replace("the object ", "")} on ${this.host}>`;
+    if (depth < (options.depth ?? Infinity))
+      return `PyHandle<${label(this).replace("the object ", "")} on ${this.host}>`;
     return showLive(depth, () => this[jupyterDisplay](), null);
   }
 

@@ -129,7 +129,12 @@ export interface CellOptions {
 export const CELL_OPTIONS = ["timeoutMs", "file", "result"] as const;
 
 /** Source that runs in a kept process, as a notebook runs a cell. */
-export function cellStep(code: string, session: string, options: CellOptions | undefined, defaultFile: string): StepSpec {
+export function cellStep(
+  code: string,
+  session: string,
+  options: CellOptions | undefined,
+  defaultFile: string,
+): StepSpec {
   const source = requireText(code, "run: the code");
   const given = requireOptions(options, CELL_OPTIONS, "run");
   const { result = "auto" } = given;

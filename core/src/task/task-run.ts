@@ -204,7 +204,8 @@ export class TaskRun {
 
   private keepValue(step: number, value: ValueData, agent: string): void {
     try {
-      for (const display of this.received.receive(step, value, agent)) this.listeners.emit("display", { step, display });
+      for (const display of this.received.receive(step, value, agent))
+        this.listeners.emit("display", { step, display });
     } catch (error) {
       // The engine does not read values, so it takes the step for done; for us, who do, the task has failed.
       this.unreadable ??= {

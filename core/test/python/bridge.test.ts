@@ -101,7 +101,10 @@ class Box:
     expect(await made["n"]!.value()).toBe(5);
     expect(await bridge.call(made["area"]!, [1])).toBe(3.14159);
     expect(await bridge.call(pyModule("math", "gcd"), [12, 18])).toBe(6);
-    expect(await bridge.call(py`def f(a, *, b): return [a, b]`, [1], { b: { c: 2n ** 70n } })).toEqual([1, { c: 2n ** 70n }]);
+    expect(await bridge.call(py`def f(a, *, b): return [a, b]`, [1], { b: { c: 2n ** 70n } })).toEqual([
+      1,
+      { c: 2n ** 70n },
+    ]);
     expect(await bridge.eval("n * 2")).toBe(10);
     const box = (await bridge.call(made["Box"]!, [[1, 2]])) as PyHandleType;
     expect(box).toMatchObject({ repr: "Box([1, 2])", host: "localhost" });
@@ -150,7 +153,9 @@ class Model:
     expect(await call(other, square!, { x: 9 })).toBe(81);
     const model = (await bridge.call(Model!)) as PyHandleType;
     const predict = py`def predict(model, x): return model.predict(x)`;
-    expect(await Promise.all([call(runtime, predict, { model, x: 1.5 }), call(other, predict, { model, x: 2 })])).toEqual([4, 6]);
+    expect(
+      await Promise.all([call(runtime, predict, { model, x: 1.5 }), call(other, predict, { model, x: 2 })]),
+    ).toEqual([4, 6]);
     await bridge.call(py`def train(model): model.weights.append(10)`, [model]);
     expect(await call(runtime, predict, { model, x: 2 })).toBe(26);
     await bridge.define("rate = 100");
@@ -165,11 +170,14 @@ class Model:
     const folder = space.path("modules");
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "lc_local_tools.py"), "FACTOR = 3\ndef scale(x):\n    return FACTOR * x\n");
-    await bridge.call(py`
+    await bridge.call(
+      py`
     def add(folder):
         import sys
         sys.path.insert(0, folder)
-    `, [folder]);
+    `,
+      [folder],
+    );
     const { scale } = await bridge.define("from lc_local_tools import scale");
     expect(await bridge.call(scale!, [2])).toBe(6);
     expect(await message(call(runtime, scale!, { x: 2 }))).toMatch(/host-1.*lc_local_tools/);
@@ -224,7 +232,11 @@ class Model:
     expect(refused).toBeInstanceOf(PythonVersionError);
     expect(refused).toMatchObject({ found: "cpython 3.12", needed: minor, host: "host-1" });
     const elsewhere = new Runtime("host-2", { python: newer });
-    expect(await rejection(call(elsewhere, f!))).toMatchObject({ found: "cpython 3.12", needed: minor, host: "host-2" });
+    expect(await rejection(call(elsewhere, f!))).toMatchObject({
+      found: "cpython 3.12",
+      needed: minor,
+      host: "host-2",
+    });
     await elsewhere.close();
     expect(await call(runtime, f!)).toBe(1);
   });
@@ -255,7 +267,9 @@ describe("a bridge that dies", () => {
     ["crashes", "__import__('os').kill(__import__('os').getpid(), 11)"],
   ])("(it %s) says so once, its handles are gone, and the next call works", async (_how, expression) => {
     const { f } = await bridge.define("def f(): return 1");
-    expect(await message(bridge.eval(expression))).toMatch(/bridge.*\/usr\/bin\/python3.*ended.*next call starts a new one/);
+    expect(await message(bridge.eval(expression))).toMatch(
+      /bridge.*\/usr\/bin\/python3.*ended.*next call starts a new one/,
+    );
     expect(await bridge.eval("'f' in globals()")).toBe(false);
     await bridge.define("def g(): return 2");
     expect(await message(bridge.call(f!))).toMatch(/function f.*gone.*Make it again/);
@@ -269,8 +283,11 @@ describe("a bridge that dies", () => {
     const agents = await eventually(() => {
       const found = readdirSync("/proc").filter((pid) => {
         try {
-          return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/status`, "utf8").includes(`PPid:\t${String(process.pid)}\n`) &&
-            readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(PYTHON);
+          return (
+            /^\d+$/.test(pid) &&
+            readFileSync(`/proc/${pid}/status`, "utf8").includes(`PPid:\t${String(process.pid)}\n`) &&
+            readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(PYTHON)
+          );
         } catch {
           return false;
         }

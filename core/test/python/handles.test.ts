@@ -53,7 +53,9 @@ afterAll(async () => {
 /** Private files of managers. */
 function spooled(): string[] {
   const folder = join(space.dir, "state", "spool");
-  return existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.includes("/")) : [];
+  return existsSync(folder)
+    ? readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.includes("/"))
+    : [];
 }
 
 /** Handle files of all connections to the host. */
@@ -139,7 +141,7 @@ describe("a result that is not data", () => {
     )) as PyHandleType;
     expect(adder.type).toBe("function");
     expect(await call(other, adder, { x: 2 })).toBe(7);
-    const task = (await other.executeFunction(adder, { x: 1 }));
+    const task = await other.executeFunction(adder, { x: 1 });
     expect(task.steps[0]?.description).toMatch(/call <function/);
   });
 
@@ -180,11 +182,14 @@ describe("a result that is not data", () => {
 
   it("tells why when it can neither be sent nor be kept", async () => {
     const error = (await rejection(
-      call(runtime, py`
+      call(
+        runtime,
+        py`
       def lock():
           import threading
           return threading.Lock()
-      `),
+      `,
+      ),
     )) as Error;
     expect(error.message).toMatch(/host-1.*lock/);
     expect(kept(host)).toEqual([]);
@@ -249,7 +254,9 @@ describe("a handle", () => {
     const [older, newer] = [pythonOf(9), pythonOf(12)];
     if (older === null || newer === null) throw new Error("this test needs Python 3.9 and 3.12");
     const made = (await call(runtime, makeCounter, undefined, { python: older })) as PyHandleType;
-    const refused = (await rejection(call(runtime, readCounter, { counter: made }, { python: newer }))) as LazyclusterErrorType;
+    const refused = (await rejection(
+      call(runtime, readCounter, { counter: made }, { python: newer }),
+    )) as LazyclusterErrorType;
     expect(refused).toBeInstanceOf(PythonVersionError);
     expect(refused).toMatchObject({
       code: "ERR_PYTHON_VERSION",
@@ -264,10 +271,16 @@ describe("a handle", () => {
     const elsewhere = new Runtime("host-2", { python: newer });
     expect(await rejection(call(elsewhere, made))).toMatchObject({ found: "cpython 3.12", needed: "cpython 3.9" });
     await elsewhere.close();
-    expect(await call(runtime, readCounter, { counter: made }, { python: older })).toEqual([41, "Counter(41)", "Counter"]);
+    expect(await call(runtime, readCounter, { counter: made }, { python: older })).toEqual([
+      41,
+      "Counter(41)",
+      "Counter",
+    ]);
     // Of a later step it is the task's error, with this one as its cause.
     const later = await rejection(
-      runtime.executeTask(new RuntimeTask().runCommand("true").runFunction(readCounter, { counter: made }, { python: newer })),
+      runtime.executeTask(
+        new RuntimeTask().runCommand("true").runFunction(readCounter, { counter: made }, { python: newer }),
+      ),
     );
     expect(later).toBeInstanceOf(TaskExecutionError);
     expect((later as LazyclusterErrorType).cause).toBeInstanceOf(PythonVersionError);
@@ -277,13 +290,16 @@ describe("a handle", () => {
     const folder = join(host.dir, "home", "modules");
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "only_here.py"), "class Thing:\n    pass\n");
-    const thing = (await call(runtime, py`
+    const thing = (await call(
+      runtime,
+      py`
     def make():
         import sys
         sys.path.insert(0, "/root/modules")
         import only_here
         return only_here.Thing()
-    `)) as PyHandleType;
+    `,
+    )) as PyHandleType;
     expect(thing.type).toBe("only_here.Thing");
     const error = (await rejection(call(other, readCounter, { counter: thing }))) as Error;
     expect(error.message).toMatch(/host-2/);

@@ -41,7 +41,8 @@ afterAll(async () => {
 
 type SessionType = ReturnType<RuntimeType["session"]>;
 
-const returns = async (execution: ReturnType<SessionType["run"]>): Promise<unknown> => (await (await execution).returns())[0];
+const returns = async (execution: ReturnType<SessionType["run"]>): Promise<unknown> =>
+  (await (await execution).returns())[0];
 /** Python that says when it runs, and runs until it is told otherwise. */
 const started = (name: string, then: string): string => `open("/tmp/${name}", "w").close()\n${then}`;
 const runs = (name: string): Promise<unknown> =>
@@ -57,7 +58,9 @@ describe("a session", () => {
     expect([session.state, session.name, session.host]).toEqual(["idle", "main", "host-1"]);
     expect(await returns(session.run("x = x + 1"))).toBeNull();
     expect(await returns(session.call(py`def f(y): return math.floor(x + y)`, { y: 1.5 }))).toBe(42);
-    expect(await returns(session.call(py`def g(a, b=0): return [a, b, x]`, { b: 2 }, { args: [1] }))).toEqual([1, 2, 41]);
+    expect(await returns(session.call(py`def g(a, b=0): return [a, b, x]`, { b: 2 }, { args: [1] }))).toEqual([
+      1, 2, 41,
+    ]);
     expect(await returns(runtime.session("main").run("f(0)"))).toBe(41);
     expect(runtime.session("main")).toBe(session);
   });
@@ -65,7 +68,9 @@ describe("a session", () => {
   it("survives what raises, and tells it with the user's lines", async () => {
     const session = runtime.session("main");
     await session.run("x = 1");
-    const error = (await rejection(session.run("y = 2\nraise ValueError('no ' + str(x))", { file: "cell.py" }))) as LazyclusterErrorType;
+    const error = (await rejection(
+      session.run("y = 2\nraise ValueError('no ' + str(x))", { file: "cell.py" }),
+    )) as LazyclusterErrorType;
     expect(error).toMatchObject({ name: "TaskExecutionError", code: "ERR_TASK_FAILED" });
     expect(error.message).toMatch(/raised ValueError: no 1/);
     expect(error.remoteTraceback).toMatch(/cell\.py", line 2[\s\S]*raise ValueError/);
@@ -91,7 +96,11 @@ describe("a session", () => {
     const session = runtime.session("main");
     await session.run("kept = 'kept'");
     expect(await session.interrupt()).toBe(false);
-    for (const busy of ["while True: pass", "import time; time.sleep(1000)", "import subprocess; subprocess.run(['sleep', '1000'])"]) {
+    for (const busy of [
+      "while True: pass",
+      "import time; time.sleep(1000)",
+      "import subprocess; subprocess.run(['sleep', '1000'])",
+    ]) {
       const name = `busy-${String(Math.random())}`;
       const execution = session.run(started(name, busy));
       await runs(name);
@@ -138,7 +147,9 @@ describe("a session", () => {
   it("that dies tells the call that ran, and the next call works", async () => {
     const session = runtime.session("main");
     await session.run("x = 1");
-    const died = (await rejection(session.run("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"))) as LazyclusterErrorType;
+    const died = (await rejection(
+      session.run("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"),
+    )) as LazyclusterErrorType;
     expect(died.message).toMatch(/SIGSEGV|segmentation/i);
     expect(died.message).toMatch(/variables are gone/);
     expect(session.state).toBe("new");
@@ -163,10 +174,15 @@ describe("a session", () => {
   it("ends a call that takes too long, by an interrupt where that works", async () => {
     const session = runtime.session("main");
     await session.run("x = 1");
-    const late = (await rejection(session.run("import time; time.sleep(1000)", { timeoutMs: 200 }))) as LazyclusterErrorType;
+    const late = (await rejection(
+      session.run("import time; time.sleep(1000)", { timeoutMs: 200 }),
+    )) as LazyclusterErrorType;
     expect(late).toMatchObject({ code: "ERR_TASK_TIMEOUT" });
     expect(await returns(session.run("x"))).toBe(1);
-    const stubborn = started("stubborn", "import time\nwhile True:\n  try: time.sleep(1000)\n  except KeyboardInterrupt: pass");
+    const stubborn = started(
+      "stubborn",
+      "import time\nwhile True:\n  try: time.sleep(1000)\n  except KeyboardInterrupt: pass",
+    );
     const killed = (await rejection(session.run(stubborn, { timeoutMs: 200 }))) as LazyclusterErrorType;
     expect(killed.message).toMatch(/200 ms.*variables are gone/);
     expect(session.state).toBe("new");
@@ -222,14 +238,17 @@ describe("a session", () => {
   it("has plots and other shown objects as displays, also of a cell that fails", async () => {
     const session = runtime.session("main");
     const shown: unknown[] = [];
-    const cell = "class Svg:\n    def _repr_svg_(self): return '<svg onload=\"alert(1)\"/>'\n    def __repr__(self): return 'an svg'";
+    const cell =
+      "class Svg:\n    def _repr_svg_(self): return '<svg onload=\"alert(1)\"/>'\n    def __repr__(self): return 'an svg'";
     await session.run(cell);
     const execution = session.run("display(Svg())\n7");
     execution.task.on("display", ({ step, display }) => shown.push([step, display.repr]));
     const task = await execution;
     expect(await task.returns()).toEqual([7]);
     expect(shown).toEqual([[0, "an svg"]]);
-    expect(task.displays.map(({ repr, type, host: where }) => [repr, type, where])).toEqual([["an svg", "Svg", "host-1"]]);
+    expect(task.displays.map(({ repr, type, host: where }) => [repr, type, where])).toEqual([
+      ["an svg", "Svg", "host-1"],
+    ]);
     const failing = session.run("display(Svg())\n1 / 0");
     await rejection(failing);
     expect(failing.task.displays.map(({ repr }) => repr)).toEqual(["an svg"]);
@@ -241,10 +260,9 @@ describe("a session", () => {
   it("runs in the interpreter and the working directory that it was given", async () => {
     const session = runtime.session("main", { python: "/usr/bin/python3" });
     writeFileSync(join(host.dir, "tmp", "marker"), "");
-    expect(await returns(session.run("import sys, os\n[sys.executable, os.getcwd() == os.environ['WORKING_DIR']]"))).toEqual([
-      "/usr/bin/python3",
-      true,
-    ]);
+    expect(
+      await returns(session.run("import sys, os\n[sys.executable, os.getcwd() == os.environ['WORKING_DIR']]")),
+    ).toEqual(["/usr/bin/python3", true]);
     expect(() => runtime.session("main", { python: "other" })).toThrow(InvalidArgumentError);
     expect(runtime.session("main")).toBe(session);
     const missing = runtime.session("missing", { python: "/no/such/python" });

@@ -129,6 +129,11 @@ export type EngineMessage =
   | { readonly type: "response"; readonly id: number; readonly ok: true; readonly result: unknown }
   | { readonly type: "response"; readonly id: number; readonly ok: false; readonly failure: FailureData }
   | { readonly type: "execution"; readonly id: string; readonly changes: readonly ExecutionChange[] }
-  | { readonly type: "callOutput"; readonly id: string; readonly stream: "stdout" | "stderr"; readonly data: Uint8Array }
+  | {
+      readonly type: "callOutput";
+      readonly id: string;
+      readonly stream: "stdout" | "stderr";
+      readonly data: Uint8Array;
+    }
   | { readonly type: "prompt"; readonly id: number; readonly promptId: number; readonly request: PromptRequest }
   | { readonly type: "log"; readonly level: "error" | "warn" | "info" | "debug"; readonly message: string };

@@ -166,7 +166,8 @@ class Reader {
     }
     const byName = new Map<string, Column>();
     names.forEach((name, at) => {
-      if (typeof name !== "string" || byName.has(name)) throw new WireError("a data frame's name that is none, or twice");
+      if (typeof name !== "string" || byName.has(name))
+        throw new WireError("a data frame's name that is none, or twice");
       const column = this.column(columns[at] ?? null, depth + 2);
       if (lengthOf(column) !== rows) throw new WireError("a data frame whose columns differ in length");
       byName.set(name, column);
@@ -210,7 +211,8 @@ class Reader {
 
 function integer(data: Uint8Array): number | bigint {
   const digits = Buffer.from(data).toString("latin1");
-  if (digits.replace("-", "").length > MAX_DIGITS || !DIGITS.test(digits)) throw new WireError("an integer that is none");
+  if (digits.replace("-", "").length > MAX_DIGITS || !DIGITS.test(digits))
+    throw new WireError("an integer that is none");
   const value = BigInt(digits);
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }

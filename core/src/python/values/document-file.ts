@@ -15,12 +15,14 @@ export async function readDocumentFile(path: string): Promise<CutDocument> {
   try {
     const { size } = await file.stat();
     const treeSize = size < 4 ? 0 : new DataView(await readPart(file, 0, 4)).getUint32(0);
-    if (treeSize === 0 || treeSize > MAX_TREE || treeSize > size - 4) throw new WireError("a value document that is cut off");
+    if (treeSize === 0 || treeSize > MAX_TREE || treeSize > size - 4)
+      throw new WireError("a value document that is cut off");
     const tree = new Uint8Array(await readPart(file, 4, treeSize));
     const lengths = documentLengths(tree);
     let position = 4 + treeSize;
     // Before anything of that size is allocated.
-    if (lengths.reduce((sum, length) => sum + length, position) !== size) throw new WireError("buffers that do not fill it");
+    if (lengths.reduce((sum, length) => sum + length, position) !== size)
+      throw new WireError("buffers that do not fill it");
     const buffers: ArrayBuffer[] = [];
     for (const length of lengths) {
       buffers.push(await readPart(file, position, length));

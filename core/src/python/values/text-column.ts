@@ -47,7 +47,8 @@ export function decodeTexts(rows: number, column: TextColumn): (string | null)[]
   if (validity && validity.byteLength < Math.ceil(rows / 8)) throw new WireError("a bitmap that is too short");
   const view = new DataView(column.offsets.buffer, column.offsets.byteOffset, column.offsets.byteLength);
   const offsetAt = (row: number): number => Number(view.getBigInt64(row * 8, true));
-  if (offsetAt(0) !== 0 || offsetAt(rows) !== bytes.length) throw new WireError("offsets that are not those of the bytes");
+  if (offsetAt(0) !== 0 || offsetAt(rows) !== bytes.length)
+    throw new WireError("offsets that are not those of the bytes");
   const cut = textCutter(bytes);
   const texts = new Array<string | null>(rows);
   let start = 0;
