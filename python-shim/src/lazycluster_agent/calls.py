@@ -75,7 +75,11 @@ class Call:
         names: Tuple[str, ...] = {"source": ("source", "name", "file"), "module": ("module", "name")}.get(
             str(kind), ()
         )
-        if not names or not isinstance(bind, dict) or not all(isinstance(fn.get(name), str) for name in names):
+        if (
+            not names
+            or not isinstance(bind, dict)
+            or not all(isinstance(fn.get(name), str) for name in names)
+        ):
             raise WireError("a function that is neither source nor in a module")
         if kind == "module":
             return import_function(fn["module"], fn["name"])
@@ -156,6 +160,7 @@ def define(call: Call, arguments: Dict[str, Any]) -> object:
 
 def forget(call: Call, arguments: Dict[str, Any]) -> object:
     call.space.forget(arguments["args"])
+    return None
 
 
 #: A new kind of function is one more line here, and one in `calling` for the fields that it must have.

@@ -1,8 +1,8 @@
 """Handles: objects that are no data, kept in a file on the host that made them.
 
-They are pickled by the cloudpickle of the bundle under a name of our own, `lazycluster_agent.cloudpickle`. A
-pickle names the functions that rebuild it, so it must be loaded by the same cloudpickle that wrote it; the host's
-own may be older or newer, and what else uses that one (dask, joblib) must not find another in its place. So
+They are pickled by the cloudpickle of the bundle under a name of our own, `lazycluster_agent.cloudpickle`.
+A pickle names the functions that rebuild it, so it must be loaded by the same cloudpickle that wrote it; the
+host's own may be older or newer, and what else uses it (dask, joblib) must not find another in its place. So
 neither wins: both are there. Where the host has none, ours is found as `cloudpickle` too.
 """
 
@@ -29,7 +29,9 @@ PROTOCOL = 5
 BUFFER = 1024 * 1024
 
 ADVICE_SPACE = "Check the space on its file system, or set TMPDIR on the host to another one."
-ADVICE = "Return data, or something that can be pickled; what lives in one process only can stay in a session."
+ADVICE = (
+    "Return data, or something that can be pickled; what lives in one process only can stay in a session."
+)
 
 
 class Unpicklable(Exception):
@@ -91,7 +93,11 @@ def publish(file: BinaryIO, path: bytes) -> None:
 
 
 def dump(subject: object, file: BinaryIO, modules: Iterable[str]) -> None:
-    from .cloudpickle import CloudPickler, register_pickle_by_value, unregister_pickle_by_value
+    from .cloudpickle import (  # type: ignore[import-not-found]
+        CloudPickler,
+        register_pickle_by_value,
+        unregister_pickle_by_value,
+    )
 
     registered = []
     try:
@@ -139,9 +145,10 @@ def check(line: bytes, path: bytes) -> None:
     needed = words[len(MAGIC) + 1 : -1]
     if needed != PYTHON:
         text = (
-            "The function or object was made by %s, but this host runs it with %s (%s). What Python compiles for one minor version "
-            "gives wrong results or crashes on another, so it is not loaded. Name an interpreter of %s for this host, "
-            "or write the function as source." % (needed, PYTHON, sys.executable, needed)
+            "The function or object was made by %s, but this host runs it with %s (%s). What Python compiles "
+            "for one minor version gives wrong results or crashes on another, so it is not loaded. Name an "
+            "interpreter of %s for this host, or write the function as source."
+            % (needed, PYTHON, sys.executable, needed)
         )
         failure = Failure("version", text, path=path)
         failure.more = {"found": PYTHON, "needed": needed}
