@@ -163,7 +163,9 @@ def test_what_is_no_data(shared: Manager) -> None:
         "'\\ud800'": "surrogates",
         "10**200_000": "digits",
     }.items():
-        assert text in shared.call("def f(): return [%s]" % expression, result="data").last["raised"]["message"], expression
+        assert (
+            text in shared.call("def f(): return [%s]" % expression, result="data").last["raised"]["message"]
+        ), expression
     raised = shared.call("def f():\n  a = []\n  a.append(a)\n  return a", result="data").last["raised"]
     assert "nested" in raised["message"]
     raised = shared.call("def f(): return [0.5] * 2_000_000", result="data").last["raised"]

@@ -2,11 +2,14 @@
 import { type AgentClient, startProcess } from "../host";
 import { Ext, type Decoded, WireError, decode, encode } from "../wire";
 import { untilEnd } from "./call";
-import { judge } from "./judge";
+import { judge, sentence } from "./judge";
 import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
 
+const BUFFER = 2;
 const KEPT = 9;
 const LIVE = 10;
+/** A tree that holds nil. */
+const NOTHING = Buffer.from([0xc0]);
 
 /** Gives its path. Rejects EngineFailure. */
 export async function dumpObject(
@@ -43,7 +46,7 @@ export async function dumpObject(
   const { failure } = judge(end, null, true);
   if (failure || !end.value) {
     const why = failure?.what ?? "gave no value";
-    const message = `${agent.host}: ${object.label} cannot be pickled: the attempt ${why}.`;
+    const message = `${agent.host}: ${object.label} cannot be pickled: the attempt ${sentence(why)}`;
     throw new EngineFailure({
       code: failure?.reason === "cancelled" ? "ERR_CANCELLED" : "ERR_PYTHON",
       host: agent.host,
@@ -63,10 +66,15 @@ function argument(id: number): Buffer {
 }
 
 function pathIn(value: ValueData): Buffer {
-  const tree = value.kind === "memory" ? decode(value.tree, { ext: true }) : null;
-  const kept: Decoded | undefined = Array.isArray(tree) ? tree[1] : undefined;
+  const { tree, buffers } = value.kind === "memory" ? value : { tree: NOTHING, buffers: [] };
+  const document = decode(tree, { ext: true });
+  const kept: Decoded | undefined = Array.isArray(document) ? document[1] : undefined;
   const content = kept instanceof Ext && kept.type === KEPT ? decode(kept.data, { ext: true }) : null;
   const path = content instanceof Map ? content.get("path") : undefined;
-  if (!(path instanceof Uint8Array)) throw new WireError("a dump that is no handle");
-  return Buffer.from(path);
+  if (path instanceof Uint8Array) return Buffer.from(path);
+  // Bytes of a document are buffers beside its tree.
+  const index = path instanceof Ext && path.type === BUFFER ? Buffer.from(path.data) : null;
+  const buffer = index?.length === 4 ? buffers[index.readUInt32BE(0)] : undefined;
+  if (buffer === undefined) throw new WireError("a dump that is no handle");
+  return Buffer.from(buffer);
 }

@@ -16,7 +16,7 @@ import {
   startRecord,
   toFailureData,
 } from "./protocol";
-import type { StepOutcome } from "./judge";
+import { type StepOutcome, sentence } from "./judge";
 import { runStep } from "./step";
 
 /** [ms] between two reports of a log's growth or a transfer's progress. */
@@ -208,7 +208,7 @@ export class Execution {
     }
     const where = `${this.owner.host}: task ${JSON.stringify(this.spec.name)}, step ${String(index)} (${step.description})`;
     const happened = what === "" ? (cause?.message ?? reason) : what;
-    const message = `${where} ${what === "" ? "failed: " : ""}${happened}${/[.!?]$/.test(happened) ? "" : "."} Its output is in ${this.spec.logFile}`;
+    const message = `${where} ${what === "" ? "failed: " : ""}${sentence(happened)} Its output is in ${this.spec.logFile}`;
     const failure: TaskFailure = {
       code: CODES[reason],
       message,

@@ -21,20 +21,26 @@ export function judge(end: ProcessEnd, timeoutMs: number | null, check: boolean)
     ...outcome,
     failure: { reason, what, cause },
   });
-  const [lost, cause]: [string, FailureData | null] = end.sessionLost
+  const [lost, why]: [string, FailureData | null] = end.sessionLost
     ? [
         "; its session did not react and was ended, so its variables are gone",
         { code: "ERR_PYTHON", message: "the session was ended; its variables are gone", sessionLost: true },
       ]
     : ["", null];
-  if (end.why === "cancelled") return failed("cancelled", `was cancelled${lost}`, cause);
-  if (end.why === "timeout") return failed("timeout", `did not end within ${String(timeoutMs)} ms${lost}`, cause);
+  if (end.why === "cancelled") return failed("cancelled", `was cancelled${lost}`, why);
+  if (end.why === "timeout") return failed("timeout", `did not end within ${String(timeoutMs)} ms${lost}`, why);
   if (end.raised) {
     const { type, message, traceback } = end.raised;
     const shown = message === "" ? type : `${type}: ${message}`;
-    return failed("failed", `raised ${shown}`, { code: "ERR_PYTHON", message: shown, remoteTraceback: traceback });
+    const cause: FailureData = { code: "ERR_PYTHON", message: shown };
+    return failed("failed", `raised ${shown}`, traceback === "" ? cause : { ...cause, remoteTraceback: traceback });
   }
   if (end.signal !== null && check) return failed("failed", `was ended by ${end.signal}`);
   if (end.code !== 0 && check) return failed("failed", `ended with exit code ${String(end.code)}`);
   return { ...outcome, failure: null };
+}
+
+/** With its end. */
+export function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -103,7 +103,8 @@ export class ObjectStore {
     try {
       return await abortable(carried.copy, signal, agent.host);
     } catch (error) {
-      if (!source.alive) throw gone(object, agent.host);
+      // It may have been lost meanwhile.
+      if (!this.agentOf(object.agent)) throw gone(object, agent.host);
       throw error;
     } finally {
       carried.waiting -= 1;

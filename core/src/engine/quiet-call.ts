@@ -1,7 +1,7 @@
 /** A call without a task: no log, no journal. */
 import { runCall } from "./call";
 import { spoolPath } from "./journal";
-import { judge } from "./judge";
+import { judge, sentence } from "./judge";
 import type { ObjectStore } from "./objects";
 import type { Owner } from "./owner";
 import { type CallResult, EngineFailure, type OwnerSpec, type Requests } from "./protocol";
@@ -54,7 +54,7 @@ export class QuietCall {
     throw new EngineFailure({
       code: failure === null ? "ERR_PYTHON" : CODES[failure.reason],
       host: agent.host,
-      message: `${agent.host}: the call ${failure?.what ?? "gave no value"}.`,
+      message: `${agent.host}: the call ${sentence(failure?.what ?? "gave no value")}`,
       ...(failure?.cause?.remoteTraceback === undefined ? {} : { remoteTraceback: failure.cause.remoteTraceback }),
       ...(end.sessionLost ? { sessionLost: true } : {}),
     });

@@ -3,20 +3,27 @@ import { MAX_TREE, WireError, documentLengths } from "../wire";
 /** [bytes] of a tree that is looked into. */
 const LONGEST = 256 * 1024;
 
-/** [bytes] of a value document as its beginning announces them, for people; null where that does not tell. */
-export function announcedSize(pieces: readonly Buffer[]): number | null {
-  const start = Buffer.concat(pieces, Math.min(LONGEST, total(pieces)));
-  if (start.length < 4) return null;
-  const end = 4 + start.readUInt32BE(0);
-  if (end > start.length || end > MAX_TREE) return null;
-  try {
-    return total(documentLengths(start.subarray(4, end)).map((length) => ({ length }))) + end;
-  } catch (error) {
-    if (error instanceof WireError) return null;
-    throw error;
-  }
-}
+/** What the beginning of a value document says of its size, for people; it comes in pieces. */
+export class AnnouncedSize {
+  /** [bytes]; null while it is not known. */
+  size: number | null = null;
+  private start: Buffer = Buffer.alloc(0);
+  private done = false;
 
-function total(parts: readonly { readonly length: number }[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0);
+  take(pieces: readonly Buffer[]): void {
+    if (this.done) return;
+    this.start = Buffer.concat([this.start, ...pieces]).subarray(0, LONGEST);
+    if (this.start.length < 4) return;
+    const end = 4 + this.start.readUInt32BE(0);
+    this.done = end > LONGEST || end > MAX_TREE || this.start.length >= end;
+    if (this.start.length < end) return;
+    try {
+      const lengths = documentLengths(this.start.subarray(4, end));
+      this.size = lengths.reduce((sum, length) => sum + length, end);
+    } catch (error) {
+      // Whoever reads it says what is wrong.
+      if (!(error instanceof WireError)) throw error;
+    }
+    this.start = Buffer.alloc(0);
+  }
 }

@@ -77,17 +77,11 @@ class Spool {
   }
 
   write(pieces: readonly Buffer[], release: () => void): void {
-    this.work = this.work.then(() =>
-      this.attempt(async () => {
-        for (const piece of pieces) {
-          // A disk that becomes full takes a part without an error.
-          for (let offset = 0; offset < piece.length;) {
-            offset += (await this.file?.write(piece, offset))?.bytesWritten ?? piece.length;
-          }
-        }
-        release();
-      }),
-    );
+    this.work = this.work.then(async () => {
+      await this.attempt(() => this.append(pieces));
+      // After a failure too: the host must get rid of the rest before it can say that it ended.
+      release();
+    });
   }
 
   async finish(): Promise<string> {
@@ -102,6 +96,15 @@ class Spool {
     await this.work;
     await this.close().catch(() => undefined);
     if (this.path !== "") await rm(this.path, { force: true }).catch(() => undefined);
+  }
+
+  private async append(pieces: readonly Buffer[]): Promise<void> {
+    for (const piece of pieces) {
+      // A disk that becomes full takes a part without an error.
+      for (let offset = 0; offset < piece.length;) {
+        offset += (await this.file?.write(piece, offset))?.bytesWritten ?? piece.length;
+      }
+    }
   }
 
   private async close(): Promise<void> {

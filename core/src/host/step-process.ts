@@ -2,7 +2,7 @@
 import { type ArgumentData, EngineFailure, type ValueData } from "../engine/protocol";
 import { type Encodable, type Frame, WireError } from "../wire";
 import { agentFailure, harmless } from "./agent-error";
-import { announcedSize } from "./announced-size";
+import { AnnouncedSize } from "./announced-size";
 import type { Operation, OperationListener } from "./operation";
 import { ResultReader } from "./result-reader";
 import { sendInput } from "./step-input";
@@ -149,7 +149,7 @@ function passOn(sinks: ProcessSinks, stream: "stdout" | "stderr", { pieces }: Fr
 /** The frames of a call's value. */
 class ValueStream {
   private reader: ResultReader | null = null;
-  private total: number | null = null;
+  private readonly announced = new AnnouncedSize();
 
   constructor(
     private readonly host: string,
@@ -159,15 +159,13 @@ class ValueStream {
   ) {}
 
   take(frame: Frame, release: () => void): void {
-    if (!this.reader) {
-      this.total = announcedSize(frame.pieces);
-      this.reader = new ResultReader({
-        host: this.host,
-        newFile: () => this.sinks.newFile(),
-        failed: this.cancel,
-        progress: (bytes) => this.report(bytes, this.total),
-      });
-    }
+    this.announced.take(frame.pieces);
+    this.reader ??= new ResultReader({
+      host: this.host,
+      newFile: () => this.sinks.newFile(),
+      failed: this.cancel,
+      progress: (bytes) => this.report(bytes, this.announced.size),
+    });
     this.reader.take(frame, release);
   }
 

@@ -89,7 +89,10 @@ export class PyHandle implements Displayable, Travels {
     return objectBundle({ repr, host: this.host, forms: this.#forms, trusted: this.#trusted });
   }
 
-  [inspect.custom](depth: number): string {
+  [inspect.custom](depth: number, options: { depth?: number | null }): string {
+    // Inside of something else, one line.
+    if (depth < (options.depth ?? Infinity))
+      return `PyHandle<${label(this).replace("the object ", "")} on ${this.host}>`;
     return showLive(depth, () => this[jupyterDisplay](), null);
   }
 

@@ -20,15 +20,21 @@ export const {
   LazyclusterError,
   NoRuntimesDetectedError,
   PathCreationError,
+  PyDisplay,
+  PyHandle,
+  PythonVersionError,
   Runtime,
   RuntimeGroup,
   RuntimeManager,
   RuntimeTask,
   TaskExecutionError,
+  bridge,
   py,
   pyFile,
   pyModule,
 } = api;
+/** A symbol of its own type, as in the declarations. */
+export const jupyterDisplay: typeof Api.jupyterDisplay = api.jupyterDisplay;
 export type {
   CommandOptions,
   Connection as ConnectionType,
@@ -39,6 +45,8 @@ export type {
   LazyclusterError as LazyclusterErrorType,
   GroupError as GroupErrorType,
   Logger,
+  PyDisplay as PyDisplayType,
+  PyHandle as PyHandleType,
   Runtime as RuntimeType,
   RuntimeGroup as RuntimeGroupType,
   RuntimeManager as RuntimeManagerType,

@@ -106,7 +106,7 @@ class Importer:
             def find_spec(name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
                 return importer.specify(name, name) if name.partition(".")[0] == package else None
 
-        sys.meta_path.append(Substitute)  # type: ignore[arg-type]
+        sys.meta_path.append(Substitute)
 
     def reveal(self) -> None:
         """Lets tracebacks show our lines."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from .cells import compile_source
 from .errors import Failure
 from .msgpack import WireError
@@ -77,7 +75,11 @@ class Call:
         names: Tuple[str, ...] = {"source": ("source", "name", "file"), "module": ("module", "name")}.get(
             str(kind), ()
         )
-        if not names or not isinstance(bind, dict) or not all(isinstance(fn.get(name), str) for name in names):
+        if (
+            not names
+            or not isinstance(bind, dict)
+            or not all(isinstance(fn.get(name), str) for name in names)
+        ):
             raise WireError("a function that is neither source nor in a module")
         if kind == "module":
             return import_function(fn["module"], fn["name"])
@@ -97,7 +99,8 @@ class Call:
         if not callable(target):
             raise Failure("function", "The object cannot be called; it is a %s." % type(target).__qualname__)
         result = target(*arguments["args"], **arguments["kwargs"])
-        return self.space.wait(result) if hasattr(result, "__await__") else result
+        # Of the type, for some objects make up every attribute that they are asked for.
+        return self.space.wait(result) if hasattr(type(result), "__await__") else result
 
     def _run_cell(self) -> List[Buffer]:
         from .cells import run_cell
@@ -157,6 +160,7 @@ def define(call: Call, arguments: Dict[str, Any]) -> object:
 
 def forget(call: Call, arguments: Dict[str, Any]) -> object:
     call.space.forget(arguments["args"])
+    return None
 
 
 #: A new kind of function is one more line here, and one in `calling` for the fields that it must have.
@@ -202,6 +206,3 @@ def find(target: Any, name: str, where: str) -> Any:
     if not callable(target):
         raise Failure("function", "%s has %s, but it cannot be called." % (where, name))
     return target
-
-
-__all__ = ["MODULE", "Call", "CellRaised", "sys"]

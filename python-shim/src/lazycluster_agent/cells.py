@@ -1,4 +1,4 @@
-"""Runs source as a notebook cell does: the value is that of the last expression, and `await` may stand anywhere."""
+"""Runs source as a notebook cell does: its value is that of the last expression, and it may `await`."""
 
 from __future__ import annotations
 
@@ -86,4 +86,6 @@ def define(source: str, file: str, names: Dict[str, Any]) -> Mapping[str, Any]:
     recorder = Recorder(names)
     code = compile_source(source, file)
     exec(code, names, recorder)  # type: ignore[arg-type]
-    return {name: names[name] for name in sorted(recorder.bound) if not name.startswith("_") and name in names}
+    return {
+        name: names[name] for name in sorted(recorder.bound) if not name.startswith("_") and name in names
+    }

@@ -1,4 +1,4 @@
-"""Objects that know how to show themselves: matplotlib figures, and whatever has IPython's display methods."""
+"""Objects that can show themselves: matplotlib figures, and whatever has IPython's display methods."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def mime_of(subject: object) -> Optional[Mime]:
     for method, mime in METHODS.items():
         if mime not in forms:
             forms[mime] = ask(subject, method)
-    result = {mime: form for mime, form in forms.items() if fits(mime, form)}
-    return result or None  # type: ignore[return-value]
+    result: Any = {mime: form for mime, form in forms.items() if fits(mime, form)}
+    return result or None
 
 
 def ask(subject: object, method: str) -> object:
@@ -64,8 +64,9 @@ def ask(subject: object, method: str) -> object:
 def fits(mime: object, form: object) -> bool:
     if mime not in METHODS.values():
         return False
-    kind = bytes if mime in BYTES else str
-    return isinstance(form, kind) and 0 < len(form) <= MAX_FORM  # type: ignore[arg-type]
+    if not isinstance(form, bytes if mime in BYTES else str):
+        return False
+    return 0 < len(form) <= MAX_FORM
 
 
 def has_image(mime: Optional[Mime]) -> bool:
@@ -107,7 +108,9 @@ class Showcase:
         texts = {name: len(form) for name, form in forms.items() if isinstance(form, str)}
         self._text += sum(texts.values())
         if self._text > MAX_TEXT:
-            special.content["mime"] = {name: form for name, form in forms.items() if name not in texts} or None
+            special.content["mime"] = {
+                name: form for name, form in forms.items() if name not in texts
+            } or None
         self.shown.append(special)
 
     def take_figures(self, value: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import sys
 
 from . import system
 from .descriptors import Control, stream_pair
@@ -54,6 +55,7 @@ class ForkServer:
 
         site.main()
         make_ready()
+        offer_cloudpickle()
         # What lives until now stays untouched in the children, and so shared with them.
         gc.collect()
         gc.freeze()
@@ -85,3 +87,11 @@ class ForkServer:
             if ended is None:
                 return
             self._control.send({"op": "ended", "pid": ended[0], "status": ended[1]})
+
+
+def offer_cloudpickle() -> None:
+    """To hosts that have none."""
+    for finder in sys.meta_path:
+        if hasattr(finder, "stand_in_for"):
+            finder.stand_in_for("cloudpickle")
+            return

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 #: In the folder of a virtual or conda environment.
 PROGRAMS = (b"bin/python3", b"bin/python")
 #: Where conda and its kin are usually installed, below the home directory and /opt.
-CONDA_FOLDERS = (b"miniconda3", b"anaconda3", b"miniforge3", b"mambaforge", b"micromamba", b"conda", b".conda")
+CONDA_FOLDERS = (
+    b"miniconda3",
+    b"anaconda3",
+    b"miniforge3",
+    b"mambaforge",
+    b"micromamba",
+    b"conda",
+    b".conda",
+)
 AGG = b"Agg"
 
 
@@ -31,8 +39,8 @@ def find(name: str, cwd: bytes, home: bytes, environment: Variables) -> bytes:
         elif is_program(path):
             return path
     text = (
-        "There is no interpreter %s on this host: no file, folder of an environment, command on PATH, conda environment or pyenv "
-        "version of that name. Install it, or name another one." % name
+        "There is no interpreter %s on this host: no file, folder of an environment, command on PATH, "
+        "conda environment or pyenv version of that name. Install it, or name another one." % name
     )
     raise Failure("python", text, path=given)
 

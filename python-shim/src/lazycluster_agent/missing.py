@@ -6,8 +6,6 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
-
     from .errors import Failure
 
 #: Packages that are not named like the module that they bring.
@@ -36,8 +34,8 @@ def advice(error: ModuleNotFoundError) -> str:
     if name in getattr(sys, "stdlib_module_names", ()) or name in sys.builtin_module_names:
         return "It is a part of Python that %s on this host was built without." % this_python()
     return (
-        "%s on this host does not have it. Install it there: %s -m pip install %s (or, if the module is your own, "
-        "send its file to the working directory, or pass it by value)."
+        "%s on this host does not have it. Install it there: %s -m pip install %s (or, if the module is "
+        "your own, send its file to the working directory, or pass it by value)."
         % (this_python(), quoted(sys.executable), PACKAGES.get(name, name))
     )
 
@@ -57,5 +55,5 @@ def told(error: ModuleNotFoundError) -> str:
     return "%s%s %s" % (text, "" if text.endswith(".") else ".", more) if more else text
 
 
-def quoted(path: str) -> Optional[str]:
+def quoted(path: str) -> str:
     return "'%s'" % path.replace("'", "'\\''") if set(path) & set(" '\"\\$`&;()*?<>|#~!") else path

@@ -62,7 +62,7 @@ def format_traceback(error: BaseException) -> str:
 
 
 def own_lines(trace: Optional[TracebackType]) -> Optional[TracebackType]:
-    """Without the frames of the agent above the user's function, and below it, where a signal has called us."""
+    """Without the agent's frames above the user's function, and below it, where a signal has called us."""
     while trace is not None and is_ours(trace):
         trace = trace.tb_next
     last = trace

@@ -1,8 +1,8 @@
 """Handles: objects that are no data, kept in a file on the host that made them.
 
-They are pickled by the cloudpickle of the bundle under a name of our own, `lazycluster_agent.cloudpickle`. A
-pickle names the functions that rebuild it, so it must be loaded by the same cloudpickle that wrote it; the host's
-own may be older or newer, and what else uses that one (dask, joblib) must not find another in its place. So
+They are pickled by the cloudpickle of the bundle under a name of our own, `lazycluster_agent.cloudpickle`.
+A pickle names the functions that rebuild it, so it must be loaded by the same cloudpickle that wrote it; the
+host's own may be older or newer, and what else uses it (dask, joblib) must not find another in its place. So
 neither wins: both are there. Where the host has none, ours is found as `cloudpickle` too.
 """
 
@@ -28,7 +28,10 @@ MAX_HEADER = 200
 PROTOCOL = 5
 BUFFER = 1024 * 1024
 
-ADVICE = "Return data, or something that can be pickled; what lives in one process only can stay in a session."
+ADVICE_SPACE = "Check the space on its file system, or set TMPDIR on the host to another one."
+ADVICE = (
+    "Return data, or something that can be pickled; what lives in one process only can stay in a session."
+)
 
 
 class Unpicklable(Exception):
@@ -38,20 +41,22 @@ class Unpicklable(Exception):
 def save(subject: object, folder: bytes, modules: Iterable[str]) -> Dict[str, Any]:
     """Writes a handle file and describes it. Raises Unpicklable or Failure."""
     path = os.path.join(folder, os.urandom(16).hex().encode())
-    with create(path) as file:
-        try:
+    try:
+        with create(path) as file:
             file.write(HEADER)
             dump(subject, file, modules)
-            size = file.tell()
             file.flush()
-        except BaseException as error:
-            os.unlink(path)
-            if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-                what = "The result cannot be kept in %s" % printable(path)
-                raise Failure.of("handle", error, path, what, "Check the space on its file system.") from None
-            if isinstance(error, Exception) and not isinstance(error, Failure):
-                raise Unpicklable(shown(error)) from None
-            raise
+            size = file.tell()
+            publish(file, path)
+    except Failure:
+        raise
+    except OSError as error:
+        if error.errno is None:
+            raise Unpicklable(shown(error)) from None
+        what = "The result cannot be kept in %s" % printable(path)
+        raise Failure.of("handle", error, path, what, ADVICE_SPACE) from None
+    except Exception as error:
+        raise Unpicklable(shown(error)) from None
     return {
         "path": path,
         "repr": short_repr(subject),
@@ -62,24 +67,37 @@ def save(subject: object, folder: bytes, modules: Iterable[str]) -> Dict[str, An
 
 
 def create(path: bytes) -> BinaryIO:
-    """An empty file that only this user can read. Its folders are the connection's, made when they are needed."""
+    """A file that only this user can read, and that is gone with this process as long as it has no name.
+
+    Its folders are the connection's, made when they are needed.
+    """
+    folder = os.path.dirname(path)
+    for place in (os.path.dirname(folder), folder):
+        try:
+            os.mkdir(place, 0o700)
+        except FileExistsError:
+            pass
     try:
-        folder = os.path.dirname(path)
-        for place in (os.path.dirname(folder), folder):
-            try:
-                os.mkdir(place, 0o700)
-            except FileExistsError:
-                pass
+        fd = os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError:
+        # Not every file system has files without a name.
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        what = "The handle file %s cannot be created" % printable(path)
-        advice = "Set TMPDIR on the host to a directory that can be written."
-        raise Failure.of("handle", error, path, what, advice) from None
     return open(fd, "wb", buffering=BUFFER)
 
 
+def publish(file: BinaryIO, path: bytes) -> None:
+    """Gives the file its name now that it is whole."""
+    if not os.fstat(file.fileno()).st_nlink:
+        # Only with a directory to start from, which is not used, Python asks for the link to be followed.
+        os.link(b"/proc/self/fd/%d" % file.fileno(), path, src_dir_fd=file.fileno(), follow_symlinks=True)
+
+
 def dump(subject: object, file: BinaryIO, modules: Iterable[str]) -> None:
-    from .cloudpickle import CloudPickler, register_pickle_by_value, unregister_pickle_by_value
+    from .cloudpickle import (  # type: ignore[import-not-found]
+        CloudPickler,
+        register_pickle_by_value,
+        unregister_pickle_by_value,
+    )
 
     registered = []
     try:
@@ -127,9 +145,10 @@ def check(line: bytes, path: bytes) -> None:
     needed = words[len(MAGIC) + 1 : -1]
     if needed != PYTHON:
         text = (
-            "The function or object was made by %s, but this host runs it with %s (%s). What Python compiles for one minor version "
-            "gives wrong results or crashes on another, so it is not loaded. Name an interpreter of %s for this host, "
-            "or write the function as source." % (needed, PYTHON, sys.executable, needed)
+            "The function or object was made by %s, but this host runs it with %s (%s). What Python compiles "
+            "for one minor version gives wrong results or crashes on another, so it is not loaded. Name an "
+            "interpreter of %s for this host, or write the function as source."
+            % (needed, PYTHON, sys.executable, needed)
         )
         failure = Failure("version", text, path=path)
         failure.more = {"found": PYTHON, "needed": needed}

@@ -1,4 +1,4 @@
-"""A session: a child of a fork server that is kept, and runs the calls that are given to it one after the other."""
+"""A session: a child of a fork server that is kept, and runs its calls one after the other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Session:
     def __init__(self, agent: Agent, key: Key, forget: Callable[[Session], None]) -> None:
         self.agent, self.loop = agent, agent.loop
         self.key = key
-        self.tag = ("%s/session/%s" % key).encode("utf-8", "surrogateescape")
+        # Sessions of one name must not be taken for each other: one may begin while another still ends.
+        self.tag = ("%s/session/%s/%s" % (*key, os.urandom(4).hex())).encode("utf-8", "surrogateescape")
         self._forget = forget
         self.pid: Optional[int] = None
         self.server: Optional[Server] = None
@@ -108,15 +109,18 @@ class Session:
         self.agent.children[pid] = self._exited
         self._inlet = Inlet(self.loop, control, self._repay, lambda: shut_down_writing(control))
         self._answers = Outlet(self.loop, os.dup(control), self._on_answers, self._on_silence)
-        for stream, fd in ((STDOUT, out), (STDERR, err)):
-            self._outlets[stream] = Outlet(
-                self.loop, fd, lambda data, stream=stream: self._on_output(stream, data), self._settle  # type: ignore[misc]
-            )
+        self._attach(STDOUT, out)
+        self._attach(STDERR, err)
         if call is not None:
             self.agent.guard(call, lambda: self._begin(call))
         else:
             # Whoever wanted it was cancelled meanwhile.
             self._advance()
+
+    def _attach(self, stream: int, fd: int) -> None:
+        self._outlets[stream] = Outlet(
+            self.loop, fd, lambda data: self._on_output(stream, data), self._settle
+        )
 
     def _begin(self, call: SessionCall) -> None:
         assert self.pid is not None and self._inlet is not None and self.server is not None
@@ -233,6 +237,7 @@ class Session:
     def end(self, whenever_ended: Callable[[], None]) -> None:
         """Its exit handlers run if it is idle; it has a second for them."""
         self._whenever_ended.append(whenever_ended)
+        self._forget(self)
         if self.lost is None:
             self.lost = "it was ended"
         self._refuse_waiting()
@@ -266,7 +271,11 @@ class Session:
         self._status = status
         if self.lost is None:
             code, signal = system.outcome(status)
-            self.lost = "its process was ended by %s" % signal if signal else "its process left with exit code %d" % (code or 0)
+            self.lost = (
+                "its process was ended by %s" % signal
+                if signal
+                else "its process left with exit code %d" % (code or 0)
+            )
         # What it left running ends with it.
         self._end_processes(GRACE)
 

@@ -71,7 +71,9 @@ class SessionSpace(Space):
         try:
             return self._refs[id]
         except KeyError:
-            text = "The session has no object %d: it was freed, or lived in a session of this name that ended."
+            text = (
+                "The session has no object %d: it was freed, or lived in a session of this name that ended."
+            )
             raise Failure("session", text % id) from None
 
     def forget(self, ids: List[Any]) -> None:

@@ -1,9 +1,9 @@
-"""Where value documents meet what is no data: handles, refs and displays on their way out, and what becomes of them here."""
+"""What travels in value documents and is no data: handles, refs, functions, displays."""
 
 from __future__ import annotations
 
 from .msgpack import NotData, Packer, Reader, WireError
-from .values import ENCODERS, _U32, _cut, _integer, _ValuePacker, encode_document
+from .values import _U32, ENCODERS, _cut, _integer, _ValuePacker, encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,4 +72,14 @@ class DocumentReader:
             return reader.read(1)
 
 
-__all__ = ["DISPLAY", "HANDLE", "REF", "SOURCE", "DocumentReader", "NotData", "Packer", "Special", "encode_document"]
+__all__ = [
+    "DISPLAY",
+    "HANDLE",
+    "REF",
+    "SOURCE",
+    "DocumentReader",
+    "NotData",
+    "Packer",
+    "Special",
+    "encode_document",
+]

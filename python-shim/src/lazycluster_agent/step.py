@@ -85,7 +85,10 @@ class Step(Operation):
         self._ending = None
         self.agent.reap()
         self._expire_later()
-        self._settle(unreachable=self._status is None)
+        if self._status is None:
+            # A fork server tells the end of its child a moment later, unless it is gone too.
+            self._timers.append(self.loop.later(DRAIN, lambda: self._settle(unreachable=True)))
+        self._settle()
 
     def exited(self, status: int) -> None:
         """The step's own process has ended."""
