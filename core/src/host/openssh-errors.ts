@@ -20,6 +20,14 @@ export interface FailedLogin {
   readonly silent: boolean;
 }
 
+/** What the login waits for, for the sentence of a time-out. */
+export function unfinished(stderr: string): string {
+  if (/^debug1: Authenticating to /m.test(stderr)) return "did not finish the login";
+  if (/^debug1: (Connection established|Executing proxy command)/m.test(stderr))
+    return "accepted the connection, but did not finish the ssh handshake";
+  return "did not answer";
+}
+
 const DEBUG = /^debug\d: /;
 
 /** EngineFailure, or DroppedUnheard, which is worth a second try. */

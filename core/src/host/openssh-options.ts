@@ -18,7 +18,12 @@ export interface MasterSettings {
 }
 
 /** Unanswered probes until a host is lost. */
-export const KEEPALIVE_COUNT = 3;
+const KEEPALIVE_COUNT = 3;
+
+/** [s] after which ssh gives a silent host up. It counts in whole seconds. */
+export function silenceSeconds(keepaliveIntervalMs: number): number {
+  return Math.ceil(keepaliveIntervalMs / 1000) * (KEEPALIVE_COUNT + 1);
+}
 
 /** Environment variable with the control socket of the jump host. */
 export const JUMP_VARIABLE = "LAZYCLUSTER_SSH_JUMP";

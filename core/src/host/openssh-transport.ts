@@ -6,7 +6,7 @@ import { Deadline } from "./deadline";
 import { JumpHosts } from "./jump-hosts";
 import { Askpass, QUESTIONS } from "./openssh-askpass";
 import { OpenSshConnection } from "./openssh-connection";
-import { explainOpenSsh } from "./openssh-errors";
+import { explainOpenSsh, unfinished } from "./openssh-errors";
 import { Master } from "./openssh-master";
 import { JUMP_VARIABLE, masterArguments } from "./openssh-options";
 import { retryDropped } from "./ramp";
@@ -32,14 +32,15 @@ async function connectWithin(
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
   const timeoutMs = spec.connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
   const stop = new AbortController();
-  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, "did not finish the login")));
+  const words: { current: () => string } = { current: () => "" };
+  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, unfinished(words.current()))));
   const abort = (): void => stop.abort(cancelled(spec.host));
   context.signal.addEventListener("abort", abort, { once: true });
   if (context.signal.aborted) abort();
   const waiting = <W>(work: () => Promise<W>): Promise<W> => deadline.pausedFor(work);
   try {
     return await retryDropped(target, stop.signal, waiting, () =>
-      logIn(route, target, jump, { context, timeoutMs, stop, waiting }),
+      logIn(route, target, jump, { context, timeoutMs, stop, waiting, words }),
     );
   } catch (error) {
     throw stop.signal.aborted ? stop.signal.reason : error;
@@ -54,6 +55,8 @@ interface Attempt {
   readonly timeoutMs: number;
   readonly stop: AbortController;
   readonly waiting: <W>(work: () => Promise<W>) => Promise<W>;
+  /** Of the ssh that runs, as far as it has come. */
+  readonly words: { current: () => string };
 }
 
 /** Once. Rejects EngineFailure or DroppedUnheard, with nothing left. */
@@ -61,7 +64,7 @@ async function logIn(
   route: Route,
   target: Target,
   jump: Lease<OpenSshConnection> | null,
-  { context, timeoutMs, stop, waiting }: Attempt,
+  { context, timeoutMs, stop, waiting, words }: Attempt,
 ): Promise<OpenSshConnection> {
   const { config, spec } = route;
   const { password, passphrase, knownHostsFile, strictHostKeyChecking, agent } = spec.connection;
@@ -75,6 +78,7 @@ async function logIn(
     knownHostsFile === undefined ? config.userKnownHostsFiles : [knownHostsFile].flat().map(expandHome);
 
   const master = await Master.create();
+  words.current = () => master.stderr;
   let askpass: Askpass | null = null;
   const onAbort = (): void => void master.stop();
   try {
