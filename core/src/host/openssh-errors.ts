@@ -5,6 +5,7 @@ import { refused } from "./auth-error";
 import { banned, busy, endpoint, fail, noSshServer, unreachable, type Target } from "./connection-errors";
 import { changedHost, revokedHost, unknownHost, type ShownKey } from "./host-key-error";
 import { knownHostsName } from "./known-hosts";
+import { shortPath } from "./key-file";
 import { DroppedUnheard } from "./ramp";
 
 export interface FailedLogin {
@@ -114,7 +115,7 @@ function network(lines: readonly string[], { target, jump, byProxyCommand }: Fai
 
 function authentication(lines: readonly string[], { target, notes, silent }: FailedLogin): Error | null {
   const denied = find(lines, /^\S+: Permission denied \((.*)\)\.$/)?.[1];
-  const disconnected = find(lines, /^Received disconnect from .*?: ?(?:\d+: )?(.*)$/)?.[1] ?? null;
+  const disconnected = find(lines, /^Received disconnect from .* port \d+:\d+: (.*)$/)?.[1] ?? null;
   const begun = find(lines, /^debug1: Authentications that can continue: (.*)$/)?.[1];
   if (denied === undefined && (disconnected === null || begun === undefined)) return null;
   // The last word of the host on what it takes, in a login of several steps.
@@ -125,19 +126,21 @@ function authentication(lines: readonly string[], { target, notes, silent }: Fai
   const used = methods.filter((method) => method !== "publickey" && asked(lines, method));
   const tried = [
     ...(ofAgent > 0 ? [`agent (${ofAgent} ${ofAgent === 1 ? "key" : "keys"})`] : []),
-    ...offered.filter(([, , , source]) => source?.includes("agent") !== true).map(([, path = ""]) => path),
+    ...offered.filter(([, , , source]) => source?.includes("agent") !== true).map(([, path = ""]) => shortPath(path)),
     ...used,
   ];
   const missing = all(lines, /^no such identity: (.+): No such file or directory$/).map(
-    ([, path = ""]) => `${path}: missing`,
+    ([, path = ""]) => `${shortPath(path)}: missing`,
   );
   const wrong = all(lines, /^Load key "(.+)": (.*)$/).map(
-    ([, path = "", why = ""]) => `${path}: ${/passphrase/.test(why) ? "no passphrase fitted" : why}`,
+    ([, path = "", why = ""]) => `${shortPath(path)}: ${/passphrase/.test(why) ? "no passphrase fitted" : why}`,
   );
   const locked = silent && find(lines, /^debug1: Server accepts key: (.+) \S+ SHA256:(?!.*agent)/)?.[1];
   const encrypted =
     typeof locked === "string" && wrong.length === 0
-      ? [`${locked}: encrypted; give its passphrase with the option passphrase, use an ssh agent, or give a prompt`]
+      ? [
+          `${shortPath(locked)}: encrypted; give its passphrase with the option passphrase, use an ssh agent, or give a prompt`,
+        ]
       : [];
   return refused(target, {
     tried: [...new Set(tried)],

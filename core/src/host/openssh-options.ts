@@ -10,6 +10,8 @@ export interface MasterSettings {
   readonly socket: string;
   /** How often it may ask for a password, each passphrase, …; 0: never. */
   readonly questions: number;
+  /** Whether it may ask what the host wants to know; else it asks for passphrases only. */
+  readonly forHost: boolean;
   /** [ms] */
   readonly timeoutMs: number;
   /** [ms]; 0: none. */
@@ -64,8 +66,10 @@ export function masterArguments(route: Route, settings: MasterSettings): string[
     `ServerAliveCountMax=${KEEPALIVE_COUNT}`,
     settings.questions === 0 ? "BatchMode=yes" : "BatchMode=no",
     `NumberOfPasswordPrompts=${Math.max(1, settings.questions)}`,
+    !settings.forHost && "PasswordAuthentication=no",
     // Before 8.7 a host's question could look like ssh's own for a passphrase.
-    !config.isModern && connection.passphrase !== undefined && "KbdInteractiveAuthentication=no",
+    (!settings.forHost || (!config.isModern && connection.passphrase !== undefined)) &&
+      "KbdInteractiveAuthentication=no",
     agent === false && "IdentityAgent=none",
     typeof agent === "string" && `IdentityAgent=${quote(host, agent)}`,
     ...identities.map((path) => `IdentityFile=${path}`),

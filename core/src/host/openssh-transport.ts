@@ -85,6 +85,7 @@ async function logIn(
     const args = masterArguments(route, {
       socket: master.socket,
       questions,
+      forHost: password !== undefined || asker !== null,
       timeoutMs,
       keepaliveIntervalMs,
       trace: context.traceProtocol === true,
@@ -96,6 +97,7 @@ async function logIn(
         password: password ?? null,
         passphrase: passphrase ?? null,
         asker,
+        words: words.current,
         log,
         onFailure: (failure) => stop.abort(failure),
       });
