@@ -2,7 +2,17 @@
 import type { EngineFailure } from "../engine/protocol/failure";
 import { harmless } from "./agent-error";
 import { refused } from "./auth-error";
-import { banned, busy, endpoint, fail, noSshServer, unreachable, type Target } from "./connection-errors";
+import {
+  banned,
+  busy,
+  endpoint,
+  fail,
+  jumpCannotReach,
+  jumpForbids,
+  noSshServer,
+  unreachable,
+  type Target,
+} from "./connection-errors";
 import { changedHost, revokedHost, unknownHost, type ShownKey } from "./host-key-error";
 import { knownHostsName } from "./known-hosts";
 import { shortPath } from "./key-file";
@@ -10,8 +20,8 @@ import { DroppedUnheard } from "./ramp";
 
 export interface FailedLogin {
   readonly target: Target;
-  /** Name of the jump host before it. */
-  readonly jump: string | null;
+  /** The jump host before it: its name, and what its own ssh wrote. */
+  readonly jump: { readonly host: string; readonly stderr: string } | null;
   readonly byProxyCommand: boolean;
   readonly userKnownHostsFile: string;
   readonly hostKeyAlias: string | null;
@@ -161,15 +171,12 @@ function other(lines: readonly string[], { target, jump, byProxyCommand }: Faile
     (line) => !DEBUG.test(line) && !/UNKNOWN port 65535|^kex_exchange_identification/.test(line),
   );
   const words = said.slice(-4).join("; ") || "nothing";
-  const forwarding = find(said, /open failed: (.*)$|stdio forwarding/);
-  if (jump !== null && forwarding) {
-    const why = find(said, /open failed: (.*)$/)?.[1] ?? words;
-    return fail(
-      target,
-      "ERR_CONNECTION",
-      `its jump host ${jump} cannot reach ${endpoint(target)}, or lets nothing through (${why}). ` +
-        "Check that sshd runs there, the address as the jump host knows it, and AllowTcpForwarding on the jump host.",
-    );
+  if (jump !== null && find(said, /stdio forwarding/i)) {
+    // The reason is told to who asked for the channel, the ssh of the jump host.
+    const why = all(jump.stderr.split(/\r?\n/), /open failed: (.*)$/).at(-1)?.[1] ?? words;
+    return why.startsWith("administratively prohibited")
+      ? jumpForbids(target, jump.host, why)
+      : jumpCannotReach(target, jump.host, why.replace(/^connect failed: /, ""));
   }
   if (byProxyCommand) {
     const code = said.some((line) => /Permission denied \(/.test(line)) ? "ERR_AUTHENTICATION" : "ERR_CONNECTION";

@@ -75,6 +75,7 @@ export function masterArguments(route: Route, settings: MasterSettings): string[
     ...identities.map((path) => `IdentityFile=${path}`),
     identityFile !== undefined && identities.length === 0 && noKeyFiles(spec),
     route.jump !== null && `ProxyCommand=${JUMP_COMMAND}`,
+    route.jump === null && connection.proxyJump !== undefined && "ProxyJump=none",
   ];
   return [
     ...(spec.sshConfigFile === null ? [] : ["-F", spec.sshConfigFile]),

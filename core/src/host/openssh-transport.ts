@@ -1,5 +1,6 @@
 /** A host through the system's ssh, for all that it can: certificates, hardware keys, ProxyCommand, Kerberos, … */
 import { join } from "node:path";
+import { harmless } from "./agent-error";
 import { UserPrompt } from "./ask";
 import { cancelled, timedOut, type Target } from "./connection-errors";
 import { Deadline } from "./deadline";
@@ -113,7 +114,7 @@ async function logIn(
     if (!standing) {
       throw explainOpenSsh(master.stderr, {
         target,
-        jump: jump?.value.host ?? null,
+        jump: jump && { host: jump.value.host, stderr: harmless(jump.value.master.stderr) },
         byProxyCommand: jump === null && config.proxyCommand !== null,
         userKnownHostsFile: userFile,
         hostKeyAlias: config.hostKeyAlias,
