@@ -116,3 +116,25 @@ export function busy(target: Target, error: Error): EngineFailure {
     error,
   );
 }
+
+export function jumpForbids(target: Target, jump: string, why: string, cause?: unknown): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `its jump host ${jump} does not let connections to ${endpoint(target)} through (${why}). ` +
+      "Its sshd forbids it (AllowTcpForwarding, PermitOpen): ask who runs it, or use another jump host.",
+    {},
+    cause,
+  );
+}
+
+export function jumpCannotReach(target: Target, jump: string, why: string, cause?: unknown): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `its jump host ${jump} cannot reach ${endpoint(target)} (${why}). ` +
+      "Check that sshd runs there, the address as the jump host knows it, and the port.",
+    {},
+    cause,
+  );
+}

@@ -88,9 +88,10 @@ export class HostKeyVerifier {
     const isShown = (key: KnownKey): boolean => key.blob.equals(blob);
     let known = this.#known;
     if (!known.some(isShown) && this.settings.hostKeyAlias === null && this.target.port !== 22) {
-      // As OpenSSH: an entry without a port vouches for the same key on any port, but never against one.
+      // As OpenSSH: where nothing is known of this port, an entry without one vouches for the same key, never against one.
+      const isNew = !known.some((key) => key.marker === null);
       const anyPort = await this.#lookUp(knownHostsName(this.target.address, 22), signal);
-      known = [...known, ...anyPort.filter(isShown)];
+      known = [...known, ...anyPort.filter((key) => isShown(key) && (isNew || key.marker === "revoked"))];
     }
 
     const revoked = known.find((key) => key.marker === "revoked" && isShown(key));

@@ -3,7 +3,7 @@ import { Duplex } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import { EngineFailure } from "../engine/protocol/failure";
 import { harmless } from "./agent-error";
-import { endpoint, fail, type Target } from "./connection-errors";
+import { endpoint, fail, jumpCannotReach, jumpForbids, type Target } from "./connection-errors";
 import type { Ssh2Connection } from "./ssh2-connection";
 
 /** RFC 4254, 5.1 */
@@ -73,22 +73,9 @@ function refused(hop: Ssh2Connection, target: Target, error: Error & { reason?: 
   const said = why === "" ? "" : ` (${why})`;
   switch (error.reason) {
     case PROHIBITED:
-      return fail(
-        target,
-        "ERR_CONNECTION",
-        `its jump host ${hop.host} does not let connections to ${endpoint(target)} through${said}. ` +
-          "Its sshd forbids it (AllowTcpForwarding, PermitOpen): ask who runs it, or use another jump host.",
-        {},
-        error,
-      );
+      return jumpForbids(target, hop.host, why, error);
     case CONNECT_FAILED:
-      return fail(
-        target,
-        "ERR_CONNECTION",
-        `its jump host ${hop.host} cannot reach ${endpoint(target)}${said}. Check that sshd runs there, the address as the jump host knows it, and the port.`,
-        {},
-        error,
-      );
+      return jumpCannotReach(target, hop.host, why, error);
     default:
       return fail(
         target,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { AskOnce, type Asker } from "./ask";
 import { fail, type Target } from "./connection-errors";
-import { understand, type Meaning, type Question } from "./openssh-question";
+import { instructionsOf, understand, type Meaning, type Question } from "./openssh-question";
 import type { LogLevel } from "./transport";
 
 /** The program that ssh runs to ask. It stands beside the command line's, not in `dist`: it must stay executable. */
@@ -21,14 +21,14 @@ export interface AskpassSettings {
   readonly password: string | null;
   readonly passphrase: string | null;
   readonly asker: Asker;
+  /** What ssh has printed so far. */
+  readonly words: () => string;
   readonly log: (level: LogLevel, message: string) => void;
   /** The login is over: the user refused, or nobody knows the answer. */
   readonly onFailure: (failure: EngineFailure) => void;
 }
 
 export class Askpass {
-  /** What was given and did not fit. */
-  readonly notes: string[] = [];
   private readonly sockets = new Set<Socket>();
   private readonly used = new Map<string, number>();
   private readonly server: Server;
@@ -59,6 +59,13 @@ export class Askpass {
       LAZYCLUSTER_ASKPASS_NODE: process.execPath,
       LAZYCLUSTER_ASKPASS_SOCKET: this.socket,
     };
+  }
+
+  /** Of a login that failed: what was given and did not fit. */
+  get notes(): readonly string[] {
+    const keys = [...this.used.keys()].filter((text) => /^Enter passphrase/.test(text)).map(keyOf);
+    const why = this.settings.asker === null ? "the option passphrase does not fit" : "no passphrase fitted";
+    return keys.map((key) => `${key}: ${why}`);
   }
 
   stop(): void {
@@ -115,10 +122,7 @@ export class Askpass {
   private async passphrase(text: string): Promise<string | null> {
     const { passphrase, asker } = this.settings;
     const times = this.count(text);
-    if (passphrase !== null && /^Enter passphrase/.test(text)) {
-      if (times === 1) return passphrase;
-      if (times === 2) this.notes.push(`${keyOf(text)}: the option passphrase does not fit`);
-    }
+    if (passphrase !== null && times === 1 && /^Enter passphrase/.test(text)) return passphrase;
     if (asker === null) return null;
     return passphrases.run(text, asker, () => asker.askSecret("passphrase", text));
   }
@@ -139,7 +143,8 @@ export class Askpass {
         `${who} asks ${JSON.stringify(text.trim())}, and nobody can answer. Give the connection a prompt.`,
       );
     }
-    const [answer = ""] = await asker.ask({ kind, instructions: "", prompts: [{ text, echo: false }] });
+    const instructions = kind === "password" ? "" : instructionsOf(this.settings.words());
+    const [answer = ""] = await asker.ask({ kind, instructions, prompts: [{ text, echo: false }] });
     return answer;
   }
 

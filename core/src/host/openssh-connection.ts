@@ -8,7 +8,7 @@ import type { EngineFailure } from "../engine/protocol/failure";
 import { harmless } from "./agent-error";
 import { fail, type Target } from "./connection-errors";
 import type { Master } from "./openssh-master";
-import { sessionArguments } from "./openssh-options";
+import { sessionArguments, silenceSeconds } from "./openssh-options";
 import { keepUnreadOutput } from "./unread-output";
 import { CLOSE_MS, type HostConnection, type ProcessExit, type RemoteProcess } from "./transport";
 
@@ -94,7 +94,7 @@ export class OpenSshConnection implements HostConnection {
       return fail(
         this.target,
         "ERR_CONNECTION",
-        `the connection is lost: the host has not answered for ${(this.keepaliveIntervalMs * 4) / 1000} s. Check that it is up, and the network.`,
+        `the connection is lost: the host has not answered for ${silenceSeconds(this.keepaliveIntervalMs)} s. Check that it is up, and the network.`,
         { errno: "ETIMEDOUT" },
       );
     }

@@ -2,15 +2,26 @@
 import type { EngineFailure } from "../engine/protocol/failure";
 import { harmless } from "./agent-error";
 import { refused } from "./auth-error";
-import { banned, busy, endpoint, fail, noSshServer, unreachable, type Target } from "./connection-errors";
+import {
+  banned,
+  busy,
+  endpoint,
+  fail,
+  jumpCannotReach,
+  jumpForbids,
+  noSshServer,
+  unreachable,
+  type Target,
+} from "./connection-errors";
 import { changedHost, revokedHost, unknownHost, type ShownKey } from "./host-key-error";
 import { knownHostsName } from "./known-hosts";
+import { shortPath } from "./key-file";
 import { DroppedUnheard } from "./ramp";
 
 export interface FailedLogin {
   readonly target: Target;
-  /** Name of the jump host before it. */
-  readonly jump: string | null;
+  /** The jump host before it: its name, and what its own ssh wrote. */
+  readonly jump: { readonly host: string; readonly stderr: string } | null;
   readonly byProxyCommand: boolean;
   readonly userKnownHostsFile: string;
   readonly hostKeyAlias: string | null;
@@ -18,6 +29,14 @@ export interface FailedLogin {
   readonly notes: readonly string[];
   /** Nobody could be asked. */
   readonly silent: boolean;
+}
+
+/** What the login waits for, for the sentence of a time-out. */
+export function unfinished(stderr: string): string {
+  if (/^debug1: Authenticating to /m.test(stderr)) return "did not finish the login";
+  if (/^debug1: (Connection established|Executing proxy command)/m.test(stderr))
+    return "accepted the connection, but did not finish the ssh handshake";
+  return "did not answer";
 }
 
 const DEBUG = /^debug\d: /;
@@ -106,7 +125,7 @@ function network(lines: readonly string[], { target, jump, byProxyCommand }: Fai
 
 function authentication(lines: readonly string[], { target, notes, silent }: FailedLogin): Error | null {
   const denied = find(lines, /^\S+: Permission denied \((.*)\)\.$/)?.[1];
-  const disconnected = find(lines, /^Received disconnect from .*?: ?(?:\d+: )?(.*)$/)?.[1] ?? null;
+  const disconnected = find(lines, /^Received disconnect from .* port \d+:\d+: (.*)$/)?.[1] ?? null;
   const begun = find(lines, /^debug1: Authentications that can continue: (.*)$/)?.[1];
   if (denied === undefined && (disconnected === null || begun === undefined)) return null;
   // The last word of the host on what it takes, in a login of several steps.
@@ -117,19 +136,21 @@ function authentication(lines: readonly string[], { target, notes, silent }: Fai
   const used = methods.filter((method) => method !== "publickey" && asked(lines, method));
   const tried = [
     ...(ofAgent > 0 ? [`agent (${ofAgent} ${ofAgent === 1 ? "key" : "keys"})`] : []),
-    ...offered.filter(([, , , source]) => source?.includes("agent") !== true).map(([, path = ""]) => path),
+    ...offered.filter(([, , , source]) => source?.includes("agent") !== true).map(([, path = ""]) => shortPath(path)),
     ...used,
   ];
   const missing = all(lines, /^no such identity: (.+): No such file or directory$/).map(
-    ([, path = ""]) => `${path}: missing`,
+    ([, path = ""]) => `${shortPath(path)}: missing`,
   );
   const wrong = all(lines, /^Load key "(.+)": (.*)$/).map(
-    ([, path = "", why = ""]) => `${path}: ${/passphrase/.test(why) ? "no passphrase fitted" : why}`,
+    ([, path = "", why = ""]) => `${shortPath(path)}: ${/passphrase/.test(why) ? "no passphrase fitted" : why}`,
   );
   const locked = silent && find(lines, /^debug1: Server accepts key: (.+) \S+ SHA256:(?!.*agent)/)?.[1];
   const encrypted =
     typeof locked === "string" && wrong.length === 0
-      ? [`${locked}: encrypted; give its passphrase with the option passphrase, use an ssh agent, or give a prompt`]
+      ? [
+          `${shortPath(locked)}: encrypted; give its passphrase with the option passphrase, use an ssh agent, or give a prompt`,
+        ]
       : [];
   return refused(target, {
     tried: [...new Set(tried)],
@@ -150,15 +171,12 @@ function other(lines: readonly string[], { target, jump, byProxyCommand }: Faile
     (line) => !DEBUG.test(line) && !/UNKNOWN port 65535|^kex_exchange_identification/.test(line),
   );
   const words = said.slice(-4).join("; ") || "nothing";
-  const forwarding = find(said, /open failed: (.*)$|stdio forwarding/);
-  if (jump !== null && forwarding) {
-    const why = find(said, /open failed: (.*)$/)?.[1] ?? words;
-    return fail(
-      target,
-      "ERR_CONNECTION",
-      `its jump host ${jump} cannot reach ${endpoint(target)}, or lets nothing through (${why}). ` +
-        "Check that sshd runs there, the address as the jump host knows it, and AllowTcpForwarding on the jump host.",
-    );
+  if (jump !== null && find(said, /stdio forwarding/i)) {
+    // The reason is told to who asked for the channel, the ssh of the jump host.
+    const why = all(jump.stderr.split(/\r?\n/), /open failed: (.*)$/).at(-1)?.[1] ?? words;
+    return why.startsWith("administratively prohibited")
+      ? jumpForbids(target, jump.host, why)
+      : jumpCannotReach(target, jump.host, why.replace(/^connect failed: /, ""));
   }
   if (byProxyCommand) {
     const code = said.some((line) => /Permission denied \(/.test(line)) ? "ERR_AUTHENTICATION" : "ERR_CONNECTION";

@@ -10,6 +10,8 @@ export interface MasterSettings {
   readonly socket: string;
   /** How often it may ask for a password, each passphrase, …; 0: never. */
   readonly questions: number;
+  /** Whether it may ask what the host wants to know; else it asks for passphrases only. */
+  readonly forHost: boolean;
   /** [ms] */
   readonly timeoutMs: number;
   /** [ms]; 0: none. */
@@ -18,7 +20,12 @@ export interface MasterSettings {
 }
 
 /** Unanswered probes until a host is lost. */
-export const KEEPALIVE_COUNT = 3;
+const KEEPALIVE_COUNT = 3;
+
+/** [s] after which ssh gives a silent host up. It counts in whole seconds. */
+export function silenceSeconds(keepaliveIntervalMs: number): number {
+  return Math.ceil(keepaliveIntervalMs / 1000) * (KEEPALIVE_COUNT + 1);
+}
 
 /** Environment variable with the control socket of the jump host. */
 export const JUMP_VARIABLE = "LAZYCLUSTER_SSH_JUMP";
@@ -59,13 +66,16 @@ export function masterArguments(route: Route, settings: MasterSettings): string[
     `ServerAliveCountMax=${KEEPALIVE_COUNT}`,
     settings.questions === 0 ? "BatchMode=yes" : "BatchMode=no",
     `NumberOfPasswordPrompts=${Math.max(1, settings.questions)}`,
+    !settings.forHost && "PasswordAuthentication=no",
     // Before 8.7 a host's question could look like ssh's own for a passphrase.
-    !config.isModern && connection.passphrase !== undefined && "KbdInteractiveAuthentication=no",
+    (!settings.forHost || (!config.isModern && connection.passphrase !== undefined)) &&
+      "KbdInteractiveAuthentication=no",
     agent === false && "IdentityAgent=none",
     typeof agent === "string" && `IdentityAgent=${quote(host, agent)}`,
     ...identities.map((path) => `IdentityFile=${path}`),
     identityFile !== undefined && identities.length === 0 && noKeyFiles(spec),
     route.jump !== null && `ProxyCommand=${JUMP_COMMAND}`,
+    route.jump === null && connection.proxyJump !== undefined && "ProxyJump=none",
   ];
   return [
     ...(spec.sshConfigFile === null ? [] : ["-F", spec.sshConfigFile]),

@@ -31,3 +31,14 @@ export function understand(question: Question): Meaning {
   if (password) return { kind: "password", asker: password[1] ?? null, text };
   return { kind: "keyboard-interactive", asker: null, text };
 }
+
+/**
+ * What the host said before it asks, which ssh prints instead of passing it on.
+ * @param stderr of ssh at LogLevel DEBUG1
+ */
+export function instructionsOf(stderr: string): string {
+  const lines = harmless(stderr.replaceAll("\r", "")).split("\n");
+  const from = lines.lastIndexOf("debug1: Next authentication method: keyboard-interactive");
+  const said = from < 0 ? [] : lines.slice(from + 1).filter((line) => line !== "" && !/^debug\d: /.test(line));
+  return said.join("\n");
+}

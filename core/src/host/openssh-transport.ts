@@ -1,12 +1,13 @@
 /** A host through the system's ssh, for all that it can: certificates, hardware keys, ProxyCommand, Kerberos, … */
 import { join } from "node:path";
+import { harmless } from "./agent-error";
 import { UserPrompt } from "./ask";
 import { cancelled, timedOut, type Target } from "./connection-errors";
 import { Deadline } from "./deadline";
 import { JumpHosts } from "./jump-hosts";
 import { Askpass, QUESTIONS } from "./openssh-askpass";
 import { OpenSshConnection } from "./openssh-connection";
-import { explainOpenSsh } from "./openssh-errors";
+import { explainOpenSsh, unfinished } from "./openssh-errors";
 import { Master } from "./openssh-master";
 import { JUMP_VARIABLE, masterArguments } from "./openssh-options";
 import { retryDropped } from "./ramp";
@@ -32,14 +33,15 @@ async function connectWithin(
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
   const timeoutMs = spec.connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
   const stop = new AbortController();
-  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, "did not finish the login")));
+  const words: { current: () => string } = { current: () => "" };
+  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, unfinished(words.current()))));
   const abort = (): void => stop.abort(cancelled(spec.host));
   context.signal.addEventListener("abort", abort, { once: true });
   if (context.signal.aborted) abort();
   const waiting = <W>(work: () => Promise<W>): Promise<W> => deadline.pausedFor(work);
   try {
     return await retryDropped(target, stop.signal, waiting, () =>
-      logIn(route, target, jump, { context, timeoutMs, stop, waiting }),
+      logIn(route, target, jump, { context, timeoutMs, stop, waiting, words }),
     );
   } catch (error) {
     throw stop.signal.aborted ? stop.signal.reason : error;
@@ -54,6 +56,8 @@ interface Attempt {
   readonly timeoutMs: number;
   readonly stop: AbortController;
   readonly waiting: <W>(work: () => Promise<W>) => Promise<W>;
+  /** Of the ssh that runs, as far as it has come. */
+  readonly words: { current: () => string };
 }
 
 /** Once. Rejects EngineFailure or DroppedUnheard, with nothing left. */
@@ -61,7 +65,7 @@ async function logIn(
   route: Route,
   target: Target,
   jump: Lease<OpenSshConnection> | null,
-  { context, timeoutMs, stop, waiting }: Attempt,
+  { context, timeoutMs, stop, waiting, words }: Attempt,
 ): Promise<OpenSshConnection> {
   const { config, spec } = route;
   const { password, passphrase, knownHostsFile, strictHostKeyChecking, agent } = spec.connection;
@@ -75,12 +79,14 @@ async function logIn(
     knownHostsFile === undefined ? config.userKnownHostsFiles : [knownHostsFile].flat().map(expandHome);
 
   const master = await Master.create();
+  words.current = () => master.stderr;
   let askpass: Askpass | null = null;
   const onAbort = (): void => void master.stop();
   try {
     const args = masterArguments(route, {
       socket: master.socket,
       questions,
+      forHost: password !== undefined || asker !== null,
       timeoutMs,
       keepaliveIntervalMs,
       trace: context.traceProtocol === true,
@@ -92,6 +98,7 @@ async function logIn(
         password: password ?? null,
         passphrase: passphrase ?? null,
         asker,
+        words: words.current,
         log,
         onFailure: (failure) => stop.abort(failure),
       });
@@ -107,7 +114,7 @@ async function logIn(
     if (!standing) {
       throw explainOpenSsh(master.stderr, {
         target,
-        jump: jump?.value.host ?? null,
+        jump: jump && { host: jump.value.host, stderr: harmless(jump.value.master.stderr) },
         byProxyCommand: jump === null && config.proxyCommand !== null,
         userKnownHostsFile: userFile,
         hostKeyAlias: config.hostKeyAlias,
