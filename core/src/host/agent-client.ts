@@ -4,7 +4,7 @@ import { type Encodable, type Frame, FrameDecoder, type Header, WireError, encod
 import { startAgent } from "./agent-start";
 import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
-import type { HostConnection, RemoteProcess } from "./transport";
+import type { HostConnection, RemoteProcess, Tunnels } from "./transport";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
@@ -58,6 +58,11 @@ export class AgentClient {
 
   get host(): string {
     return this.spec.host;
+  }
+
+  /** Null: this way to the host has no port forwarding of its own. */
+  get tunnels(): Tunnels | null {
+    return this.connection.tunnels ?? null;
   }
 
   get alive(): boolean {
@@ -261,5 +266,6 @@ function readInfo(hello: Header): HostInfo {
     user: hello.text("user"),
     hostname: hello.text("hostname"),
     system: hello.text("system"),
+    network: hello.optionalText("network") ?? "",
   };
 }

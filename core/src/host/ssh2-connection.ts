@@ -3,8 +3,9 @@
 import type { ClientChannel } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
+import { Ssh2Tunnels } from "./forward-ssh2";
 import type { Login } from "./ssh2-login";
-import type { HostConnection, LogLevel, ProcessExit, RemoteProcess } from "./transport";
+import type { HostConnection, LogLevel, ProcessExit, RemoteProcess, Tunnels } from "./transport";
 
 /** [ms] for a polite end; a host that does not answer gets no more. */
 const CLOSE_MS = 1_000;
@@ -12,6 +13,7 @@ const CLOSE_MS = 1_000;
 export class Ssh2Connection implements HostConnection {
   readonly transport = "ssh2";
   readonly host: string;
+  readonly tunnels: Tunnels;
   readonly closed: Promise<EngineFailure | null>;
   #isClosed = false;
   #closing = false;
@@ -26,6 +28,7 @@ export class Ssh2Connection implements HostConnection {
   ) {
     this.host = target.host;
     const { client } = login;
+    this.tunnels = new Ssh2Tunnels(client, target);
     client.on("error", (error) => (this.#reason = error));
     // Emitted by the socket's own end, so it comes whatever happened before.
     this.closed = new Promise((resolve) => {

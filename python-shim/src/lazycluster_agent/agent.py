@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "tempdir", "mkdir", "remove", "reap"]
+CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "tempdir", "mkdir", "remove", "reap", "ports"]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.
@@ -107,6 +107,7 @@ class Agent:
                 "shell": printable(self.shell),
                 "hostname": uname.nodename,
                 "system": uname.sysname,
+                "network": system.network_stack(),
                 "caps": CAPABILITIES,
             }
         )

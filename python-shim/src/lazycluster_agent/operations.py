@@ -64,6 +64,30 @@ def _reap(agent: Agent, id: int, header: Header) -> Operation:
     return Reap(agent, id, header)
 
 
+def _dial(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay import Dial
+
+    return Dial(agent, id, header)
+
+
+def _listen(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_listen import Listen
+
+    return Listen(agent, id, header)
+
+
+def _accept(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_listen import Accept
+
+    return Accept(agent, id, header)
+
+
+def _ports(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_ports import FreePorts
+
+    return FreePorts(agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
@@ -73,6 +97,10 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "mkdir": _mkdir,
     "remove": _remove,
     "reap": _reap,
+    "dial": _dial,
+    "listen": _listen,
+    "accept": _accept,
+    "ports": _ports,
 }
 
 

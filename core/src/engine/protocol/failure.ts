@@ -40,6 +40,8 @@ export interface FailureData {
   readonly knownHostsFile?: string;
   /** Of ERR_PATH_CREATION. */
   readonly path?: string;
+  /** Of ERR_PORT_IN_USE. */
+  readonly port?: number;
   /** Of ERR_PYTHON: with the user's own source lines. */
   readonly remoteTraceback?: string;
   /** A system error's name, such as `ENOSPC`. */

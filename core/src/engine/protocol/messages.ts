@@ -74,6 +74,8 @@ export interface HostInfo {
   readonly user: string;
   readonly hostname: string;
   readonly system: string;
+  /** The same text for all that share their ports: a boot of a kernel and a network namespace; empty: unknown. */
+  readonly network: string;
 }
 
 /** Each kind of request with what it carries and what it resolves to. */
