@@ -5,11 +5,13 @@ import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
 import { Execution } from "./execution";
 import { JournalWriter, bootId, processStart } from "./journal";
+import { ExposureBook } from "./exposure-book";
 import { Owner } from "./owner";
 import {
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
+  type ExposureChange,
   type OwnerSpec,
   type RequestKind,
   type Requests,
@@ -17,6 +19,7 @@ import {
 
 export interface EngineClientPort extends PoolContext {
   changed(execution: string, change: ExecutionChange): void;
+  exposureChanged(exposure: string, change: ExposureChange): void;
 }
 
 type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Promise<Requests[K]["out"]> };
@@ -25,6 +28,7 @@ export class Engine {
   private readonly pool: HostPool;
   private readonly owners = new Map<string, Owner>();
   private readonly executions = new Map<string, Execution>();
+  private readonly exposures: ExposureBook;
   private readonly stopping = new AbortController();
   private journal: JournalWriter | null = null;
   private control: ControlServer | null = null;
@@ -35,6 +39,11 @@ export class Engine {
     private readonly title: string,
   ) {
     this.pool = new HostPool(client);
+    this.exposures = new ExposureBook({
+      owner: (spec) => this.owner(spec),
+      changed: (id, change) => client.exposureChanged(id, change),
+      log: (level, message) => client.log(level, message),
+    });
     // Everything that waits for a host listens to it.
     setMaxListeners(0, this.stopping.signal);
   }
@@ -63,9 +72,23 @@ export class Engine {
       await execution?.cancel();
       return execution !== undefined;
     },
+    expose: async ({ spec }) => {
+      await this.exposures.expose(spec, this.signal);
+      return null;
+    },
+    unexpose: async ({ id }) => {
+      await this.exposures.unexpose(id);
+      return null;
+    },
+    joinExposure: async ({ id }) => {
+      await this.exposures.join(id);
+      return null;
+    },
+    freePorts: ({ owner, ports, service }) => this.exposures.free(owner, ports, service, this.signal),
     release: async ({ owner }) => {
       const held = this.owners.get(owner);
       this.owners.delete(owner);
+      await this.exposures.release(owner);
       const its = [...this.executions.values()].filter((execution) => execution.owner === held);
       await Promise.all(its.map((execution) => execution.cancel()));
       await held?.release();
@@ -138,6 +161,7 @@ export class Engine {
   private async shutdown(): Promise<void> {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
+    await this.exposures.release(null);
     await Promise.all([...this.executions.values()].map((execution) => execution.cancel()));
     const owners = [...this.owners.values()];
     this.owners.clear();

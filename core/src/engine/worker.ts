@@ -36,6 +36,7 @@ const engine = new Engine(
       if (changes) changes.push(own);
       else pending.set(id, [own]);
     },
+    exposureChanged: (id, change) => post({ type: "exposure", id, change }),
     log: (level, message) => post({ type: "log", level, message }),
     prompt: (promptId, request) =>
       new Promise((resolve, reject) => {

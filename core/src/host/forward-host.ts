@@ -1,5 +1,6 @@
 /** The ports of a host: through its sshd where that is faster and allowed, else through the agent. */
 import type { AgentClient } from "./agent-client";
+import { agentFailure } from "./agent-error";
 import type { Incoming, PortListener, PortStream, Ports } from "./forward";
 import { RelayedPorts } from "./forward-relay";
 
@@ -22,8 +23,25 @@ export class HostPorts implements Ports {
     return this.relayed.dial(port);
   }
 
-  listen(port: number, anyUser: boolean, incoming: (connection: Incoming) => void): Promise<PortListener> {
-    return this.relayed.listen(port, anyUser, incoming);
+  async listen(
+    port: number,
+    anyUser: boolean | null,
+    incoming: (connection: Incoming) => void,
+  ): Promise<PortListener> {
+    // Fastest is sshd, who asks nobody who he is.
+    const listener = anyUser === false ? null : await this.listenBySshd(port, incoming);
+    // Also when the port is in use: sshd does not say why, the agent does.
+    return listener ?? this.relayed.listen(port, anyUser, incoming);
+  }
+
+  private async listenBySshd(port: number, incoming: (connection: Incoming) => void): Promise<PortListener | null> {
+    const { agent } = this;
+    const listener = (await agent.tunnels?.listen(port, incoming)) ?? null;
+    if (!listener) return null;
+    const done = await agent.ask("sshd", { port: listener.port }, (error) => agentFailure(agent.host, error));
+    if (done.flag("fit")) return listener;
+    await listener.close();
+    return null;
   }
 
   free(ports: readonly number[]): Promise<number[]> {

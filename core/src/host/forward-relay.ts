@@ -1,6 +1,6 @@
 /** The ports of a host as its agent reaches them: works over every transport, and whatever sshd allows. */
-import { EngineFailure } from "../engine/protocol";
-import { WireError } from "../wire";
+import { EngineFailure, type FailureData } from "../engine/protocol";
+import { type Frame, WireError } from "../wire";
 import type { AgentClient } from "./agent-client";
 import { agentFailure } from "./agent-error";
 import type { Incoming, PortListener, PortStream, Ports } from "./forward";
@@ -13,40 +13,30 @@ export class RelayedPorts implements Ports {
     return RelayStream.dial(this.agent, port);
   }
 
-  listen(port: number, anyUser: boolean, incoming: (connection: Incoming) => void): Promise<PortListener> {
+  listen(port: number, anyUser: boolean | null, incoming: (connection: Incoming) => void): Promise<PortListener> {
     const { agent } = this;
     return new Promise((resolve, reject) => {
-      let close: (why: Error | null) => void = () => undefined;
-      const closed = new Promise<Error | null>((settle) => (close = settle));
+      let over: () => void = () => undefined;
+      const closed = new Promise<void>((settle) => (over = settle));
       let listening = false;
-      let closing = false;
-      const operation = agent.open(
-        "listen",
-        { port, anyUser },
-        {
-          message: ({ header }) => {
-            if (header.op === "listening" && !listening) {
-              listening = true;
-              resolve({
-                port: readPort(header.integer("port", 1), port),
-                closed,
-                close: async () => {
-                  closing = true;
-                  operation.cancel();
-                  await closed;
-                },
-              });
-            } else if (header.op === "incoming" && listening) {
-              incoming(this.arrival(operation.id, header.integer("conn", 1)));
-            } else throw new WireError(`an unexpected ${header.op}`);
-          },
-          ended: (outcome) => {
-            const why = outcome instanceof EngineFailure ? outcome : agentFailure(agent.host, outcome.header);
-            if (!listening) reject(outcome instanceof EngineFailure ? outcome : portFailure(agent.host, port, why));
-            close(closing ? null : why);
-          },
-        },
-      );
+      const close = async (): Promise<void> => {
+        operation.cancel();
+        await closed;
+      };
+      const message = ({ header }: Frame): void => {
+        if (header.op === "listening" && !listening) {
+          listening = true;
+          resolve({ port: readPort(header.integer("port", 1), port), close });
+        } else if (header.op === "incoming" && listening) {
+          incoming(this.arrival(operation.id, header.integer("conn", 1)));
+        } else throw new WireError(`an unexpected ${header.op}`);
+      };
+      const ended = (outcome: Frame | EngineFailure): void => {
+        const failure = outcome instanceof EngineFailure ? outcome : agentFailure(agent.host, outcome.header);
+        reject(listenFailure(agent.host, port, failure.data));
+        over();
+      };
+      const operation = agent.open("listen", { port, anyUser: anyUser === true }, { message, ended });
     });
   }
 
@@ -69,18 +59,17 @@ function readPort(told: number, asked: number): number {
   return told;
 }
 
-function portFailure(host: string, port: number, why: EngineFailure): EngineFailure {
-  const { errno } = why.data;
-  if (errno === "EADDRINUSE") return portInUse(host, port);
-  const next = errno === "EACCES" ? " Ports below 1024 are for root only: choose another one." : "";
-  return new EngineFailure({ ...why.data, message: `${why.message}${next}` });
-}
-
-export function portInUse(host: string, port: number): EngineFailure {
-  return new EngineFailure({
-    code: "ERR_PORT_IN_USE",
-    host,
-    port,
-    message: `${host}: the port ${String(port)} is in use there. Choose another one, such as one that getFreePort() gives, or end what uses it.`,
-  });
+/** Of a port that cannot be listened on, by the system error's name. */
+export function listenFailure(host: string, port: number, why: FailureData): EngineFailure {
+  const { errno } = why;
+  if (errno === "EADDRINUSE") {
+    return new EngineFailure({
+      code: "ERR_PORT_IN_USE",
+      host,
+      port,
+      message: `${host}: the port ${String(port)} is in use there. Choose another one, such as one that getFreePort() gives, or end what uses it.`,
+    });
+  }
+  const next = errno === "EACCES" ? " Ports below 1024 are for root only." : "";
+  return new EngineFailure({ ...why, message: `${why.message}${next}` });
 }

@@ -1,6 +1,7 @@
 /** Port forwarding by the host's own sshd. */
-import type { Client } from "ssh2";
+import type { AcceptConnection, Client, ClientChannel, RejectConnection, TcpConnectionDetails } from "ssh2";
 import { fail, type Target } from "./connection-errors";
+import type { Incoming, PortListener } from "./forward";
 import type { TunnelOutcome, Tunnels } from "./transport";
 
 /** Of RFC 4254, 5.1. */
@@ -10,10 +11,14 @@ const LOOPBACK = "127.0.0.1";
 const PLACES = [LOOPBACK, "::1"];
 
 export class Ssh2Tunnels implements Tunnels {
+  private readonly listening = new Map<number, (connection: Incoming) => void>();
+
   constructor(
     private readonly client: Client,
     private readonly target: Target,
-  ) {}
+  ) {
+    client.on("tcp connection", (details, accept, reject) => this.arrived(details, accept, reject));
+  }
 
   async dial(port: number): Promise<TunnelOutcome> {
     let first: TunnelOutcome | null = null;
@@ -23,6 +28,52 @@ export class Ssh2Tunnels implements Tunnels {
       first ??= outcome;
     }
     return first ?? { kind: "forbidden" };
+  }
+
+  async listen(port: number, incoming: (connection: Incoming) => void): Promise<PortListener | null> {
+    const { client } = this;
+    const bound = await new Promise<number | null>((resolve) => {
+      try {
+        client.forwardIn(LOOPBACK, port, (error: Error | undefined, real) => resolve(error ? null : real));
+        client.once("close", () => resolve(null));
+      } catch {
+        resolve(null); // ssh2 throws when the socket is already ending
+      }
+    });
+    if (bound === null) return null;
+    this.listening.set(bound, incoming);
+    return {
+      port: bound,
+      close: () =>
+        new Promise((resolve) => {
+          this.listening.delete(bound);
+          try {
+            client.unforwardIn(LOOPBACK, bound, () => resolve());
+            client.once("close", () => resolve());
+          } catch {
+            resolve(); // the connection is over, and its ports with it
+          }
+        }),
+    };
+  }
+
+  private arrived(
+    { destPort }: TcpConnectionDetails,
+    accept: AcceptConnection<ClientChannel>,
+    reject: RejectConnection,
+  ): void {
+    const incoming = this.listening.get(destPort);
+    if (!incoming) reject();
+    else {
+      incoming({
+        accept: () => {
+          const stream = accept();
+          stream.on("error", () => undefined);
+          return stream;
+        },
+        refuse: () => reject(),
+      });
+    }
   }
 
   private dialAt(address: string, port: number): Promise<TunnelOutcome> {

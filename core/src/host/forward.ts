@@ -19,16 +19,18 @@ export interface PortListener {
   readonly port: number;
   /** Resolves when the port is free again, or the host was lost. Connections that were accepted live on. Never rejects. */
   close(): Promise<void>;
-  /** Resolves when it listens no more: with null after `close()`, else with what happened. Never rejects. */
-  readonly closed: Promise<Error | null>;
 }
 
 /** The ports of one machine's loopback. */
 export interface Ports {
   /** Rejects EngineFailure: ERR_CONNECTION when nobody listens there. */
   dial(port: number): Promise<PortStream>;
-  /** @param port 0: the machine chooses. Rejects EngineFailure: ERR_PORT_IN_USE. */
-  listen(port: number, anyUser: boolean, incoming: (connection: Incoming) => void): Promise<PortListener>;
+  /**
+   * @param port 0: the machine chooses.
+   * @param anyUser false: only connections of our own user there, and of root; null: as it is fastest.
+   * Rejects EngineFailure: ERR_PORT_IN_USE.
+   */
+  listen(port: number, anyUser: boolean | null, incoming: (connection: Incoming) => void): Promise<PortListener>;
   /** Those of the ports that nobody listens on, in their order. Rejects EngineFailure. */
   free(ports: readonly number[]): Promise<number[]>;
 }

@@ -8,3 +8,7 @@ export type { ProcessEnd, ProcessSinks, StepProcess } from "./step-process";
 export { sendTree } from "./tree-send";
 export { receiveTree } from "./tree-receive";
 export type { Progress, TransferResult } from "./tree";
+export type { Incoming, PortListener, PortStream, Ports } from "./forward";
+export { HostPorts } from "./forward-host";
+export { breakOff, join } from "./forward-join";
+export { listenFailure } from "./forward-relay";

@@ -3,6 +3,7 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { EngineFailure } from "../engine/protocol/failure";
 import type { PromptRequest, Transport } from "../engine/protocol/host-spec";
+import type { Incoming, PortListener } from "./forward";
 
 /** A process on the host. */
 export interface RemoteProcess {
@@ -26,6 +27,11 @@ export interface ProcessExit {
 export interface Tunnels {
   /** A connection to a port of the host's loopback. Never rejects. */
   dial(port: number): Promise<TunnelOutcome>;
+  /**
+   * sshd listens on the host's loopback and hands each connection over. Null when it does not: the port is in use, or it may
+   * not. Anybody on the host may connect.
+   */
+  listen(port: number, incoming: (connection: Incoming) => void): Promise<PortListener | null>;
 }
 
 export type TunnelOutcome =

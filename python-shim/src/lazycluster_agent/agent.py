@@ -55,6 +55,8 @@ class Agent:
         #: Who wants to know how a process ended.
         self.children: Dict[int, Callable[[int], None]] = {}
         self.functions: Optional[Functions] = None
+        #: The sshd that listens on ports in our stead; 0 without.
+        self.session = 0
         self._ready = False
         self._greeted = False
         #: Operations that wait for the login environment; None when there is nothing to wait for.
@@ -152,6 +154,10 @@ class Agent:
         for operation in list(self.operations.values()):
             operation.release()
         self.leftovers.remove_all()
+        if self.session and self._exit == EXIT_LOST:
+            from .relay_sshd import end_session
+
+            end_session(self.session)
 
     def _last_words(self, text: str) -> None:
         system.write_quietly(2, b"lazycluster agent: %s\n" % text.encode("utf-8", "replace"))

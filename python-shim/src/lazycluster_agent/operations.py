@@ -88,6 +88,12 @@ def _ports(agent: Agent, id: int, header: Header) -> Operation:
     return FreePorts(agent, id, header)
 
 
+def _sshd(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_sshd import Sshd
+
+    return Sshd(agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
@@ -101,6 +107,7 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "listen": _listen,
     "accept": _accept,
     "ports": _ports,
+    "sshd": _sshd,
 }
 
 

@@ -6,6 +6,7 @@ import {
   EngineFailure,
   type EngineMessage,
   type ExecutionChange,
+  type ExposureChange,
   type PromptRequest,
   type RequestKind,
   type Requests,
@@ -23,6 +24,7 @@ export class EngineClient {
   private nextId = 1;
   private readonly requests = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   private readonly executions = new Map<string, ChangeListener>();
+  private readonly exposures = new Map<string, (change: ExposureChange) => void>();
   private readonly prompts = new Map<number, PromptCallback>();
   private readonly promptIds = new Map<PromptCallback, number>();
   private log: (level: LogLevel, message: string) => void = () => undefined;
@@ -52,6 +54,18 @@ export class EngineClient {
         error instanceof EngineFailure ? error.data : { code: "ERR_OTHER" as const, message: String(error) };
       this.deliver(id, [{ kind: "end", state: "failed", failure: { ...failure, task: null }, time: Date.now() }]);
     });
+  }
+
+  /** Makes an exposure and hears what becomes of it, until its end. It keeps no process alive. Rejects EngineFailure. */
+  async expose(body: Requests["expose"]["in"], listener: (change: ExposureChange) => void): Promise<void> {
+    const { id } = body.spec;
+    this.exposures.set(id, listener);
+    try {
+      await this.request("expose", body);
+    } catch (error) {
+      this.exposures.delete(id);
+      throw error;
+    }
   }
 
   /** A number for a callback that may be asked for passwords; the same one for the same callback. */
@@ -123,6 +137,9 @@ export class EngineClient {
       case "execution":
         this.deliver(message.id, message.changes);
         break;
+      case "exposure":
+        this.tellExposure(message.id, message.change);
+        break;
       case "prompt":
         void this.answer(message.id, message.promptId, message.request);
         break;
@@ -138,6 +155,12 @@ export class EngineClient {
     if (changes.some((change) => change.kind === "end")) this.executions.delete(id);
     listener(changes);
     this.letGo();
+  }
+
+  private tellExposure(id: string, change: ExposureChange): void {
+    const listener = this.exposures.get(id);
+    if (change.kind === "end") this.exposures.delete(id);
+    listener?.(change);
   }
 
   private async answer(id: number, promptId: number, request: PromptRequest): Promise<void> {
@@ -169,6 +192,7 @@ export class EngineClient {
     });
     for (const { reject } of this.requests.values()) reject(failure);
     this.requests.clear();
+    for (const id of [...this.exposures.keys()]) this.tellExposure(id, { kind: "end", failure: failure.data });
     for (const id of [...this.executions.keys()]) {
       this.deliver(id, [{ kind: "end", state: "lost", failure: { ...failure.data, task: null }, time: Date.now() }]);
     }

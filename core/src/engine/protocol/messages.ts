@@ -78,6 +78,28 @@ export interface HostInfo {
   readonly network: string;
 }
 
+/** A port of one place that leads to a port of another. Places: a host, by its owner; null: the manager itself. */
+export interface ExposureSpec {
+  /** Chosen by the client. */
+  readonly id: string;
+  /** Where it listens. */
+  readonly at: OwnerSpec | null;
+  readonly port: number;
+  /** Where the service is. */
+  readonly to: OwnerSpec | null;
+  readonly targetPort: number;
+  /** True: every user of the machine may connect; false: only ours, and root; null: as it is fastest. */
+  readonly anyUser: boolean | null;
+}
+
+/** What becomes of an exposure after it was made. */
+export type ExposureChange =
+  /** An end of it is away; it is tried again until it is stopped. */
+  | { readonly kind: "down"; readonly message: string }
+  | { readonly kind: "up" }
+  /** Stopped, or with what ended it for good. */
+  | { readonly kind: "end"; readonly failure: FailureData | null };
+
 /** Each kind of request with what it carries and what it resolves to. */
 export interface Requests {
   connect: { in: { readonly owner: OwnerSpec }; out: HostInfo };
@@ -89,6 +111,21 @@ export interface Requests {
   execute: { in: { readonly spec: ExecutionSpec }; out: null };
   /** Resolves when the execution has ended, whatever its state; false when it is not of this engine. */
   cancel: { in: { readonly id: string }; out: boolean };
+  /** Listens; what becomes of it arrives as `exposure` events, `end` last. One that leads there already is shared. */
+  expose: { in: { readonly spec: ExposureSpec }; out: null };
+  /** Ends it; resolves when nothing listens any more. */
+  unexpose: { in: { readonly id: string }; out: null };
+  /** Resolves when it has ended. */
+  joinExposure: { in: { readonly id: string }; out: null };
+  /** Those of the ports that are free; for an exposure, also those on which the same service can be reached already. */
+  freePorts: {
+    in: {
+      readonly owner: OwnerSpec | null;
+      readonly ports: readonly number[];
+      readonly service: { readonly to: OwnerSpec | null; readonly targetPort: number } | null;
+    };
+    out: number[];
+  };
   /** Ends what the owner's tasks left running, removes its temporary directories, gives back its connection. */
   release: { in: { readonly owner: string }; out: null };
   /** Ends every task and connection; the engine takes no requests afterwards. */
@@ -126,5 +163,6 @@ export type EngineMessage =
   | { readonly type: "response"; readonly id: number; readonly ok: true; readonly result: unknown }
   | { readonly type: "response"; readonly id: number; readonly ok: false; readonly failure: FailureData }
   | { readonly type: "execution"; readonly id: string; readonly changes: readonly ExecutionChange[] }
+  | { readonly type: "exposure"; readonly id: string; readonly change: ExposureChange }
   | { readonly type: "prompt"; readonly id: number; readonly promptId: number; readonly request: PromptRequest }
   | { readonly type: "log"; readonly level: "error" | "warn" | "info" | "debug"; readonly message: string };
