@@ -12,14 +12,26 @@ export {
   InvalidArgumentError,
   InvalidRuntimeError,
   LazyclusterError,
+  NoPortsLeftError,
+  NoRuntimesDetectedError,
   PathCreationError,
+  PortInUseError,
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
 export { py, pyFile, pyModule } from "./python";
 export type { PyFunction, PyKwargs, PyValue } from "./python";
-export { Connection, Runtime } from "./runtime";
-export type { ConnectionOptions, RuntimeOptions } from "./runtime";
+export { Connection, PortExposure, Runtime, RuntimeGroup, RuntimeManager } from "./runtime";
+export type {
+  ConnectionOptions,
+  ExposureOptions,
+  GroupExecuteOptions,
+  GroupFilters,
+  ManagerOptions,
+  RuntimeFilter,
+  RuntimeInfo,
+  RuntimeOptions,
+} from "./runtime";
 export { RuntimeTask } from "./task";
 export type {
   CommandOptions,

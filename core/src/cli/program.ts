@@ -91,10 +91,7 @@ function prepare(options: { debug?: boolean; sshConfig?: string }): void {
     Environment.setMainDirectory(join(enginesFolder(), "..", "cli"));
   }
   if (options.debug || process.argv.includes("--debug")) {
-    const say = (message: string): void => {
-      process.stderr.write(`lazycluster: ${message}\n`);
-    };
-    Environment.logger = { error: say, warn: say, info: say, debug: say };
+    Environment.setLogLevel("debug");
   }
 }
 

@@ -1,4 +1,5 @@
 export * from "./jupyter";
 export * from "./live";
+export * from "./table";
 export * from "./task-view";
 export * from "./text";

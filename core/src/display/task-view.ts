@@ -1,5 +1,6 @@
 /** A task as a small table, plain and HTML. Pure: it takes the data that it shows. */
 import { type MimeBundle, escapeHtml } from "./jupyter";
+import { stateColour } from "./table";
 import { columns, formatDuration } from "./text";
 
 export interface StepView {
@@ -22,14 +23,6 @@ export interface TaskView {
   readonly error: string | null;
   readonly logFile: string | null;
 }
-
-const COLOURS: Readonly<Record<string, string>> = {
-  running: "#1976d2",
-  done: "#388e3c",
-  failed: "#d32f2f",
-  lost: "#d32f2f",
-  cancelled: "#f57c00",
-};
 
 export function taskBundle(view: TaskView): MimeBundle {
   return { "text/plain": taskText(view), "text/html": taskHtml(view) };
@@ -60,7 +53,7 @@ export function taskText(view: TaskView): string {
 }
 
 function taskHtml(view: TaskView): string {
-  const colour = COLOURS[view.state] ?? "inherit";
+  const colour = stateColour(view.state) ?? "inherit";
   const cell = (text: string): string => `<td style="text-align:left;white-space:pre-wrap">${escapeHtml(text)}</td>`;
   const body = rows(view)
     .map((row) => `<tr>${row.map(cell).join("")}</tr>`)

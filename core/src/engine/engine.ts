@@ -59,6 +59,12 @@ export class Engine {
 
   private readonly handlers: Handlers = {
     connect: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).agent.info,
+    facts: async ({ owner }) => {
+      const { facts, notes } = await this.owner(owner).facts(owner.workingDir, this.signal);
+      for (const note of notes) this.client.log("warn", `${owner.host.host}: ${note}`);
+      return facts;
+    },
+    missing: ({ owner, names, env }) => this.owner(owner).missing(names, env, owner.workingDir, this.signal),
     workingDir: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).cwd,
     createTempdir: ({ owner }) => this.owner(owner).createTempdir(this.signal),
     createDir: ({ owner, path }) => this.owner(owner).createDir(path, owner.workingDir, this.signal),

@@ -1,6 +1,7 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
 import { type AgentClient, type AgentLease, type HostPool, abortable, agentFailure } from "../host";
+import { type AnsweredFacts, askFacts } from "./facts";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
 /** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
@@ -44,6 +45,25 @@ export class Owner {
     const agent = await this.agent(signal);
     const cwd = await abortable(this.workingDir(agent, workingDir), signal, this.host);
     return { agent, cwd };
+  }
+
+  /** What its host has. Connects, and makes no directory. */
+  async facts(workingDir: WorkingDirSpec, signal: AbortSignal): Promise<AnsweredFacts> {
+    return askFacts(await this.agent(signal), workingDir, signal);
+  }
+
+  /** Which of these programs steps would not find. */
+  async missing(
+    names: readonly string[],
+    env: Readonly<Record<string, string>>,
+    workingDir: WorkingDirSpec,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    const { agent, cwd } = await this.workplace(workingDir, signal);
+    const asked = { names: names.map((name) => Buffer.from(name)), env, cwd };
+    const done = await agent.ask("which", asked, (error) => agentFailure(agent.host, error));
+    const missing = new Set(done.bytesList("missing").map(String));
+    return names.filter((name) => missing.has(name));
   }
 
   async createTempdir(signal: AbortSignal): Promise<string> {

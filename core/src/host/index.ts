@@ -1,6 +1,6 @@
 export { abortable } from "./abortable";
 export { AgentClient } from "./agent-client";
-export { agentFailure } from "./agent-error";
+export { agentFailure, harmless } from "./agent-error";
 export { HostPool } from "./pool";
 export type { AgentLease, PoolContext } from "./pool";
 export { startProcess } from "./step-process";

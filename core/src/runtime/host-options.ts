@@ -8,7 +8,7 @@ import {
   type Transport,
   parseHost,
 } from "../engine/protocol";
-import { Environment } from "../environment";
+import { Environment, absolutePath } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireInterpreter } from "../task";
 import {
@@ -59,12 +59,23 @@ export interface RuntimeOptions {
   leaseMs?: number;
   /** Default: `local` for `localhost`, else `ssh2`. */
   transport?: Transport;
+  /** The ssh config that the host is looked up in; default: `Environment.sshConfigFile`. */
+  sshConfigFile?: string;
 }
 
 const DEFAULT_LEASE_MS = 60_000;
 const LEAST_LEASE_MS = 1000;
 const TRANSPORTS: readonly unknown[] = ["ssh2", "openssh", "local"];
-const RUNTIME_KEYS = ["workingDir", "connection", "python", "env", "loginEnv", "leaseMs", "transport"];
+export const RUNTIME_KEYS = [
+  "workingDir",
+  "connection",
+  "python",
+  "env",
+  "loginEnv",
+  "leaseMs",
+  "transport",
+  "sshConfigFile",
+] as const;
 
 /** RuntimeOptions after their check. */
 export interface CheckedOptions {
@@ -104,12 +115,18 @@ export function checkRuntimeOptions(host: string, options: RuntimeOptions | unde
         given["leaseMs"] === undefined
           ? DEFAULT_LEASE_MS
           : requireDuration(given["leaseMs"], `${what}: leaseMs`, LEAST_LEASE_MS),
-      sshConfigFile: Environment.sshConfigFile || null,
+      sshConfigFile: checkConfigFile(given["sshConfigFile"], what),
       traceProtocol: Environment.thirdPartyLogLevel === "debug",
     },
     workingDir: given["workingDir"] === undefined ? null : requirePath(given["workingDir"], `${what}: workingDir`),
     env: given["env"] === undefined ? {} : requireVariables(given["env"], `${what}: env`),
   };
+}
+
+/** Absolute; null: the user's own. */
+export function checkConfigFile(value: unknown, what: string): string | null {
+  if (value === undefined) return Environment.sshConfigFile || null;
+  return absolutePath(requirePath(value, `${what}: sshConfigFile`));
 }
 
 export function checkTransport(value: unknown, what: string): Transport | null {

@@ -1,3 +1,5 @@
+import { inspect } from "util";
+import { type Displayable, type LiveSource, type MimeBundle, jupyterDisplay, showLive } from "../display";
 import type { ProcessHandle } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
 
@@ -9,6 +11,8 @@ export interface ExecutionParts<T> {
   /** Resolves or rejects with what the Execution does. */
   readonly outcome: () => Promise<T>;
   readonly cancel: () => Promise<void>;
+  /** How it shows itself, where that is not as its one task does. */
+  readonly view?: { readonly show: () => MimeBundle; readonly live: () => LiveSource | null };
 }
 
 /**
@@ -23,7 +27,7 @@ export interface ExecutionParts<T> {
  * await execution;
  * ```
  */
-export class Execution<T = RuntimeTask> extends Promise<T> {
+export class Execution<T = RuntimeTask> extends Promise<T> implements Displayable {
   /** `then` gives ordinary promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
@@ -67,5 +71,14 @@ export class Execution<T = RuntimeTask> extends Promise<T> {
 
   override finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
+  }
+
+  [jupyterDisplay](): MimeBundle {
+    return this.#parts.view?.show() ?? this.task[jupyterDisplay]();
+  }
+
+  [inspect.custom](depth: number): string {
+    const { view } = this.#parts;
+    return view ? showLive(depth, view.show, view.live()) : this.task[inspect.custom](depth);
   }
 }

@@ -1,9 +1,9 @@
 export { Execution } from "./execution";
-export { TaskProcess, isPortKey, isTaskKey } from "./process-handle";
+export { TaskProcess, isPortKey, isTaskKey, portProcessKey, taskProcessKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
 export type { TaskEvents, TaskStep } from "./runtime-task";
-export { EXECUTE_OPTIONS, checkExecuteOptions, startExecution } from "./start";
+export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, startExecution } from "./start";
 export type { ExecuteOptions } from "./start";
 export { requireInterpreter } from "./steps";
 export type { CommandOptions, FunctionOptions } from "./steps";

@@ -4,7 +4,7 @@ import { type Displayable, type MimeBundle, formatBytes, jupyterDisplay, showLiv
 import { engineClient } from "../engine/client";
 import { IndexReader, readRuns } from "../engine/journal";
 import type { ExecutionSpec, StepKind, StepSpec, TaskState } from "../engine/protocol";
-import { Environment } from "../environment";
+import { log } from "../environment";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyKwargs } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
@@ -324,7 +324,7 @@ export class RuntimeTask implements Displayable {
         this.#events.emit(event, data);
       } catch (error) {
         // A fault of the user's listener must not touch the execution.
-        Environment.logger.error(`a listener of task ${JSON.stringify(this.name)} threw: ${inspect(error)}`);
+        log("error", `a listener of task ${JSON.stringify(this.name)} threw: ${inspect(error)}`);
       }
     };
     const run = new TaskRun(this, spec, engineClient(), emit, wantsOutput);

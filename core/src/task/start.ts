@@ -1,12 +1,13 @@
 /** From a composed task and a target to a running execution. */
 import { randomUUID } from "crypto";
-import { Environment } from "../environment";
+import { Environment, logs } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireFlag, requireOptions, show } from "../validate";
 import { Execution } from "./execution";
 import { logPath } from "./log-path";
 import { TaskProcess } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
+import { logSteps } from "./step-log";
 import type { ExecutionTarget } from "./target";
 import type { TaskRun } from "./task-run";
 
@@ -48,6 +49,7 @@ export function startExecution(
     },
     { debug, omitOnJoin },
   );
+  const stopLogging = debug || !logs("debug") ? null : logSteps(task, run);
   const onAbort = (): void => {
     // What became of it is the execution's to tell.
     run.cancel().catch(() => undefined);
@@ -56,6 +58,7 @@ export function startExecution(
   void run.settled.then(() => {
     signal?.removeEventListener("abort", onAbort);
     running.delete(run);
+    stopLogging?.();
   });
   running.set(run, target);
   run.start();
@@ -71,6 +74,11 @@ export function startExecution(
     },
   });
   return { execution, run };
+}
+
+/** A boolean is `executeAsync`. */
+export function asExecuteOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
+  return typeof options === "boolean" ? { executeAsync: options } : options;
 }
 
 export function checkExecuteOptions(

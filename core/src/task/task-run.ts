@@ -11,7 +11,7 @@ import {
   applyChange,
   startRecord,
 } from "../engine/protocol";
-import { Environment } from "../environment";
+import { log } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
 import { decodeValue } from "../python";
 import type { RuntimeTask } from "./runtime-task";
@@ -202,7 +202,7 @@ export class TaskRun {
     try {
       read();
     } catch (error) {
-      Environment.logger.warn(`${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
+      log("warn", `${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
     }
   }
 

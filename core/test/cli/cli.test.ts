@@ -94,7 +94,7 @@ describe("list-runtimes", () => {
     const { code, stdout } = await lazycluster("list-runtimes", "-l");
     expect(code).toBe(0);
     expect(stdout).toContain("Active runtimes: 2 of 2");
-    expect(stdout).toMatch(/host-1 +3\.\d+/);
+    expect(stdout).toMatch(/HOST +CPU +MEMORY +GPU +OS +PYTHON\nhost-1 +\d\S* +\d\S* [MGT]B .* 3\.\d+/);
     const probes = JSON.parse((await lazycluster("list-runtimes", "--json")).stdout) as {
       host: string;
       active: boolean;

@@ -64,6 +64,18 @@ def _reap(agent: Agent, id: int, header: Header) -> Operation:
     return Reap(agent, id, header)
 
 
+def _facts(agent: Agent, id: int, header: Header) -> Operation:
+    from .facts import Facts
+
+    return Facts(agent, id, header)
+
+
+def _which(agent: Agent, id: int, header: Header) -> Operation:
+    from .executables import Which
+
+    return Which(agent, id, header)
+
+
 def _dial(agent: Agent, id: int, header: Header) -> Operation:
     from .relay import Dial
 
@@ -103,6 +115,8 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "mkdir": _mkdir,
     "remove": _remove,
     "reap": _reap,
+    "facts": _facts,
+    "which": _which,
     "dial": _dial,
     "listen": _listen,
     "accept": _accept,

@@ -1,5 +1,5 @@
 import { createHash } from "crypto";
-import { Environment } from "../../environment";
+import { log } from "../../environment";
 import { InvalidRuntimeError, TaskExecutionError } from "../../errors";
 import { Runtime } from "../../runtime";
 import { RuntimeTask } from "../../task";
@@ -50,7 +50,7 @@ export async function run(host: string, words: readonly string[], options: RunOp
     await runtime.close().catch((error: unknown) => {
       // What the command gave is known; that the host went away afterwards changes nothing about it.
       if (!(error instanceof InvalidRuntimeError)) throw error;
-      Environment.logger.debug(error.message);
+      log("debug", error.message);
     });
   }
 }

@@ -78,6 +78,22 @@ export interface HostInfo {
   readonly network: string;
 }
 
+/** What a host has. Sizes in [bytes]. */
+export interface HostFacts {
+  readonly os: string;
+  /** Quotas of containers count, so it may be a fraction. */
+  readonly cpuCores: number;
+  /** In total; limits of containers count. */
+  readonly memory: number;
+  readonly memoryAvailable: number;
+  /** Of the last 1, 5 and 15 minutes; empty: unknown. */
+  readonly loadAverage: readonly number[];
+  readonly diskTotal: number;
+  readonly diskFree: number;
+  readonly gpus: readonly string[];
+  readonly pythonVersion: string;
+}
+
 /** A port of one place that leads to a port of another. Places: a host, by its owner; null: the manager itself. */
 export interface ExposureSpec {
   /** Chosen by the client. */
@@ -103,6 +119,17 @@ export type ExposureChange =
 /** Each kind of request with what it carries and what it resolves to. */
 export interface Requests {
   connect: { in: { readonly owner: OwnerSpec }; out: HostInfo };
+  /** Connects, and makes no working directory. */
+  facts: { in: { readonly owner: OwnerSpec }; out: HostFacts };
+  /** Those of the programs that the steps of this owner would not find. */
+  missing: {
+    in: {
+      readonly owner: OwnerSpec;
+      readonly names: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+    };
+    out: readonly string[];
+  };
   workingDir: { in: { readonly owner: OwnerSpec }; out: string };
   createTempdir: { in: { readonly owner: OwnerSpec }; out: string };
   createDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: string };

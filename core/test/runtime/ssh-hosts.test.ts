@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "fs";
 import { tmpdir } from "os";
 import { join } from "path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { configuredHosts } from "../../src/cli/ssh-hosts";
+import { configuredHosts } from "../../src/runtime/ssh-hosts";
 
 describe("the hosts of an ssh config", () => {
   let folder: string;
