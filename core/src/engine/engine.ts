@@ -6,12 +6,14 @@ import { ControlServer } from "./control-server";
 import { Execution } from "./execution";
 import { JournalWriter, bootId, processStart } from "./journal";
 import { ExposureBook } from "./exposure-book";
+import { managerPlace } from "../network";
 import { Owner } from "./owner";
 import {
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
   type ExposureChange,
+  type HostSpec,
   type OwnerSpec,
   type RequestKind,
   type Requests,
@@ -21,6 +23,19 @@ export interface EngineClientPort extends PoolContext {
   changed(execution: string, change: ExecutionChange): void;
   exposureChanged(exposure: string, change: ExposureChange): void;
 }
+
+/** This machine as a host, with the interpreter that everybody has. */
+const LOCALHOST: HostSpec = {
+  host: "localhost",
+  transport: "local",
+  connection: {},
+  promptId: null,
+  python: "python3",
+  loginEnv: false,
+  leaseMs: 60_000,
+  sshConfigFile: null,
+  traceProtocol: false,
+};
 
 type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Promise<Requests[K]["out"]> };
 
@@ -40,6 +55,7 @@ export class Engine {
   ) {
     this.pool = new HostPool(client);
     this.exposures = new ExposureBook({
+      manager: managerPlace(() => this.pool.acquire(LOCALHOST, this.signal)),
       owner: (spec) => this.owner(spec),
       changed: (id, change) => client.exposureChanged(id, change),
       log: (level, message) => client.log(level, message),

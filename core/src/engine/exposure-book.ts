@@ -1,10 +1,11 @@
 /** All exposures of an engine. One that leads to the same service on the same port of the same machine is shared. */
 import { abortable } from "../host";
-import { Exposure, type ExposureContext, type Place, type Route, hostPlace, manager } from "../network";
+import { Exposure, type ExposureContext, type Place, type Route, hostPlace } from "../network";
 import type { Owner } from "./owner";
 import { EngineFailure, type ExposureChange, type ExposureSpec, type OwnerSpec } from "./protocol";
 
 interface Context extends Pick<ExposureContext, "log"> {
+  readonly manager: Place;
   owner(spec: OwnerSpec): Owner;
   changed(id: string, change: ExposureChange): void;
 }
@@ -124,7 +125,7 @@ export class ExposureBook {
   }
 
   private place(spec: OwnerSpec | null): Place {
-    if (spec === null) return manager;
+    if (spec === null) return this.context.manager;
     const owner = this.context.owner(spec);
     return hostPlace(owner.host, (signal) => owner.agent(signal));
   }

@@ -12,11 +12,16 @@ const PLACES = [LOOPBACK, "::1"];
 
 export class Ssh2Tunnels implements Tunnels {
   private readonly listening = new Map<number, (connection: Incoming) => void>();
+  /** Requests that were not answered then never are. */
+  private readonly over: Promise<void>;
 
   constructor(
     private readonly client: Client,
     private readonly target: Target,
+    /** Whether the ssh connection is gone. */
+    private readonly gone: () => boolean,
   ) {
+    this.over = new Promise((resolve) => client.once("close", () => resolve()));
     client.on("tcp connection", (details, accept, reject) => this.arrived(details, accept, reject));
   }
 
@@ -35,7 +40,7 @@ export class Ssh2Tunnels implements Tunnels {
     const bound = await new Promise<number | null>((resolve) => {
       try {
         client.forwardIn(LOOPBACK, port, (error: Error | undefined, real) => resolve(error ? null : real));
-        client.once("close", () => resolve(null));
+        void this.over.then(() => resolve(null));
       } catch {
         resolve(null); // ssh2 throws when the socket is already ending
       }
@@ -49,7 +54,7 @@ export class Ssh2Tunnels implements Tunnels {
           this.listening.delete(bound);
           try {
             client.unforwardIn(LOOPBACK, bound, () => resolve());
-            client.once("close", () => resolve());
+            void this.over.then(resolve);
           } catch {
             resolve(); // the connection is over, and its ports with it
           }
@@ -66,11 +71,7 @@ export class Ssh2Tunnels implements Tunnels {
     if (!incoming) reject();
     else {
       incoming({
-        accept: () => {
-          const stream = accept();
-          stream.on("error", () => undefined);
-          return stream;
-        },
+        accept: () => this.honest(accept()),
         refuse: () => reject(),
       });
     }
@@ -81,9 +82,7 @@ export class Ssh2Tunnels implements Tunnels {
       try {
         this.client.forwardOut(LOOPBACK, 0, address, port, (error: (Error & { reason?: unknown }) | undefined, stream) => {
           if (!error) {
-            // ssh2 tells an end by `close` alone; an error that nobody hears would end this process.
-            stream.on("error", () => undefined);
-            resolve({ kind: "open", stream });
+            resolve({ kind: "open", stream: this.honest(stream) });
           } else if (error.reason === ADMINISTRATIVELY_PROHIBITED) resolve({ kind: "forbidden" });
           else resolve(this.refused(port, error));
         });
@@ -91,6 +90,16 @@ export class Ssh2Tunnels implements Tunnels {
         resolve(this.refused(port, error)); // ssh2 throws when the socket is already ending
       }
     });
+  }
+
+  /** ssh2 lets the channels of a lost connection end as if all had come. */
+  private honest(stream: ClientChannel): ClientChannel {
+    // An error that nobody hears would end this process.
+    stream.on("error", () => undefined);
+    stream.prependListener("end", () => {
+      if (this.gone()) stream.emit("error", new Error("the connection is lost"));
+    });
+    return stream;
   }
 
   private refused(port: number, cause: unknown): TunnelOutcome {

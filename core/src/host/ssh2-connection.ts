@@ -28,7 +28,7 @@ export class Ssh2Connection implements HostConnection {
   ) {
     this.host = target.host;
     const { client } = login;
-    this.tunnels = new Ssh2Tunnels(client, target);
+    this.tunnels = new Ssh2Tunnels(client, target, () => login.socket.destroyed);
     client.on("error", (error) => (this.#reason = error));
     // Emitted by the socket's own end, so it comes whatever happened before.
     this.closed = new Promise((resolve) => {

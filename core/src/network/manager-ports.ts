@@ -2,10 +2,8 @@
 import { type Server, type Socket, connect, createServer } from "node:net";
 import { EngineFailure } from "../engine/protocol";
 import { type Incoming, type PortListener, type PortStream, type Ports, listenFailure } from "../host";
-import { Peers } from "./manager-peer";
+import { MANAGER, Peers } from "./manager-peer";
 
-/** As messages name this machine. */
-export const MANAGER = "localhost";
 const LOOPBACK = "127.0.0.1";
 /** A service may listen on one of them only. */
 const PLACES = [LOOPBACK, "::1"];
@@ -13,7 +11,7 @@ const PLACES = [LOOPBACK, "::1"];
 const BACKLOG = 4096;
 
 export class ManagerPorts implements Ports {
-  private readonly peers = new Peers();
+  constructor(private readonly peers: Peers) {}
 
   async dial(port: number): Promise<PortStream> {
     let first: unknown;
@@ -42,6 +40,7 @@ export class ManagerPorts implements Ports {
     }
     const bound = (server.address() as { port: number }).port;
     const unchecked = anyUser === true || !Peers.possible;
+    const done = unchecked ? () => Promise.resolve() : this.peers.retain();
     server.on("connection", (socket) => {
       socket.on("error", () => undefined);
       const arrived = (): void => incoming(arrival(socket));
@@ -55,7 +54,7 @@ export class ManagerPorts implements Ports {
     });
     // Such as no descriptor being left for another connection: it goes on with the next one.
     server.on("error", () => undefined);
-    return { port: bound, close: () => new Promise((resolve) => server.close(() => resolve())) };
+    return { port: bound, close: () => stopListening(server).then(done) };
   }
 
   async free(ports: readonly number[]): Promise<number[]> {
@@ -94,6 +93,12 @@ function bind(server: Server, port: number, host: string): Promise<void> {
       resolve();
     });
   });
+}
+
+/** Node's own callback waits for the connections, too. The port is free when the loop has come round. */
+async function stopListening(server: Server): Promise<void> {
+  server.close();
+  for (let round = 0; round < 2; round++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** On every address: what listens on another one would be in the way of who takes the port. */

@@ -1,8 +1,9 @@
 /** Where an exposure listens, and where its service is: this machine, or a host. */
 import { readFileSync, readlinkSync } from "node:fs";
 import type { EngineFailure } from "../engine/protocol";
-import { type AgentClient, HostPorts, type Ports } from "../host";
-import { MANAGER, ManagerPorts } from "./manager-ports";
+import { type AgentClient, type AgentLease, HostPorts, type Ports } from "../host";
+import { MANAGER, Peers } from "./manager-peer";
+import { ManagerPorts } from "./manager-ports";
 
 export interface Place {
   /** As messages name it. */
@@ -21,15 +22,16 @@ export interface Reached {
   readonly lost: Promise<EngineFailure | null>;
 }
 
-/** The machine that we run on; there is one. */
-export const manager: Place & Reached = {
-  name: MANAGER,
-  ports: new ManagerPorts(),
-  network: readNetwork(),
-  alive: true,
-  lost: new Promise(() => undefined),
-  reach: () => Promise.resolve(manager),
-};
+/** The machine that we run on. @param acquire gives an agent on it, which tells who connects. */
+export function managerPlace(acquire: () => Promise<AgentLease>): Place {
+  const reached: Reached = {
+    ports: new ManagerPorts(new Peers(acquire)),
+    network: readNetwork(),
+    alive: true,
+    lost: new Promise(() => undefined),
+  };
+  return { name: MANAGER, reach: () => Promise.resolve(reached) };
+}
 
 /** What has been made of an agent serves all that use it. */
 const reached = new WeakMap<AgentClient, Reached>();

@@ -94,6 +94,12 @@ def _accept(agent: Agent, id: int, header: Header) -> Operation:
     return Accept(agent, id, header)
 
 
+def _peer(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_peer import Peer
+
+    return Peer(agent, id, header)
+
+
 def _ports(agent: Agent, id: int, header: Header) -> Operation:
     from .relay_ports import FreePorts
 
@@ -120,6 +126,7 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "dial": _dial,
     "listen": _listen,
     "accept": _accept,
+    "peer": _peer,
     "ports": _ports,
     "sshd": _sshd,
 }

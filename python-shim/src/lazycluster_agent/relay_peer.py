@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import _socket
+import os
 import struct
 
+from . import fields
+from .operation import Operation
 from .relay import LOOPBACK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
+
+    from .agent import Agent
+    from .frames import Header
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST = 4, 20, 1
 #: A request of the kernel's inet_diag for one socket, and what is read of the answer: uid and inode.
@@ -17,6 +23,21 @@ REQUEST = struct.Struct("=IHHII BBBxI")
 SOCKET_ID = struct.Struct("!HH4s12x4s12x")
 NO_INTERFACE, NO_COOKIE = b"\0" * 4, b"\xff" * 8
 HEADER, SOCKET_AT, UID_AT = 16, 20, 16 + 4 + 48 + 12
+
+
+class Peer(Operation):
+    """`peer`: about a connection that somebody else has accepted."""
+
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id)
+        self._theirs = fields.integer(header, "theirs", 1, 65535)
+        self._ours = fields.integer(header, "ours", 1, 65535)
+
+    def start(self) -> None:
+        peers = Peers(os.getuid())
+        trusted = peers.trusts(self._theirs, self._ours)
+        peers.close()
+        self.finish("done", trusted=trusted)
 
 
 class Peers:
