@@ -215,6 +215,41 @@ export function listed(lines: readonly string[]): string {
   return [...shown, ...(more > 0 ? [`  … and ${String(more)} more`] : [])].join("\n");
 }
 
+/** A port is taken where it should be listened on. */
+export class PortInUseError extends LazyclusterError {
+  readonly port: number;
+
+  /** @param group where it should be free @param runtime where it is taken */
+  constructor(
+    port: number,
+    group?: { readonly hosts: readonly string[] },
+    runtime?: { readonly host: string },
+    options: { message?: string; cause?: unknown } = {},
+  ) {
+    const where = runtime ? ` on ${runtime.host}` : group ? ` on a host of ${group.hosts.join(", ")}` : "";
+    super(
+      options.message ?? `The port ${String(port)} is in use${where}. Choose another one, such as getFreePort() gives.`,
+      {
+        code: "ERR_PORT_IN_USE",
+        ...(runtime ? { host: runtime.host } : {}),
+        ...(options.cause === undefined ? {} : { cause: options.cause }),
+      },
+    );
+    this.port = port;
+  }
+}
+
+/** None of the ports is free. */
+export class NoPortsLeftError extends LazyclusterError {
+  constructor(ports?: readonly number[]) {
+    const listed = ports && ports.length > 10 ? [...ports.slice(0, 10), "…"] : ports;
+    const which = !listed ? "No port is left" : listed.length === 0 ? "No port was given" : "None of the ports is free";
+    super(`${which}${listed && listed.length > 0 ? `: ${listed.join(", ")}` : ""}. Give more ports to choose from.`, {
+      code: "ERR_NO_PORTS_LEFT",
+    });
+  }
+}
+
 /** The class for a failure that no task stands for. */
 export function errorFromFailure(data: FailureData): LazyclusterError {
   const cause = causeOf(data);
@@ -249,6 +284,8 @@ export function errorFromFailure(data: FailureData): LazyclusterError {
         found: data.found ?? "",
         needed: data.needed ?? "",
       });
+    case "ERR_PORT_IN_USE":
+      return new PortInUseError(data.port ?? 0, undefined, { host: data.host ?? "" }, { message: data.message, cause });
     default:
       return new LazyclusterError(data.message, options);
   }

@@ -12,17 +12,20 @@ export {
   InvalidArgumentError,
   InvalidRuntimeError,
   LazyclusterError,
+  NoPortsLeftError,
   NoRuntimesDetectedError,
   PathCreationError,
+  PortInUseError,
   PythonVersionError,
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
 export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
 export type { Bridge, Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
-export { Connection, Runtime, RuntimeGroup, RuntimeManager, Session } from "./runtime";
+export { Connection, PortExposure, Runtime, RuntimeGroup, RuntimeManager, Session } from "./runtime";
 export type {
   ConnectionOptions,
+  ExposureOptions,
   GroupExecuteOptions,
   GroupFilters,
   ManagerOptions,

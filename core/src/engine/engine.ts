@@ -4,7 +4,9 @@ import { setMaxListeners } from "events";
 import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
 import { Execution } from "./execution";
+import { ExposureBook } from "./exposure-book";
 import { JournalWriter, bootId, processStart, spoolPath } from "./journal";
+import { managerPlace } from "../network";
 import { ObjectStore } from "./objects";
 import { Owner } from "./owner";
 import { QuietCall, closed } from "./quiet-call";
@@ -13,6 +15,8 @@ import {
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
+  type ExposureChange,
+  type HostSpec,
   type OwnerSpec,
   type RequestKind,
   type Requests,
@@ -21,7 +25,21 @@ import {
 export interface EngineClientPort extends PoolContext {
   changed(execution: string, change: ExecutionChange): void;
   callOutput(call: string, stream: "stdout" | "stderr", data: Uint8Array): void;
+  exposureChanged(exposure: string, change: ExposureChange): void;
 }
+
+/** This machine as a host, with the interpreter that everybody has. */
+const LOCALHOST: HostSpec = {
+  host: "localhost",
+  transport: "local",
+  connection: {},
+  promptId: null,
+  python: "python3",
+  loginEnv: false,
+  leaseMs: 60_000,
+  sshConfigFile: null,
+  traceProtocol: false,
+};
 
 type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Promise<Requests[K]["out"]> };
 
@@ -31,6 +49,7 @@ export class Engine {
   private readonly objects: ObjectStore;
   private readonly executions = new Map<string, Execution>();
   private readonly calls = new Map<string, QuietCall>();
+  private readonly exposures: ExposureBook;
   private readonly stopping = new AbortController();
   private journal: JournalWriter | null = null;
   private control: ControlServer | null = null;
@@ -42,6 +61,12 @@ export class Engine {
   ) {
     this.pool = new HostPool(client);
     this.objects = new ObjectStore((id) => this.pool.find(id), spoolPath);
+    this.exposures = new ExposureBook({
+      manager: managerPlace(() => this.pool.acquire(LOCALHOST, this.signal)),
+      owner: (spec) => this.owner(spec),
+      changed: (id, change) => client.exposureChanged(id, change),
+      log: (level, message) => client.log(level, message),
+    });
     // Everything that waits for a host listens to it.
     setMaxListeners(0, this.stopping.signal);
   }
@@ -101,9 +126,23 @@ export class Engine {
       return null;
     },
     interruptSession: async ({ owner, session }) => (await this.owners.get(owner)?.interruptSession(session)) ?? false,
+    expose: async ({ spec }) => {
+      await this.exposures.expose(spec, this.signal);
+      return null;
+    },
+    unexpose: async ({ id }) => {
+      await this.exposures.unexpose(id);
+      return null;
+    },
+    joinExposure: async ({ id }) => {
+      await this.exposures.join(id);
+      return null;
+    },
+    freePorts: ({ owner, ports, service }) => this.exposures.free(owner, ports, service, this.signal),
     release: async ({ owner }) => {
       const held = this.owners.get(owner);
       this.owners.delete(owner);
+      await this.exposures.release(owner);
       // What is detached has a connection of its own.
       const tasks = [...this.executions.values()].filter((execution) => !execution.goesOn);
       const its = [...tasks, ...this.calls.values()].filter((running) => running.owner === held);
@@ -184,6 +223,7 @@ export class Engine {
   private async shutdown(): Promise<void> {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
+    await this.exposures.release(null);
     const calls = [...this.calls.values()].map((call) => call.cancel());
     await Promise.all([...[...this.executions.values()].map((execution) => execution.leave()), ...calls]);
     const owners = [...this.owners.values()];

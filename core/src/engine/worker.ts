@@ -40,6 +40,7 @@ const engine = new Engine(
       else pending.set(id, [change]);
     },
     callOutput: (id, stream, data) => post({ type: "callOutput", id, stream, data }),
+    exposureChanged: (id, change) => post({ type: "exposure", id, change }),
     log: (level, message) => post({ type: "log", level, message }),
     prompt: (promptId, request) =>
       new Promise((resolve, reject) => {

@@ -6,7 +6,7 @@ import { type Hello, readHello } from "./agent-hello";
 import { ATTACHED, type AgentMode, startAgent } from "./agent-start";
 import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
-import type { HostConnection, RemoteProcess } from "./transport";
+import type { HostConnection, RemoteProcess, Tunnels } from "./transport";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
@@ -69,6 +69,11 @@ export class AgentClient {
 
   get host(): string {
     return this.spec.host;
+  }
+
+  /** Null: this way to the host has no port forwarding of its own. */
+  get tunnels(): Tunnels | null {
+    return this.connection.tunnels ?? null;
   }
 
   get alive(): boolean {

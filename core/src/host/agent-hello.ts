@@ -62,5 +62,6 @@ function readInfo(hello: Header): HostInfo {
     user: hello.text("user"),
     hostname: hello.text("hostname"),
     system: hello.text("system"),
+    network: hello.optionalText("network") ?? "",
   };
 }

@@ -9,3 +9,7 @@ export type { ProcessEnd, ProcessHost, ProcessSinks, StepProcess } from "./step-
 export { sendTree } from "./tree-send";
 export { receiveTree } from "./tree-receive";
 export type { Progress, TransferResult } from "./tree";
+export type { Incoming, PortListener, PortStream, Ports } from "./forward";
+export { HostPorts } from "./forward-host";
+export { breakOff, join } from "./forward-join";
+export { listenFailure } from "./forward-relay";

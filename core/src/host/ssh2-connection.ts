@@ -3,12 +3,21 @@
 import type { ClientChannel } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
+import { Ssh2Tunnels } from "./forward-ssh2";
 import type { Login } from "./ssh2-login";
-import { CLOSE_MS, type HostConnection, type LogLevel, type ProcessExit, type RemoteProcess } from "./transport";
+import {
+  CLOSE_MS,
+  type HostConnection,
+  type LogLevel,
+  type ProcessExit,
+  type RemoteProcess,
+  type Tunnels,
+} from "./transport";
 
 export class Ssh2Connection implements HostConnection {
   readonly transport = "ssh2";
   readonly host: string;
+  readonly tunnels: Tunnels;
   readonly closed: Promise<EngineFailure | null>;
   #isClosed = false;
   #closing = false;
@@ -27,6 +36,7 @@ export class Ssh2Connection implements HostConnection {
   ) {
     this.host = target.host;
     const { client } = login;
+    this.tunnels = new Ssh2Tunnels(client, target, () => login.socket.destroyed);
     client.on("error", (error) => (this.#reason = error));
     // Emitted by the socket's own end, so it comes whatever happened before.
     this.closed = new Promise((resolve) => {

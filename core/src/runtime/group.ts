@@ -16,6 +16,8 @@ import { askInfo, printInfos } from "./info-table";
 import { liveRuns } from "./live-runs";
 import { type GroupMembers, Members } from "./members";
 import { leastBusy } from "./placement";
+import { type ExposureOptions, commonPorts, firstFreePort, requireAnyUser, requirePort, requirePorts } from "./ports";
+import { type GroupService, exposeEverywhere, requirePortChoice } from "./ports-group";
 import { ProcessList } from "./process-list";
 import type { Runtime } from "./runtime";
 
@@ -159,6 +161,66 @@ export class RuntimeGroup implements Displayable {
     return this.#broadcast(task, given ?? {});
   }
 
+  /**
+   * Makes a port of this machine reachable on every host: on all of them, or on none. Hosts that share their ports get it once.
+   * (Python: `expose_port_to_runtimes`.)
+   *
+   * @param runtimePort default: the same; of a list the first that is free everywhere.
+   * @returns the port.
+   * @throws PortInUseError, NoPortsLeftError (of a list), as a rejection.
+   */
+  async exposePortToRuntimes(
+    localPort: number,
+    runtimePort?: number | number[],
+    excludeHosts?: string | string[],
+    options?: ExposureOptions,
+  ): Promise<number> {
+    const what = "exposePortToRuntimes";
+    const targetPort = requirePort(localPort, `${what}: localPort`);
+    const ports = requirePortChoice(runtimePort ?? targetPort, `${what}: runtimePort`);
+    const places = [...this.#members.select(undefined, excludeHosts, what).values()];
+    return this.#expose({ places, ports, to: null, targetPort, anyUser: requireAnyUser(options, what) });
+  }
+
+  /**
+   * Makes a port of `host` reachable on this machine and on all other hosts, on the same port everywhere, or nowhere. (Python:
+   * `expose_port_from_runtime_to_group`.)
+   *
+   * @param groupPort default: the same; of a list the first that is free everywhere.
+   * @returns the port.
+   * @throws PortInUseError, NoPortsLeftError (of a list), as a rejection.
+   */
+  async exposePortFromRuntimeToGroup(
+    host: string,
+    runtimePort: number,
+    groupPort?: number | number[],
+    options?: ExposureOptions,
+  ): Promise<number> {
+    const what = "exposePortFromRuntimeToGroup";
+    const to = this.#members.get(host, what);
+    const targetPort = requirePort(runtimePort, `${what}: runtimePort`);
+    const ports = requirePortChoice(groupPort ?? targetPort, `${what}: groupPort`);
+    const places = [null, ...this.runtimes.filter((runtime) => runtime !== to)];
+    return this.#expose({ places, ports, to, targetPort, anyUser: requireAnyUser(options, what) }, to);
+  }
+
+  /**
+   * The first that is free on every host; asked in parallel. Rejects NoPortsLeftError. (Python: `get_free_port`.)
+   *
+   * @param enforceCheckOnLocalhost on this machine too; default false.
+   */
+  async getFreePort(ports: number[], enforceCheckOnLocalhost = false): Promise<number> {
+    const local = requireFlag(enforceCheckOnLocalhost, "getFreePort: enforceCheckOnLocalhost") ? [null] : [];
+    return firstFreePort([...local, ...this.runtimes], requirePorts(ports, "getFreePort"));
+  }
+
+  /** Whether it is free on every host. (Python: `has_free_port`.) */
+  async hasFreePort(port: number, excludeHosts?: string | string[]): Promise<boolean> {
+    const ports = [requirePort(port, "hasFreePort: the port")];
+    const places = [...this.#members.select(undefined, excludeHosts, "hasFreePort").values()];
+    return (await commonPorts(places, ports)).length > 0;
+  }
+
   /** Waits for all tasks of the group but those to be omitted. Rejects GroupError. (Python: `join`.) */
   join(): Promise<void> {
     return this.#list.joinAll();
@@ -231,6 +293,17 @@ export class RuntimeGroup implements Displayable {
 
   [inspect.custom](depth: number): string {
     return showLive(depth, () => this[jupyterDisplay](), liveRuns(this.#list.runs));
+  }
+
+  /** @param home the runtime that keeps what listens on this machine. */
+  async #expose(service: GroupService, home?: Runtime): Promise<number> {
+    const { port, exposures } = await exposeEverywhere(service);
+    for (const [place, exposure] of exposures) {
+      const runtime = this.runtimes.find((member) => member === place) ?? home;
+      runtime?.keepExposure(exposure);
+      this.#list.add(exposure);
+    }
+    return port;
   }
 
   #executeOnOne(task: RuntimeTask, host: string | undefined, options: ExecuteOptions): Execution {

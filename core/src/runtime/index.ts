@@ -7,6 +7,8 @@ export { INFO_HEAD, infoRow } from "./info";
 export type { RuntimeInfo } from "./info";
 export { RuntimeManager } from "./manager";
 export type { GroupFilters, ManagerOptions } from "./manager";
+export { PortExposure } from "./ports";
+export type { ExposureOptions } from "./ports";
 export { configName, probeHosts } from "./probe";
 export { Runtime } from "./runtime";
 export { Session } from "./session";

@@ -34,6 +34,8 @@ import { type RuntimeFilter, checkRuntimeFilter, passesFilter } from "./filter";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
 import { type RuntimeInfo, infoLines } from "./info";
 import { outputOf } from "./output-of";
+import { type ExposureOptions, PortExposure, type PortRoute, firstFreePort, freePorts } from "./ports";
+import { requireAnyUser, requirePort, requirePorts } from "./ports";
 import { ProcessList } from "./process-list";
 import { type Session, type SessionOptions, sessionOf } from "./session";
 
@@ -262,6 +264,50 @@ export class Runtime implements Displayable, ExecutionTarget {
     return this.#list.join();
   }
 
+  /**
+   * Makes a port of this machine reachable on the host, on its loopback. On a host that shares its ports with this machine
+   * (such as `localhost`), the same port is reachable already, and nothing is done. (Python: `expose_port_to_runtime`.)
+   *
+   * @param runtimePort default: the same.
+   * @returns the process key, for `stopProcess`.
+   * @throws PortInUseError, as a rejection.
+   * @example
+   * ```ts
+   * const key = await runtime.exposePortToRuntime(8786);
+   * await runtime.stopProcess(key);
+   * ```
+   */
+  async exposePortToRuntime(localPort: number, runtimePort?: number, options?: ExposureOptions): Promise<string> {
+    const what = "exposePortToRuntime";
+    const targetPort = requirePort(localPort, `${what}: localPort`);
+    const port = runtimePort === undefined ? targetPort : requirePort(runtimePort, `${what}: runtimePort`);
+    return this.#expose({ at: this, port, to: null, targetPort, anyUser: requireAnyUser(options, what) });
+  }
+
+  /**
+   * Makes a port of the host reachable here, on the loopback. (Python: `expose_port_from_runtime`.)
+   *
+   * @param localPort default: the same.
+   * @returns the process key, for `stopProcess`.
+   * @throws PortInUseError, as a rejection.
+   */
+  async exposePortFromRuntime(runtimePort: number, localPort?: number, options?: ExposureOptions): Promise<string> {
+    const what = "exposePortFromRuntime";
+    const targetPort = requirePort(runtimePort, `${what}: runtimePort`);
+    const port = localPort === undefined ? targetPort : requirePort(localPort, `${what}: localPort`);
+    return this.#expose({ at: null, port, to: this, targetPort, anyUser: requireAnyUser(options, what) });
+  }
+
+  /** The first of the ports that is free on the host. Rejects NoPortsLeftError. (Python: `get_free_port`.) */
+  async getFreePort(ports: number[]): Promise<number> {
+    return firstFreePort([this], requirePorts(ports, "getFreePort"));
+  }
+
+  /** Whether nobody on the host uses the port, on any of its addresses. (Python: `has_free_port`.) */
+  async hasFreePort(port: number): Promise<boolean> {
+    return (await freePorts(this, [requirePort(port, "hasFreePort: the port")])).length > 0;
+  }
+
   /** Throws InvalidArgumentError for an unknown key. (Python: `get_process`.) */
   getProcess(key: string): ProcessHandle {
     return this.#list.process(key);
@@ -409,6 +455,11 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   /** @internal */
+  keepExposure(exposure: PortExposure): void {
+    this.#list.add(exposure);
+  }
+
+  /** @internal */
   get targetEnv(): Readonly<Record<string, string>> {
     return this.#variables;
   }
@@ -417,6 +468,16 @@ export class Runtime implements Displayable, ExecutionTarget {
   ownerSpec(): OwnerSpec {
     this.#used = true;
     return { id: this.#owner, host: this.#spec, workingDir: this.#workingDir };
+  }
+
+  /** What leads the same way already is not exposed twice. */
+  async #expose(route: PortRoute): Promise<string> {
+    const alive = [...this.#list.processes(true).values()];
+    const known = alive.find((handle) => handle instanceof PortExposure && handle.leads(route));
+    if (known) return known.key;
+    const exposure = await PortExposure.open(route);
+    this.#list.add(exposure);
+    return exposure.key;
   }
 }
 

@@ -1,5 +1,5 @@
 export { Execution } from "./execution";
-export { TaskProcess, isPortKey, isTaskKey, taskProcessKey } from "./process-handle";
+export { TaskProcess, isPortKey, isTaskKey, portProcessKey, taskProcessKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
 export type { TaskEvents, TaskStep } from "./task-events";

@@ -72,6 +72,15 @@ export class Header {
     return this.list(name).map((item) => (typeof item === "string" ? item : this.refuse(name, "a list of strings")));
   }
 
+  /** Safe integers from 0 on. */
+  integerList(name: string): number[] {
+    return this.list(name).map((item) =>
+      Number.isSafeInteger(item) && (item as number) >= 0
+        ? (item as number)
+        : this.refuse(name, "a list of integers from 0 on"),
+    );
+  }
+
   /** A map as a header of its own, null where it is nil. */
   optionalMap(name: string): ReadonlyMap<string, Decoded> | null {
     const value = this.fields.get(name) ?? null;

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "sessions", "detach"]
+CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "sessions", "ports", "detach"]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.
@@ -58,6 +58,8 @@ class Agent:
         self.children: Dict[int, Callable[[int], None]] = {}
         self.functions: Optional[Functions] = None
         self.sessions: Dict[Tuple[str, str], Session] = {}
+        #: The sshd that listens on ports in our stead; 0 without.
+        self.session = 0
         self._ready = False
         self._greeted = False
         #: Operations that wait for the login environment; None when there is nothing to wait for.
@@ -129,6 +131,7 @@ class Agent:
                 "shell": printable(self.shell),
                 "hostname": uname.nodename,
                 "system": uname.sysname,
+                "network": system.network_stack(),
                 "caps": CAPABILITIES,
             }
         )
@@ -173,6 +176,10 @@ class Agent:
         for operation in list(self.operations.values()):
             operation.release()
         self.leftovers.remove_all()
+        if self.session and self._exit == EXIT_LOST:
+            from .relay_sshd import end_session
+
+            end_session(self.session)
 
     def _last_words(self, text: str) -> None:
         system.write_quietly(2, b"lazycluster agent: %s\n" % text.encode("utf-8", "replace"))

@@ -104,6 +104,42 @@ def _which(agent: Agent, id: int, header: Header) -> Operation:
     return Which(agent, id, header)
 
 
+def _dial(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay import Dial
+
+    return Dial(agent, id, header)
+
+
+def _listen(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_listen import Listen
+
+    return Listen(agent, id, header)
+
+
+def _accept(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_listen import Accept
+
+    return Accept(agent, id, header)
+
+
+def _peer(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_peer import Peer
+
+    return Peer(agent, id, header)
+
+
+def _ports(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_ports import FreePorts
+
+    return FreePorts(agent, id, header)
+
+
+def _sshd(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_sshd import Sshd
+
+    return Sshd(agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
@@ -121,6 +157,12 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "forget": _record,
     "facts": _facts,
     "which": _which,
+    "dial": _dial,
+    "listen": _listen,
+    "accept": _accept,
+    "peer": _peer,
+    "ports": _ports,
+    "sshd": _sshd,
 }
 
 

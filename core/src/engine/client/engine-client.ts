@@ -6,6 +6,7 @@ import {
   EngineFailure,
   type EngineMessage,
   type ExecutionChange,
+  type ExposureChange,
   type PromptRequest,
   type RequestKind,
   type Requests,
@@ -27,6 +28,7 @@ export class EngineClient {
   /** Executions that keep the process alive: all but those that go on without us, and that nobody waits for. */
   private readonly holding = new Set<string>();
   private readonly calls = new Map<string, OutputListener>();
+  private readonly exposures = new Map<string, (change: ExposureChange) => void>();
   private readonly prompts = new Map<number, PromptCallback>();
   private readonly promptIds = new Map<PromptCallback, number>();
   private log: (level: LogLevel, message: string) => void = () => undefined;
@@ -79,6 +81,18 @@ export class EngineClient {
   /** Nobody waits for it; without an engine there is nothing to be done. Never rejects. */
   async requestQuietly<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<void> {
     if (this.worker) await this.request(kind, body).catch(() => undefined);
+  }
+
+  /** Makes an exposure and hears what becomes of it, until its end. It keeps no process alive. Rejects EngineFailure. */
+  async expose(body: Requests["expose"]["in"], listener: (change: ExposureChange) => void): Promise<void> {
+    const { id } = body.spec;
+    this.exposures.set(id, listener);
+    try {
+      await this.request("expose", body);
+    } catch (error) {
+      this.exposures.delete(id);
+      throw error;
+    }
   }
 
   /** A number for a callback that may be asked for passwords; the same one for the same callback. */
@@ -153,6 +167,9 @@ export class EngineClient {
       case "callOutput":
         this.calls.get(message.id)?.(message.stream, message.data);
         break;
+      case "exposure":
+        this.tellExposure(message.id, message.change);
+        break;
       case "prompt":
         void this.answer(message.id, message.promptId, message.request);
         break;
@@ -172,6 +189,12 @@ export class EngineClient {
     }
     listener(changes);
     this.letGo();
+  }
+
+  private tellExposure(id: string, change: ExposureChange): void {
+    const listener = this.exposures.get(id);
+    if (change.kind === "end") this.exposures.delete(id);
+    listener?.(change);
   }
 
   private async answer(id: number, promptId: number, request: PromptRequest): Promise<void> {
@@ -203,6 +226,7 @@ export class EngineClient {
     });
     for (const { reject } of this.requests.values()) reject(failure);
     this.requests.clear();
+    for (const id of [...this.exposures.keys()]) this.tellExposure(id, { kind: "end", failure: failure.data });
     for (const id of [...this.executions.keys()]) {
       this.deliver(id, [{ kind: "end", state: "lost", failure: { ...failure.data, task: null }, time: Date.now() }]);
     }

@@ -67,6 +67,8 @@ export interface HostInfo {
   readonly user: string;
   readonly hostname: string;
   readonly system: string;
+  /** The same text for all that share their ports: a boot of a kernel and a network namespace; empty: unknown. */
+  readonly network: string;
 }
 
 /** What a host has. Sizes in [bytes]. */
@@ -84,6 +86,28 @@ export interface HostFacts {
   readonly gpus: readonly string[];
   readonly pythonVersion: string;
 }
+
+/** A port of one place that leads to a port of another. Places: a host, by its owner; null: the manager itself. */
+export interface ExposureSpec {
+  /** Chosen by the client. */
+  readonly id: string;
+  /** Where it listens. */
+  readonly at: OwnerSpec | null;
+  readonly port: number;
+  /** Where the service is. */
+  readonly to: OwnerSpec | null;
+  readonly targetPort: number;
+  /** True: every user of the machine may connect; false: only ours, and root; null: as it is fastest. */
+  readonly anyUser: boolean | null;
+}
+
+/** What becomes of an exposure after it was made. */
+export type ExposureChange =
+  /** An end of it is away; it is tried again until it is stopped. */
+  | { readonly kind: "down"; readonly message: string }
+  | { readonly kind: "up" }
+  /** Stopped, or with what ended it for good. */
+  | { readonly kind: "end"; readonly failure: FailureData | null };
 
 /** Each kind of request with what it carries and what it resolves to. */
 export interface Requests {
@@ -126,6 +150,21 @@ export interface Requests {
   endSession: { in: { readonly owner: string; readonly session: string }; out: null };
   /** As Ctrl-C; false when nothing ran. */
   interruptSession: { in: { readonly owner: string; readonly session: string }; out: boolean };
+  /** Listens; what becomes of it arrives as `exposure` events, `end` last. One that leads there already is shared. */
+  expose: { in: { readonly spec: ExposureSpec }; out: null };
+  /** Ends it; resolves when nothing listens any more. */
+  unexpose: { in: { readonly id: string }; out: null };
+  /** Resolves when it has ended. */
+  joinExposure: { in: { readonly id: string }; out: null };
+  /** Those of the ports that are free; for an exposure, also those on which the same service can be reached already. */
+  freePorts: {
+    in: {
+      readonly owner: OwnerSpec | null;
+      readonly ports: readonly number[];
+      readonly service: { readonly to: OwnerSpec | null; readonly targetPort: number } | null;
+    };
+    out: number[];
+  };
   /** Ends what the owner's tasks left running, removes its temporary directories, gives back its connection. */
   release: { in: { readonly owner: string }; out: null };
   /** Ends every task and connection; the engine takes no requests afterwards. */
@@ -174,5 +213,6 @@ export type EngineMessage =
       readonly stream: "stdout" | "stderr";
       readonly data: Uint8Array;
     }
+  | { readonly type: "exposure"; readonly id: string; readonly change: ExposureChange }
   | { readonly type: "prompt"; readonly id: number; readonly promptId: number; readonly request: PromptRequest }
   | { readonly type: "log"; readonly level: "error" | "warn" | "info" | "debug"; readonly message: string };
