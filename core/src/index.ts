@@ -16,8 +16,8 @@ export {
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
-export { py, pyFile, pyModule } from "./python";
-export type { PyFunction, PyKwargs, PyValue } from "./python";
+export { dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type { Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
 export { Connection, Runtime } from "./runtime";
 export type { ConnectionOptions, RuntimeOptions } from "./runtime";
 export { RuntimeTask } from "./task";

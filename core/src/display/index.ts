@@ -1,3 +1,5 @@
+export * from "./array-view";
+export * from "./frame-view";
 export * from "./jupyter";
 export * from "./live";
 export * from "./task-view";

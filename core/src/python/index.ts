@@ -1,3 +1,4 @@
 export { PySource, py, pyFile, pyModule } from "./source";
-export type { PyFunction, PyKwargs, PyValue } from "./source";
-export { decodeValue, encodeValue } from "./values";
+export type { PyFunction } from "./source";
+// With its full name: a build may still have the file `values.js` of before.
+export * from "./values/index";

@@ -5,23 +5,7 @@ import type { FunctionSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
 import { requirePath, requireText, show } from "../validate";
 import { definedFunctions, dedent } from "./source-text";
-import { encodeValue } from "./values";
-
-/** What travels to Python. Integral numbers and bigint arrive as int, Uint8Array as bytes, objects as dict, undefined as None. */
-export type PyValue =
-  | null
-  | undefined
-  | boolean
-  | number
-  | bigint
-  | string
-  | Uint8Array
-  | readonly PyValue[]
-  | ReadonlyMap<string, PyValue>
-  | { readonly [key: string]: PyValue };
-
-/** Keyword arguments. */
-export type PyKwargs = { readonly [name: string]: PyValue };
+import { type PyKwargs, type PyValue, encodeValue } from "./values/index";
 
 /** A Python function as source; works across Python versions. */
 export interface PyFunction {

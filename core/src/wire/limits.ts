@@ -8,6 +8,8 @@ export const MAX_PAYLOAD = 1024 * 1024;
 export const MAX_DEPTH = 64;
 /** [bytes] of a value document's tree; buffers are not counted. */
 export const MAX_TREE = 16 * 1024 * 1024;
+/** Buffers of a value document, and ext values in its tree: each takes many times its bytes in memory. */
+export const MAX_SPECIALS = 1024 * 1024;
 /** [bytes] that a login may print before the agent speaks. */
 export const MAX_NOISE = 64 * 1024;
 /** Credit of each operation and direction at its start, in cost units. */
