@@ -66,9 +66,12 @@ describe("the built package", () => {
         "RuntimeManager",
         "RuntimeTask",
         "TaskExecutionError",
+        "dataFrame",
         "jupyterDisplay",
+        "ndarray",
         "py",
         "pyFile",
+        "pyFloat",
         "pyModule",
       ]
     `);
