@@ -1,7 +1,7 @@
 import "./warm-up";
 export { jupyterDisplay } from "./display/jupyter";
 export type { Displayable, MimeBundle } from "./display/jupyter";
-export type { PromptRequest, TaskState, Transport } from "./engine/protocol";
+export type { Finding, PromptRequest, TaskState, Transport } from "./engine/protocol";
 export { Environment } from "./environment";
 export type { LogLevel, Logger } from "./environment";
 export {

@@ -53,6 +53,16 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     );
 
   program
+    .command("doctor")
+    .description("look at a host step by step, and say what to do about what is found")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost")
+    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--json", "as JSON")
+    .action(async (host: string, options: { json?: boolean; python?: string }) =>
+      setExitCode(await (await import("./commands/doctor.js")).doctor(host, options)),
+    );
+
+  program
     .command("run")
     .description("run a shell command on a host; output and exit code are the command's")
     .argument("<host>", "ssh-config alias, user@host:port or localhost")

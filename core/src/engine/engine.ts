@@ -3,6 +3,7 @@ import { randomUUID } from "crypto";
 import { setMaxListeners } from "events";
 import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
+import { diagnose } from "./diagnose";
 import { Execution } from "./execution";
 import { ExposureBook } from "./exposure-book";
 import { JournalWriter, bootId, processStart, spoolPath } from "./journal";
@@ -82,6 +83,7 @@ export class Engine {
 
   private readonly handlers: Handlers = {
     connect: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).agent.info,
+    diagnose: ({ owner }) => diagnose(owner, this.client, this.signal),
     facts: async ({ owner }) => {
       const { facts, notes } = await this.owner(owner).facts(owner.workingDir, this.signal);
       for (const note of notes) this.client.log("warn", `${owner.host.host}: ${note}`);

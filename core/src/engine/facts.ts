@@ -47,6 +47,7 @@ function read(done: Header, pythonVersion: string): AnsweredFacts {
     diskFree: done.integer("diskFree"),
     gpus: done.textList("gpus").map(harmless),
     pythonVersion,
+    time: done.integer("time"),
   };
   return { facts, notes: done.textList("notes").map(harmless) };
 }

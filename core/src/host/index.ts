@@ -13,3 +13,7 @@ export type { Incoming, PortListener, PortStream, Ports } from "./forward";
 export { HostPorts } from "./forward-host";
 export { breakOff, join } from "./forward-join";
 export { listenFailure } from "./forward-relay";
+export { connectHost } from "./connect";
+export { reach } from "./reach";
+export { resolveRoute } from "./route";
+export type { Route } from "./route";

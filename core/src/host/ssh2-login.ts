@@ -35,7 +35,10 @@ const KEEPALIVE_COUNT = 3;
 const ADDRESS_TIMEOUT_MS = 2_000;
 
 /** TCP. Rejects EngineFailure, or the signal's reason. */
-export function openSocket(settings: LoginSettings, signal: AbortSignal): Promise<Socket> {
+export function openSocket(
+  settings: Pick<LoginSettings, "target" | "addressFamily" | "bindAddress">,
+  signal: AbortSignal,
+): Promise<Socket> {
   const { target, addressFamily, bindAddress } = settings;
   return new Promise((resolve, reject) => {
     const socket = connect({

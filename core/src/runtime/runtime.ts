@@ -10,7 +10,7 @@ import {
   tableText,
 } from "../display";
 import { engineClient } from "../engine/client";
-import type { HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "../engine/protocol";
+import type { Finding, HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyHandle, PyKwargs } from "../python";
 import {
@@ -177,6 +177,14 @@ export class Runtime implements Displayable, ExecutionTarget {
   async printInfo(): Promise<void> {
     const info = await this.info;
     console.log(tableText({ title: `Runtime ${info.host}`, head: null, rows: infoLines(info) }));
+  }
+
+  /**
+   * Looks at the way to the host step by step: ssh config, name, network, host key, login, agent, Python, disk, clock,
+   * forwarding. It ends at the first step that fails, and says what to do about it; it never rejects for the host's sake.
+   */
+  diagnose(): Promise<readonly Finding[]> {
+    return callEngine("diagnose", { owner: this.ownerSpec() });
   }
 
   /** True when every condition holds; conditions are checked in parallel, commands last. (Python: `check_filter`.) */

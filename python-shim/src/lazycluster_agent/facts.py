@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from . import cgroups, fields, gpus, system
 from .errors import Failure, printable
@@ -57,7 +58,8 @@ class Facts(Operation):
             self._notes.extend(tool.notes)
         where = self._path or self.agent.environment.get(b"TMPDIR") or b"/tmp"
         folder = os.path.join(self.agent.home, expand(where, self.agent.home))
-        self.finish("done", gpus=self._gpus, notes=self._notes, **gather(), **disk(folder))
+        now = int(time.time() * 1000)
+        self.finish("done", gpus=self._gpus, notes=self._notes, time=now, **gather(), **disk(folder))
 
     def release(self) -> None:
         for tool in self._tools:

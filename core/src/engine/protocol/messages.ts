@@ -85,6 +85,20 @@ export interface HostFacts {
   readonly diskFree: number;
   readonly gpus: readonly string[];
   readonly pythonVersion: string;
+  /** [ms] since the epoch, by its clock. */
+  readonly time: number;
+}
+
+/** One thing that `doctor` looked at. */
+export interface Finding {
+  readonly check:
+    "ssh config" | "name" | "network" | "host key" | "login" | "agent" | "python" | "disk" | "clock" | "forwarding";
+  readonly state: "ok" | "warning" | "failed";
+  /** What was found. */
+  readonly text: string;
+  /** What to do about it; null: nothing. */
+  readonly advice: string | null;
+  readonly durationMs: number;
 }
 
 /** A port of one place that leads to a port of another. Places: a host, by its owner; null: the manager itself. */
@@ -124,6 +138,8 @@ export interface Requests {
     out: readonly string[];
   };
   workingDir: { in: { readonly owner: OwnerSpec }; out: string };
+  /** Looks at the host step by step, up to the first that fails. */
+  diagnose: { in: { readonly owner: OwnerSpec }; out: readonly Finding[] };
   createTempdir: { in: { readonly owner: OwnerSpec }; out: string };
   createDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: string };
   deleteDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: boolean };
