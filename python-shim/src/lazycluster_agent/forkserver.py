@@ -67,6 +67,12 @@ class ForkServer:
             return
         if message.get("op") == "fork":
             self._fork()
+        elif message.get("op") == "warm":
+            from . import pickles
+
+            pickles.prepare()
+            gc.collect()
+            gc.freeze()
 
     def _fork(self) -> None:
         """A child that waits for its function, and for the agent the other ends of all that it has."""

@@ -119,6 +119,8 @@ class Function(CallStep):
         try:
             for header, payload in self._decoder.feed(data):
                 if header.get("op") == "ending":
+                    if fields.flag(header, "pickled") and self._server is not None:
+                        self._server.warm()
                     self._end_of_answers()
                     # The process may take another moment; it is past everything that could change this.
                     assert self.pid is not None

@@ -56,6 +56,7 @@ class Server:
         self.busy = 0
         #: How often it was asked for a child: tells whether it was idle.
         self.uses = 0
+        self._warm = False
         self._noise: List[bytes] = []
         self._closed = False
         self._pid, self._control = self._fork() if interpreter is None else self._start(interpreter)
@@ -78,6 +79,12 @@ class Server:
         """A function has ended. Only now, when its result is out, a fork may cost time."""
         self.busy -= 1
         self._loop.later(0.001, self.refill)
+
+    def warm(self) -> None:
+        """Its next children have cloudpickle at hand."""
+        if not self._warm and self._ready and not self._closed:
+            self._warm = True
+            self._tell("warm")
 
     def refill(self) -> None:
         self._order(len(self._waiting) + SPARES - len(self._spares))
@@ -103,11 +110,13 @@ class Server:
     def _order(self, wanted: int) -> None:
         while self._ordered < wanted and self._ready and not self._closed:
             self._ordered += 1
-            try:
-                self._control.send({"op": "fork"})
-            except OSError:
-                self._loop.soon(self.close)
-                return
+            self._tell("fork")
+
+    def _tell(self, op: str) -> None:
+        try:
+            self._control.send({"op": op})
+        except OSError:
+            self._loop.soon(self.close)
 
     def _fork(self) -> Tuple[int, Control]:
         ours, theirs = control_pair()

@@ -38,6 +38,11 @@ class Unpicklable(Exception):
     """The object cannot leave its process; the text says why."""
 
 
+def prepare() -> None:
+    """Loads what handles need; where one is used the next is likely, and this takes longer than most functions."""
+    __import__("%s.cloudpickle" % __package__)
+
+
 def save(subject: object, folder: bytes, modules: Iterable[str]) -> Dict[str, Any]:
     """Writes a handle file and describes it. Raises Unpicklable or Failure."""
     path = os.path.join(folder, os.urandom(16).hex().encode())

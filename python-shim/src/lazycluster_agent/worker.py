@@ -58,7 +58,7 @@ class Worker:
         if lingers():
             line.send()
         code = finish(code)
-        line.tell("ending", code=code)
+        line.tell("ending", code=code, pickled=uses_pickles())
         line.send()
         # The end of the process takes longer than all the rest, so nobody waits for it.
         for fd in (1, 2):
@@ -115,6 +115,10 @@ def rehearse() -> None:
     request = {"fn": source, "result": "data", "modules": [], "folder": b"", "handles": []}
     Call(request, Space()).perform(document)
     del sys.modules[MODULE], linecache.cache["rehearsal"]
+
+
+def uses_pickles() -> bool:
+    return "%s.pickles" % __package__ in sys.modules
 
 
 def settle_in(request: Header) -> None:
