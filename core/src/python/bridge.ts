@@ -8,7 +8,7 @@ import { bridgePython } from "./bridge-python";
 import { composeCall } from "./compose";
 import type { PyHandle } from "./handle";
 import { type PyFunction, PySource } from "./source";
-import type { PyKwargs, PyValue } from "./values";
+import type { PyKwargs, PyValue } from "./values/index";
 
 const LEASE_MS = 60_000;
 

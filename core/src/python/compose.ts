@@ -5,7 +5,7 @@ import { show } from "../validate";
 import { PyHandle, writingFor } from "./handle";
 import { PySource } from "./source";
 import { packArguments } from "./spooled";
-import { type PyKwargs, type PyValue, encodeDocument } from "./values";
+import { type PyKwargs, type PyValue, encodeDocument } from "./values/index";
 
 /** What runs, and what it takes. */
 export type ComposedCall = Pick<CallSpec, "fn" | "arguments" | "handles">;

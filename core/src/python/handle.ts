@@ -3,7 +3,7 @@ import { type Displayable, type MimeBundle, jupyterDisplay, objectBundle, showLi
 import type { HandleRef } from "../engine/protocol";
 import { LazyclusterError } from "../errors";
 import type { DisplayParts } from "./display-object";
-import { EXT, type Travels, type ValueWriter, type Written, travels } from "./values";
+import { EXT, type Travels, type ValueWriter, type Written, travels } from "./values/index";
 
 /** Where the object of a handle is, and what can be done with it there. */
 export interface HandleHome {

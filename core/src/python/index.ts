@@ -9,4 +9,5 @@ export { ReceivedValue } from "./received";
 export { PySource, py, pyFile, pyModule } from "./source";
 export type { PyFunction } from "./source";
 export { SpooledArguments } from "./spooled";
-export * from "./values";
+// With its full name: a build may still have the file `values.js` of before.
+export * from "./values/index";

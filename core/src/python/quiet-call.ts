@@ -7,7 +7,7 @@ import { type ComposedCall, composeSpec } from "./compose";
 import { ReceivedValue } from "./received";
 import type { Origin } from "./revive";
 import { SpooledArguments } from "./spooled";
-import type { PyValue } from "./values";
+import type { PyValue } from "./values/index";
 
 interface QuietCall {
   readonly owner: OwnerSpec;

@@ -5,7 +5,7 @@ import { LazyclusterError } from "../errors";
 import { WireError } from "../wire";
 import { type Origin, reviver } from "./revive";
 import { watchSpool } from "./spooled";
-import { decodeDocument, readDocumentFile } from "./values";
+import { decodeDocument, readDocumentFile } from "./values/index";
 
 const forgotten = new FinalizationRegistry<string>((path) => rmSync(path, { force: true }));
 

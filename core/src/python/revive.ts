@@ -2,7 +2,7 @@
 import { WireError } from "../wire";
 import { type DisplayParts, PyDisplay } from "./display-object";
 import { type HandleHome, PyHandle } from "./handle";
-import { EXT, type RevivedExt } from "./values";
+import { EXT, type RevivedExt } from "./values/index";
 
 /** Where a value comes from. */
 export interface Origin {

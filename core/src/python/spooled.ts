@@ -3,7 +3,7 @@ import { closeSync, openSync, rmSync, writeSync } from "fs";
 import { removeSpool, spoolPath } from "../engine/journal";
 import { type ArgumentData, IN_MEMORY } from "../engine/protocol";
 import { LazyclusterError } from "../errors";
-import type { EncodedDocument } from "./values";
+import type { EncodedDocument } from "./values/index";
 
 /** Whose holder nobody can reach any more. */
 const forgotten = new FinalizationRegistry<string>((path) => rmSync(path, { force: true }));

@@ -63,9 +63,12 @@ describe("the built package", () => {
         "Runtime",
         "RuntimeTask",
         "TaskExecutionError",
+        "dataFrame",
         "jupyterDisplay",
+        "ndarray",
         "py",
         "pyFile",
+        "pyFloat",
         "pyModule",
       ]
     `);

@@ -156,7 +156,7 @@ class Reader {
     if (sizeOf(shape) * type.BYTES_PER_ELEMENT !== buffer.byteLength) {
       throw new WireError("an array whose shape is not that of its bytes");
     }
-    return new NdArrayValue(dtype, Object.freeze([...shape]), new type(buffer));
+    return new NdArrayValue(dtype, Object.freeze(Array.from(shape)), new type(buffer));
   }
 
   private frame(parts: readonly Decoded[], depth: number): DataFrameValue {

@@ -117,11 +117,11 @@ class Writer implements ValueWriter {
     if (value instanceof NdArrayValue) return this.array(value.dtype, value.shape, value.data, depth);
     if (value instanceof DataFrameValue) return this.frame(value, depth);
     if (types.isSet(value)) {
-      const items = [...(value as Set<unknown>)];
+      const items = [...value];
       items.forEach((item) => this.requireHashable(item, "the items of a Set"));
       return this.special(EXT.set, encode(this.list(items, depth)));
     }
-    if (types.isMap(value)) return this.map([...(value as Map<unknown, unknown>)], depth);
+    if (types.isMap(value)) return this.map([...value], depth);
     if (isPlain(value)) return this.map(Object.entries(value), depth);
     return this.refuse(value);
   }
