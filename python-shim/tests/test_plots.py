@@ -50,7 +50,8 @@ def test_the_figures_of_a_cell(plotting: Manager) -> None:
     result = plotting.cell(
         "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.figure()\nplt.show()", cwd="/"
     )
-    assert result.err == b"" and [is_figure(item) for item in result.value["displays"]] == [True, True]
+    assert [is_figure(item) for item in result.value["displays"]] == [True, True]
+    assert result.err == b""
     # They were closed, and a figure that is the value comes once.
     result = plotting.cell("fig, axes = plt.subplots()\nfig")
     assert is_figure(result.value["value"]) and result.value["displays"] == []
