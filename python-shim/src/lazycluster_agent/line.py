@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from .values import SpecialReader
 
     #: A request without a document was withdrawn before all of it was there.
-    Request = Tuple[Header, Optional[Arguments]]
+    Request = Tuple[Header, "Optional[Arguments]"]
 
 
 class Arguments:
-    """The document of a request. What is wrong with it is told when it is asked for, for all of it must be read."""
+    """The document of a request. All of it is read first; only then it is told what is wrong with it."""
 
     def __init__(self) -> None:
         self._reader = DocumentReader()
