@@ -30,6 +30,9 @@ DEADLINE = 15.0
 #: Of this run of the tests only, for several may run on one machine.
 TAG = "test-%d" % os.getpid()
 
+#: Seconds that nothing else on this machine sleeps, so that its process is found by its arguments.
+LONG = "1000.%06d" % os.getpid()
+
 Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
 
@@ -376,6 +379,11 @@ def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def sleepers() -> List[int]:
+    """The processes that run `sleep LONG`."""
+    return processes_with("sleep\0%s\0" % LONG)
 
 
 def processes_with(text: str) -> List[int]:
