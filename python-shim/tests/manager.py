@@ -6,6 +6,7 @@ import itertools
 import os
 import select
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from lazycluster_agent.bundling import bundle
 from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
-from lazycluster_agent.specials import DocumentReader, Special, encode_document
+from lazycluster_agent.values import (
+    ENCODERS,
+    EXT_HANDLE,
+    DocumentReader,
+    Special,
+    ValueReader,
+    encode_document,
+)
 
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")
@@ -21,6 +29,9 @@ BUNDLE = bundle()
 DEADLINE = 15.0
 #: Of this run of the tests only, for several may run on one machine.
 TAG = "test-%d" % os.getpid()
+
+#: Seconds that nothing else on this machine sleeps, so that its process is found by its arguments.
+LONG = "1000.%06d" % os.getpid()
 
 Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
@@ -55,11 +66,41 @@ class Result:
         return next(int(header["pid"]) for header, _ in self.frames if header["op"] == "started")
 
 
+class Sent:
+    """An argument of an ext type that only the manager sends."""
+
+    def __init__(self, kind: int, content: object) -> None:
+        self.kind, self.content = kind, content
+
+
+def pack_sent(packer: Any, value: Sent, depth: int) -> None:
+    if value.kind == EXT_HANDLE:
+        packer.ext(EXT_HANDLE, struct.pack(">I", value.content))
+    else:
+        packer.special(value.kind, value.content, depth)
+
+
+ENCODERS[Sent] = pack_sent
+
+
+class ResultReader(ValueReader):
+    """Gives handles, refs and displays as they came."""
+
+    __slots__ = ()
+
+    def special(self, kind: int, size: int, depth: int) -> object:
+        if kind >= EXT_HANDLE:
+            content: Any = self.content(size, depth)
+            return Special(kind, content)
+        return super().special(kind, size, depth)
+
+
 def read_document(document: bytes) -> Any:
-    """Handles, refs and displays are given as Special."""
     reader = DocumentReader()
     reader.feed(document)
-    return reader.finish(Special)
+    assert reader._tree is not None
+    reader._tree.__class__ = ResultReader
+    return reader.value()
 
 
 class Manager:
@@ -345,6 +386,11 @@ def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def sleepers() -> List[int]:
+    """The processes that run `sleep LONG`."""
+    return processes_with("sleep\0%s\0" % LONG)
 
 
 def processes_with(text: str) -> List[int]:

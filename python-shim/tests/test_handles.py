@@ -10,9 +10,9 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from conftest import PYTHONS
-from manager import TAG, Manager, Result
+from manager import TAG, Manager, Result, Sent
 
-from lazycluster_agent.specials import DISPLAY, HANDLE, REF, Special
+from lazycluster_agent.values import EXT_DISPLAY, EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE, Special
 
 ADDER = """
 def make(n):
@@ -29,7 +29,7 @@ def make(n):
 FORGET = {"kind": "forget"}
 
 
-def special(value: Any, kind: int = HANDLE) -> Dict[str, Any]:
+def special(value: Any, kind: int = EXT_HANDLE) -> Dict[str, Any]:
     assert isinstance(value, Special) and value.kind == kind, value
     return dict(value.content)
 
@@ -64,12 +64,12 @@ def test_a_result_that_is_no_data_becomes_a_handle(own: Manager) -> None:
     # As a function, as an argument, as a value.
     assert own.call("", 1, fn=pickled(), handles=[handle["path"]]).value == [5, 6, 7]
     source = "def f(a, b): return [a is b, a(10)]"
-    both = [Special(HANDLE, 0), Special(HANDLE, 0)]
+    both = [Sent(EXT_HANDLE, 0), Sent(EXT_HANDLE, 0)]
     assert own.call(source, *both, handles=[handle["path"]]).value == [True, [14, 15, 16]]
-    again = make(own, "", Special(HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]])
+    again = make(own, "", Sent(EXT_HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]])
     assert again["repr"] == "Adder(4)" and again["path"] != handle["path"]
     last = own.call(
-        "", Special(HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]], result="data"
+        "", Sent(EXT_HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]], result="data"
     ).last
     assert last["raised"]["type"] == "TypeError" and "Adder" in last["raised"]["message"]
     # It is freed by itself, and with the connection.
@@ -84,14 +84,14 @@ def test_forms_of_results(shared: Manager) -> None:
     assert shared.call("def f(): return [1]", result="auto").value == [1]
     handle = make(shared, "def f(): return [1]", result="handle")
     assert (handle["repr"], handle["type"]) == ("[1]", "list")
-    assert shared.call("", Special(HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]]).value == [1]
+    assert shared.call("", Sent(EXT_HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]]).value == [1]
     assert make(shared, "", [1, 2], fn={"kind": "dump"})["repr"] == "[1, 2]"
     assert shared.call("def f(): return None", result="display").value is None
-    shown = special(shared.call("def f(): return {1: 2}", result="display").value, DISPLAY)
+    shown = special(shared.call("def f(): return {1: 2}", result="display").value, EXT_DISPLAY)
     assert shown == {"repr": "{1: 2}", "type": "dict", "mime": None}
-    long = special(shared.call("def f(): return list(range(10**7))", result="display").value, DISPLAY)
+    long = special(shared.call("def f(): return list(range(10**7))", result="display").value, EXT_DISPLAY)
     assert long["repr"].startswith("[0, 1, 2") and len(long["repr"]) < 1000
-    text = special(shared.call("def f(): return 'x' * 10**7", result="display").value, DISPLAY)
+    text = special(shared.call("def f(): return 'x' * 10**7", result="display").value, EXT_DISPLAY)
     assert len(text["repr"]) <= 16 * 1024
 
 
@@ -116,9 +116,9 @@ def kind(name): return globals()[name]
 def test_objects_that_show_themselves(shared: Manager) -> None:
     handle = make(shared, RICH, "Rich")
     assert handle["mime"] == {"text/html": "<b>x</b>"} and handle["type"] == "Rich"
-    image = special(shared.call(RICH, "Image").value, DISPLAY)
+    image = special(shared.call(RICH, "Image").value, EXT_DISPLAY)
     assert image["mime"] == {"text/html": "<b>x</b>", "image/png": b"\x89PNG"}
-    bundle = special(shared.call(RICH, "Bundle").value, DISPLAY)
+    bundle = special(shared.call(RICH, "Bundle").value, EXT_DISPLAY)
     assert bundle["mime"] == {"text/html": "h", "image/svg+xml": "<svg/>"}
     assert make(shared, RICH, "Anything")["mime"] is None
     assert make(shared, RICH, "Image", name="kind")["mime"] is None
@@ -128,12 +128,12 @@ def test_objects_that_show_themselves(shared: Manager) -> None:
 def test_a_cell_shows_things(shared: Manager) -> None:
     shared.cell(RICH)
     result = shared.cell("display(1, Image())\nx = 5\nx", result="display")
-    first, second = (special(item, DISPLAY) for item in result.value["displays"])
+    first, second = (special(item, EXT_DISPLAY) for item in result.value["displays"])
     assert first["repr"] == "1" and second["mime"]["image/png"] == b"\x89PNG"
-    assert special(result.value["value"], DISPLAY)["repr"] == "5"
+    assert special(result.value["value"], EXT_DISPLAY)["repr"] == "5"
     result = shared.cell("display(2)\n1/0")
     assert result.last["raised"]["type"] == "ZeroDivisionError"
-    assert result.value["value"] is None and special(result.value["displays"][0], DISPLAY)["repr"] == "2"
+    assert result.value["value"] is None and special(result.value["displays"][0], EXT_DISPLAY)["repr"] == "2"
     big = "class Big:\n  def _repr_html_(self): return 'x' * 7_000_000\ndisplay(Big(), Big(), Big())"
     assert [bool(item.content["mime"]) for item in shared.cell(big).value["displays"]] == [True, False, False]
     assert shared.end_session()["op"] == "done"
@@ -174,7 +174,7 @@ def f(path): return Evil(path)
     handle = make(shared, source, str(mark))
     carried = shared.do("get", path=handle["path"], cwd="~")
     assert carried["op"] == "end" and not mark.exists()
-    shared.call("", Special(HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]])
+    shared.call("", Sent(EXT_HANDLE, 0), fn={"kind": "value"}, handles=[handle["path"]])
     assert mark.exists()
 
 
@@ -201,7 +201,7 @@ def test_handles_that_are_none(shared: Manager, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     failed(shared.call("", fn=pickled(), handles=[os.fsencode(tmp_path / "folder")]), "handle")
     failed(shared.call("", fn=pickled(3), handles=[]), "transfer")
-    failed(shared.call("", Special(HANDLE, 3), fn={"kind": "value"}, handles=[]), "transfer")
+    failed(shared.call("", Sent(EXT_HANDLE, 3), fn={"kind": "value"}, handles=[]), "transfer")
 
 
 def test_a_module_that_is_missing(shared: Manager, tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_functions_as_arguments(shared: Manager) -> None:
         "file": "g.py",
         "bind": ["n"],
     }
-    arguments = [Special(11, [source, {"n": 1}]), Special(11, [source, {"n": 2}])]
-    module = Special(11, [{"kind": "module", "module": "math", "name": "floor"}, {}])
+    arguments = [Sent(EXT_FUNCTION, [source, {"n": 1}]), Sent(EXT_FUNCTION, [source, {"n": 2}])]
+    module = Sent(EXT_FUNCTION, [{"kind": "module", "module": "math", "name": "floor"}, {}])
     assert shared.call("def f(a, b, c): return [a(1), b(1), c(1.5)]", *arguments, module).value == [2, 3, 1]
     assert shared.session_call("def f(a, b, c): return [a(1), b(1), c(1.5)]", *arguments, module).value == [
         2,
@@ -242,7 +242,7 @@ def test_functions_as_arguments(shared: Manager) -> None:
     assert shared.call("", 1, fn=pickled(), handles=[handle["path"]]).value == 20
     pool = "import multiprocessing as m\ndef f(g):\n  return m.get_context('fork').Pool(1).map(g, [1])"
     assert shared.call(pool, arguments[0]).value == [2]
-    failed(shared.call("def f(g): pass", Special(11, [{"kind": "value"}, {}])), "transfer")
+    failed(shared.call("def f(g): pass", Sent(EXT_FUNCTION, [{"kind": "value"}, {}])), "transfer")
     assert shared.end_session()["op"] == "done"
 
 
@@ -254,7 +254,7 @@ def bridge(shared: Manager) -> Iterator[Manager]:
 
 def define(manager: Manager, source: str) -> Dict[str, Any]:
     value = manager.session_call("", fn={"kind": "define", "source": source, "file": "d.py"}).value
-    return {name: special(item, REF) for name, item in value.items()}
+    return {name: special(item, EXT_REFERENCE) for name, item in value.items()}
 
 
 def test_refs(bridge: Manager) -> None:
@@ -274,28 +274,33 @@ del name
     assert bound["K"]["type"] == "type" and bound["add"]["type"] == "function"
     add, x = bound["add"]["id"], bound["X"]["id"]
     assert bridge.session_call("", 4, fn={"kind": "ref", "id": add}).value == 5
-    assert bridge.session_call("", Special(REF, x), Special(REF, x), fn={"kind": "ref", "id": add}).value == 2
+    assert (
+        bridge.session_call(
+            "", Sent(EXT_REFERENCE, x), Sent(EXT_REFERENCE, x), fn={"kind": "ref", "id": add}
+        ).value
+        == 2
+    )
     # Data is data, what is none is kept.
     assert bridge.session_call("", 1, fn={"kind": "ref", "id": add}, result="ref").value == 2
-    thing = special(bridge.session_call("def f(): return K()", result="ref").value, REF)
+    thing = special(bridge.session_call("def f(): return K()", result="ref").value, EXT_REFERENCE)
     assert thing["type"] == "K" and thing["id"] > max(item["id"] for item in bound.values())
     source = "def f(a): return type(a) is K"
-    assert bridge.session_call(source, Special(REF, thing["id"])).value is True
+    assert bridge.session_call(source, Sent(EXT_REFERENCE, thing["id"])).value is True
     cell = bridge.cell("K()", result="ref").value["value"]
-    assert special(cell, REF)["type"] == "K"
+    assert special(cell, EXT_REFERENCE)["type"] == "K"
     # The same name bound to the same object again is bound again.
     assert set(define(bridge, "X = X")) == {"X"}
     # Freed ones are gone, and unknown ones ignored.
     assert bridge.session_call("", thing["id"], 10**9, fn=FORGET).value is None
     last = failed(bridge.session_call("", fn={"kind": "ref", "id": thing["id"]}), "session")
     assert "no object %d" % thing["id"] in last["message"]
-    failed(bridge.session_call(source, Special(REF, thing["id"])), "session")
-    failed(bridge.call("def f(a): pass", Special(REF, 1)), "session")
+    failed(bridge.session_call(source, Sent(EXT_REFERENCE, thing["id"])), "session")
+    failed(bridge.call("def f(a): pass", Sent(EXT_REFERENCE, 1)), "session")
 
 
 def test_what_was_forgotten_is_freed(bridge: Manager) -> None:
     bridge.cell("import weakref\nclass K: pass\nk = K()\nw = weakref.ref(k)")
-    ref = special(bridge.cell("k", result="ref").value["value"], REF)
+    ref = special(bridge.cell("k", result="ref").value["value"], EXT_REFERENCE)
     bridge.cell("del k")
     assert bridge.cell("w() is None").value["value"] is False
     bridge.session_call("", ref["id"], fn=FORGET)
@@ -312,7 +317,7 @@ def helper(y): return [z * 2 for z in y]
 
 
 def test_a_ref_that_is_dumped(bridge: Manager) -> None:
-    grow = Special(REF, define(bridge, GROW)["grow"]["id"])
+    grow = Sent(EXT_REFERENCE, define(bridge, GROW)["grow"]["id"])
     handle = special(bridge.session_call("", grow, fn={"kind": "dump"}).value)
     # Each call has an object of its own.
     for _ in range(2):

@@ -10,7 +10,7 @@ import pytest
 from conftest import PYTHONS
 from manager import Manager
 
-from lazycluster_agent.specials import DISPLAY, Special
+from lazycluster_agent.values import EXT_DISPLAY, Special
 
 #: Another one may be named, for few test environments have matplotlib.
 GIVEN = os.environ.get("LAZYCLUSTER_PLOT_PYTHON")
@@ -35,7 +35,7 @@ def plotting() -> Iterator[Manager]:
 def is_figure(special: object) -> bool:
     return (
         isinstance(special, Special)
-        and special.kind == DISPLAY
+        and special.kind == EXT_DISPLAY
         and special.content["type"] == "matplotlib.figure.Figure"
         and special.content["mime"]["image/png"].startswith(b"\x89PNG")
     )

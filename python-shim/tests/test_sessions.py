@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
-from manager import TAG, Manager, Result, alive, processes_with, until
+from manager import LONG, TAG, Manager, Result, alive, sleepers, until
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ ENDED = {
 def test_what_ends_a_session(shared: Manager, source: str) -> None:
     value(shared.cell("import os; x = 1"))
     pid = value(shared.cell("os.getpid()"))
-    value(shared.cell("child = os.popen('exec sleep 1000')"))
+    value(shared.cell("child = os.popen('exec sleep %s')" % LONG))
     first = shared.start_cell("print('last words', flush=True)\n" + source)
     second = shared.start_cell("x")
     result = shared.finish(first)
@@ -159,7 +159,7 @@ def test_what_ends_a_session(shared: Manager, source: str) -> None:
     # It was sent to the session that is no more.
     assert shared.finish(second).last["kind"] == "session"
     until(lambda: not alive(pid))
-    assert not processes_with("sleep\0" + "1000")
+    assert not sleepers()
     assert raised(shared.cell("x"))["type"] == "NameError"
     assert shared.end_session()["op"] == "done"
 
@@ -203,8 +203,8 @@ def test_interrupt(session: Manager, source: str) -> None:
 
 
 def test_an_interrupt_reaches_what_the_shell_runs(session: Manager) -> None:
-    id = session.start_cell("import os\nos.system('sleep 1001')")
-    until(lambda: processes_with("sleep\0" + "1001"))
+    id = session.start_cell("import os\nos.system('sleep %s')" % LONG)
+    until(sleepers)
     assert session.interrupt()
     assert value(session.finish(id)) == 2
 
@@ -328,14 +328,12 @@ def test_output_that_nobody_asks_for_is_bounded(session: Manager) -> None:
 
 
 def test_background_processes_live_until_the_session_ends(shared: Manager) -> None:
-    source = (
-        "import subprocess\np = subprocess.Popen('setsid sleep 1000 & exec sleep 1000', shell=True)\np.pid"
-    )
-    pid = value(shared.cell(source))
+    source = "import subprocess\np = subprocess.Popen('setsid sleep %s & exec sleep %s', shell=True)\np.pid"
+    pid = value(shared.cell(source % (LONG, LONG)))
     time.sleep(0.3)  # Longer than the output of an ended step is read.
     assert value(shared.cell("p.poll()")) is None and alive(pid)
     assert shared.end_session()["op"] == "done"
-    assert not alive(pid) and not processes_with("sleep\0" + "1000")
+    assert not alive(pid) and not sleepers()
 
 
 def test_exit_handlers_run_at_the_end(shared: Manager, tmp_path: Path) -> None:

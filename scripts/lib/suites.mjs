@@ -249,7 +249,12 @@ const notebooks = {
       what: "notebooks",
       program: venvPython,
       args: [inProject("scripts", "lib", "run_notebooks.py"), "--report", report],
-      env: { ...pythonEnvironment(), LAZYCLUSTER_SSH_CONFIG: demo.sshConfig, ...stateDirectories(context.scratch) },
+      env: {
+        ...pythonEnvironment(),
+        LAZYCLUSTER_SSH_CONFIG: demo.sshConfig,
+        LAZYCLUSTER_PYTHON: venvPython,
+        ...stateDirectories(context.scratch),
+      },
       timeoutMs: 10 * minute,
     });
     /** @type {{ ok: boolean }[]} */

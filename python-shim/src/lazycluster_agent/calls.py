@@ -7,15 +7,15 @@ from .errors import Failure
 from .msgpack import WireError
 from .outcome import describe
 from .results import encode, encode_cell
-from .specials import HANDLE, REF, SOURCE
+from .values import EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Tuple
 
     from .frames import Buffer, Header
+    from .line import Arguments
     from .spaces import Space
-    from .specials import DocumentReader
 
     Action = Callable[["Call", Dict[str, Any]], object]
 
@@ -42,16 +42,16 @@ class Call:
         self._handles: List[bytes] = request["handles"]
         self._loaded: Dict[int, object] = {}
 
-    def perform(self, document: DocumentReader) -> List[Buffer]:
+    def perform(self, document: Arguments) -> List[Buffer]:
         """The document of the result. Raises Failure, CellRaised, or what the function raises."""
         arguments = self._read(document)
         if self.fn["kind"] == "cell":
             return self._run_cell()
         return encode(self, ACTIONS[self.fn["kind"]](self, arguments))
 
-    def _read(self, document: DocumentReader) -> Dict[str, Any]:
+    def _read(self, document: Arguments) -> Dict[str, Any]:
         try:
-            arguments = document.finish(self._revive)
+            arguments = document.value(self._revive)
         except WireError as error:
             raise Failure("transfer", "The arguments of the function are broken: %s." % error) from None
         if isinstance(arguments, dict) and all(
@@ -62,11 +62,11 @@ class Call:
 
     def _revive(self, kind: int, content: Any) -> object:
         """An argument that is no data."""
-        if kind == HANDLE and isinstance(content, int):
+        if kind == EXT_HANDLE and isinstance(content, int):
             return self.handle(content)
-        if kind == REF and isinstance(content, int):
+        if kind == EXT_REFERENCE and isinstance(content, int):
             return self.space.deref(content)
-        if kind == SOURCE and isinstance(content, list) and len(content) == 2:
+        if kind == EXT_FUNCTION and isinstance(content, list) and len(content) == 2:
             return self._function(*content)
         raise WireError("ext type %d where it has no meaning" % kind)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from .specials import DISPLAY, Special
 from .subjects import loaded, short_repr, type_name
+from .values import EXT_DISPLAY, Special
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def draw(figure: Any) -> Optional[bytes]:
 def display(subject: object, mime: Optional[Mime] = None) -> Special:
     """A display object; `mime` if it is known already."""
     content = {"repr": short_repr(subject), "type": type_name(type(subject))}
-    return Special(DISPLAY, {**content, "mime": mime_of(subject) if mime is None else mime})
+    return Special(EXT_DISPLAY, {**content, "mime": mime_of(subject) if mime is None else mime})
 
 
 class Showcase:

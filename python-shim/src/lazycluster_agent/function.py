@@ -56,7 +56,7 @@ class CallStep(Step):
     def on_answer(self, header: Header, payload: memoryview) -> None:
         op = header.get("op")
         if op == "result":
-            self.output(RESULT, bytes(payload))
+            self.output(RESULT, payload)
         elif op == "raised":
             self.raised = fields.mapping(header, "raised")
         elif op == "failed":

@@ -5,17 +5,40 @@ from __future__ import annotations
 import os
 
 from .frames import PIECE, FrameDecoder, frame_head
-from .specials import DocumentReader
+from .msgpack import WireError
 from .system import close_quietly
+from .values import DocumentReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable, List, Optional, Tuple
 
     from .frames import Buffer, Header
+    from .values import SpecialReader
 
     #: A request without a document was withdrawn before all of it was there.
-    Request = Tuple[Header, Optional[DocumentReader]]
+    Request = Tuple[Header, "Optional[Arguments]"]
+
+
+class Arguments:
+    """The document of a request. All of it is read first; only then it is told what is wrong with it."""
+
+    def __init__(self) -> None:
+        self._reader = DocumentReader()
+        self._fault: Optional[WireError] = None
+
+    def feed(self, data: Buffer) -> None:
+        if self._fault is None:
+            try:
+                self._reader.feed(data)
+            except WireError as error:
+                self._fault = error
+
+    def value(self, read_special: SpecialReader) -> Any:
+        """Raises WireError or Failure."""
+        if self._fault is not None:
+            raise self._fault
+        return self._reader.value(read_special)
 
 
 class Line:
@@ -40,7 +63,7 @@ class Line:
     def receive(self) -> Optional[Request]:
         """A request and all of its arguments; None when there will be none."""
         request: Optional[Header] = None
-        document = DocumentReader()
+        document = Arguments()
         data = b""
         while True:
             for header, payload in self._decoder.feed(data):

@@ -39,7 +39,7 @@ class Unpicklable(Exception):
 
 
 def prepare() -> None:
-    """Loads what handles need: where there is one, more are likely, and it takes longer than most functions."""
+    """Loads what handles need: where there is one, more are likely, and it takes longer than most calls."""
     __import__("%s.cloudpickle" % __package__)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .msgpack import NotData
-from .specials import HANDLE, Special, encode_document
+from .values import EXT_HANDLE, Special, encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,4 +68,4 @@ def handle(call: Call, result: object, mime: Any, why: str) -> Special:
         first = why or "%s is a %s." % (NAME, type_name(type(result)))
         text = "%s It cannot be kept on the host as a handle either, for it cannot be pickled (%s). %s"
         raise NotData(text % (first, error, ADVICE)) from None
-    return Special(HANDLE, {**content, "mime": mime})
+    return Special(EXT_HANDLE, {**content, "mime": mime})

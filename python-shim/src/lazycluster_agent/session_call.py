@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
     from .agent import Agent
-    from .frames import Header
+    from .frames import Buffer, Header
     from .session import Key
     from .streams import Outlet
 
@@ -74,7 +74,7 @@ class SessionCall(CallStep):
         self.answered = True
         super().on_answer(header, payload)
 
-    def output(self, stream: int, data: bytes) -> None:
+    def output(self, stream: int, data: Buffer) -> None:
         # Of a call that was cancelled too late nothing is wanted any more, and it must not wait for credit.
         if self._why == "exit" or not self.answered:
             super().output(stream, data)

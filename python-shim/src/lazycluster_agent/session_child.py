@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Optional
 
     from .frames import Header
-    from .line import Line
-    from .specials import DocumentReader
+    from .line import Arguments, Line
 
 
 class Ignored(Exception):
@@ -33,7 +32,7 @@ class SessionChild:
         self._settled = False
         self._stdio = [os.dup(fd) for fd in (0, 1, 2)]
 
-    def run(self, request: Header, document: Optional[DocumentReader]) -> NoReturn:
+    def run(self, request: Header, document: Optional[Arguments]) -> NoReturn:
         system.on_interrupt(self._on_interrupt)
         quiet_figures()
         line = self._line
@@ -50,7 +49,7 @@ class SessionChild:
                 os._exit(finish(0))
             request, document = following
 
-    def _serve(self, request: Header, document: DocumentReader) -> int:
+    def _serve(self, request: Header, document: Arguments) -> int:
         def action() -> Any:
             while True:
                 try:
@@ -63,7 +62,7 @@ class SessionChild:
 
         return perform(self._line, action)
 
-    def _interruptible(self, request: Header, document: DocumentReader) -> Any:
+    def _interruptible(self, request: Header, document: Arguments) -> Any:
         """What a SIGINT may end; it does nothing where this is not on the stack."""
         if self._ignored:
             raise Ignored

@@ -6,7 +6,7 @@ import sys
 
 from .errors import Failure
 from .spaces import Space, await_it
-from .specials import REF, Special
+from .values import EXT_REFERENCE, Special
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SessionSpace(Space):
             "python": PYTHON,
             "mime": mime_of(value),
         }
-        return Special(REF, content)
+        return Special(EXT_REFERENCE, content)
 
     def deref(self, id: int) -> Any:
         try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
     from .agent import Agent
-    from .frames import Header
+    from .frames import Buffer, Header
     from .loop import Timer
 
 #: [s] that output is still read after the process itself has ended.
@@ -121,7 +121,7 @@ class Step(Operation):
     def attach(self, fd: int, stream: int) -> None:
         self.outlets.append(Outlet(self.loop, fd, lambda data: self.output(stream, data), self._settle))
 
-    def output(self, stream: int, data: bytes) -> None:
+    def output(self, stream: int, data: Buffer) -> None:
         self.send("data", data, s=stream)
         if not self.may_send:
             for outlet in self.outlets:

@@ -10,11 +10,11 @@ import sys
 from . import system
 from .calls import MODULE, Call, CellRaised
 from .errors import Failure, printable
-from .line import Line
+from .line import Arguments, Line
 from .msgpack import NotData
 from .outcome import complete, describe
 from .spaces import Space
-from .specials import DocumentReader, encode_document
+from .values import encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Worker:
         finally:
             os._exit(code)
 
-    def _serve(self, line: Line, request: Header, document: DocumentReader) -> int:
+    def _serve(self, line: Line, request: Header, document: Arguments) -> int:
         code = perform(line, lambda: run_once(request, document))
         if line.lost:
             return finish(code)
@@ -75,7 +75,7 @@ class Worker:
         system.close_low_but(self._control)
 
 
-def run_once(request: Header, document: DocumentReader) -> Any:
+def run_once(request: Header, document: Arguments) -> Any:
     settle_in(request)
     return Call(request, Space()).perform(document)
 
@@ -109,7 +109,7 @@ def perform(line: Line, action: Callable[[], Any]) -> int:
 def rehearse() -> None:
     """Runs a function for nothing, so that the memory that a run touches is ours when it counts."""
     arguments = encode_document({"args": [], "kwargs": {}, "bind": {}})
-    document = DocumentReader()
+    document = Arguments()
     document.feed(b"".join(arguments))
     source = {"kind": "source", "source": "def f(): pass", "name": "f", "file": "rehearsal"}
     request = {"fn": source, "result": "data", "modules": [], "folder": b"", "handles": []}
