@@ -270,8 +270,8 @@ def answer():
   });
 
   it("a failure that nobody awaited is no unhandled rejection, and join() reports it", async () => {
-    group.executeTask(new RuntimeTask().runCommand("exit 4"), { broadcast: true });
-    group.executeTask(new RuntimeTask("omitted").runCommand("exit 5"), { broadcast: true, omitOnJoin: true });
+    void group.executeTask(new RuntimeTask().runCommand("exit 4"), { broadcast: true });
+    void group.executeTask(new RuntimeTask("omitted").runCommand("exit 5"), { broadcast: true, omitOnJoin: true });
     const error = (await rejection(group.join())) as GroupErrorType;
     expect(error.results.map((result) => (result.error as TaskExecutionErrorType | undefined)?.exitCode)).toEqual([
       4, 4, 4,
@@ -325,8 +325,8 @@ def late(n, seconds):
       [1, 0.2],
       [2, 0],
     ] as const)
-      group.executeTask(new RuntimeTask().runFunction(late, { n, seconds }));
-    group.executeTask(new RuntimeTask().runFunction(late, { n: 3, seconds: 0 }), { broadcast: true });
+      void group.executeTask(new RuntimeTask().runFunction(late, { n, seconds }));
+    void group.executeTask(new RuntimeTask().runFunction(late, { n: 3, seconds: 0 }), { broadcast: true });
     const values: unknown[] = [];
     for await (const value of group.functionReturns) values.push(value);
     expect(values).toEqual([0, 1, 2, 3, 3, 3]);
@@ -395,7 +395,7 @@ describe("sendFile", () => {
     writeFileSync(join(folder, "a.txt"), "content");
     const tasks = await group.sendFile(join(folder, "a.txt"), "sent.txt", false);
     expect(tasks.map(({ state, host: on }) => [state, on])).toEqual(HOSTS.map((on) => ["done", on]));
-    group.sendFile(folder, "sent folder");
+    void group.sendFile(folder, "sent folder");
     await group.join();
     for (const [index, runtime] of group.runtimes.entries()) {
       const dir = join(host(index).dir, await runtime.workingDir);
