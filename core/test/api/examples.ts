@@ -81,7 +81,7 @@ export async function files() {
   await runtime.sendFile("local_path/file.csv", undefined, false);
   await runtime.getFile("results", "local_path");
   const group = await (await RuntimeManager.create()).createGroup();
-  group.sendFile("local_path/file.csv", undefined, true);
+  void group.sendFile("local_path/file.csv", undefined, true);
   await group.join();
   return group;
 }
@@ -97,7 +97,7 @@ def preprocess(docs):
     tasks.push(runtimeGroup.executeTask(new RuntimeTask().runFunction(preprocess, { docs })).task);
 
   let column = -1;
-  let docs: string[] = [];
+  const docs: string[] = [];
   for await (const line of createInterface({ input: createReadStream(filePath) })) {
     const cells = line.split(";");
     if (column < 0) column = cells.indexOf("text");

@@ -1,5 +1,5 @@
 /** Rows of API.md: RuntimeGroup, but for its ports. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -270,8 +270,8 @@ def answer():
   });
 
   it("a failure that nobody awaited is no unhandled rejection, and join() reports it", async () => {
-    group.executeTask(new RuntimeTask().runCommand("exit 4"), { broadcast: true });
-    group.executeTask(new RuntimeTask("omitted").runCommand("exit 5"), { broadcast: true, omitOnJoin: true });
+    void group.executeTask(new RuntimeTask().runCommand("exit 4"), { broadcast: true });
+    void group.executeTask(new RuntimeTask("omitted").runCommand("exit 5"), { broadcast: true, omitOnJoin: true });
     const error = (await rejection(group.join())) as GroupErrorType;
     expect(error.results.map((result) => (result.error as TaskExecutionErrorType | undefined)?.exitCode)).toEqual([
       4, 4, 4,
@@ -313,6 +313,27 @@ def answer():
     await Promise.all(started.map((execution) => execution.cancel()));
   });
 
+  it("on the least busy one: twice the cores get twice the tasks, known by the first task or asked ahead", async () => {
+    const script = "#!/bin/sh\nexec taskset -c $(taskset -cp $$ | sed 's/.*: //;s/[-,].*//') python3 \"$@\"\n";
+    const path = join(host(0).dir, "tmp", "one-core");
+    writeFileSync(path, script);
+    chmodSync(path, 0o755);
+    const [small, large] = [new Runtime("host-1", { python: "/tmp/one-core" }), new Runtime("host-2")];
+    const both = new RuntimeGroup([small, large]);
+    await both.executeTask(new RuntimeTask().runCommand("true"));
+    await both.executeTask(new RuntimeTask().runCommand("true"));
+    // Each has been given a task, so each was asked.
+    const cores = await large.cpuCores;
+    expect(await small.cpuCores).toBe(Math.min(1, cores));
+    const ratio = cores / (await small.cpuCores);
+    const count = Math.round(3 * (1 + ratio));
+    const started = Array.from({ length: count }, () => both.executeTask(new RuntimeTask().runCommand("sleep 6004")));
+    expect(small.aliveTaskProcessCount).toBe(3);
+    expect(large.aliveTaskProcessCount).toBe(count - 3);
+    await Promise.all(started.map((execution) => execution.cancel()));
+    await both.close();
+  });
+
   it("gives functionReturns in the order in which the tasks were given", async () => {
     const late = py`
 def late(n, seconds):
@@ -325,8 +346,8 @@ def late(n, seconds):
       [1, 0.2],
       [2, 0],
     ] as const)
-      group.executeTask(new RuntimeTask().runFunction(late, { n, seconds }));
-    group.executeTask(new RuntimeTask().runFunction(late, { n: 3, seconds: 0 }), { broadcast: true });
+      void group.executeTask(new RuntimeTask().runFunction(late, { n, seconds }));
+    void group.executeTask(new RuntimeTask().runFunction(late, { n: 3, seconds: 0 }), { broadcast: true });
     const values: unknown[] = [];
     for await (const value of group.functionReturns) values.push(value);
     expect(values).toEqual([0, 1, 2, 3, 3, 3]);
@@ -395,7 +416,7 @@ describe("sendFile", () => {
     writeFileSync(join(folder, "a.txt"), "content");
     const tasks = await group.sendFile(join(folder, "a.txt"), "sent.txt", false);
     expect(tasks.map(({ state, host: on }) => [state, on])).toEqual(HOSTS.map((on) => ["done", on]));
-    group.sendFile(folder, "sent folder");
+    void group.sendFile(folder, "sent folder");
     await group.join();
     for (const [index, runtime] of group.runtimes.entries()) {
       const dir = join(host(index).dir, await runtime.workingDir);
