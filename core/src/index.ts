@@ -28,6 +28,8 @@ export type {
   FunctionOptions,
   OutputStream,
   ProcessHandle,
+  SyncOptions,
   TaskEvents,
   TaskStep,
+  TransferOptions,
 } from "./task";

@@ -5,6 +5,5 @@ export { HostPool } from "./pool";
 export type { AgentLease, PoolContext } from "./pool";
 export { startProcess } from "./step-process";
 export type { ProcessEnd, ProcessSinks, StepProcess } from "./step-process";
-export { sendTree } from "./tree-send";
-export { receiveTree } from "./tree-receive";
-export type { Progress, TransferResult } from "./tree";
+export { receiveTree, sendTree, syncTree } from "./tree";
+export type { OpenLane, Progress, SyncResult, TransferRequest, TransferResult } from "./tree";

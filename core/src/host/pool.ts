@@ -29,10 +29,14 @@ export class HostPool {
 
   constructor(private readonly context: PoolContext) {}
 
-  /** Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered. */
-  async acquire(spec: HostSpec, signal: AbortSignal): Promise<AgentLease> {
+  /**
+   * Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered.
+   *
+   * @param lane other than 0: a further connection to the same host.
+   */
+  async acquire(spec: HostSpec, signal: AbortSignal, lane = 0): Promise<AgentLease> {
     if (this.closing) throw cancelled(spec.host);
-    const key = JSON.stringify(spec);
+    const key = JSON.stringify([spec, lane]);
     const entry = this.entries.get(key) ?? this.connect(key, spec);
     entry.users += 1;
     let held = true;

@@ -13,8 +13,12 @@ import {
   type FunctionOptions,
   type ProcessHandle,
   RuntimeTask,
+  SYNC_OPTIONS,
+  type SyncOptions,
+  TRANSFER_OPTIONS,
   TaskProcess,
   type TaskRun,
+  type TransferOptions,
   isPortKey,
   isTaskKey,
   printEntries,
@@ -135,21 +139,26 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
   executeFunction(fn: PyFunction, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
-    const given = requireOptions(options, [...EXECUTE_OPTIONS, "args", "timeoutMs", "python"], "executeFunction");
-    const pick = (keys: readonly string[]): object =>
-      Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
-    const task = new RuntimeTask().runFunction(fn, kwargs, pick(["args", "timeoutMs", "python"]));
-    return this.executeTask(task, pick(EXECUTE_OPTIONS));
+    const [execute, call] = split(options, ["args", "timeoutMs", "python"], "executeFunction");
+    return this.executeTask(new RuntimeTask().runFunction(fn, kwargs, call), execute);
   }
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */
-  sendFile(localPath: string, remotePath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asOptions(options));
+  sendFile(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
+    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "sendFile");
+    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath, transfer), execute);
   }
 
   /** A task of one `getFile`. (Python: `get_file`.) @param options a boolean is `executeAsync`. */
-  getFile(remotePath: string, localPath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asOptions(options));
+  getFile(remotePath: string, localPath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
+    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "getFile");
+    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath, transfer), execute);
+  }
+
+  /** A task of one `syncFolder`. @param options a boolean is `executeAsync`. */
+  syncFolder(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & SyncOptions)): Execution {
+    const [execute, sync] = split(options, SYNC_OPTIONS, "syncFolder");
+    return this.executeTask(new RuntimeTask().syncFolder(localPath, remotePath, sync), execute);
   }
 
   /** What `echo` on the host makes of the text, without the newline at the end; the text is data. (Python: `echo`.) */
@@ -320,8 +329,20 @@ function newOwner(): string {
   return `runtime-${randomUUID()}`;
 }
 
-function asOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
-  return typeof options === "boolean" ? { executeAsync: options } : options;
+/** The options of an execution, and those of its one step. A boolean is `executeAsync`. */
+function split(
+  options: boolean | ExecuteOptions | undefined,
+  ofStep: readonly string[],
+  what: string,
+): [execute: ExecuteOptions, step: object] {
+  const given = requireOptions(
+    typeof options === "boolean" ? { executeAsync: options } : options,
+    [...EXECUTE_OPTIONS, ...ofStep],
+    what,
+  );
+  const pick = (keys: readonly string[]): object =>
+    Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
+  return [pick(EXECUTE_OPTIONS), pick(ofStep)];
 }
 
 async function joined(run: TaskRun): Promise<HostResult> {

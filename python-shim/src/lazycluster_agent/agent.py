@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "tempdir", "mkdir", "remove", "reap"]
+CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "list", "read", "write", "hash"]
+CAPABILITIES += ["tempdir", "mkdir", "remove", "reap"]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.
