@@ -37,5 +37,6 @@ export type {
   Runtime as RuntimeType,
   RuntimeOptions,
   RuntimeTask as RuntimeTaskType,
+  SyncOptions,
   TaskExecutionError as TaskExecutionErrorType,
 } from "lazycluster";

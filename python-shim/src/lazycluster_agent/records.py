@@ -66,9 +66,7 @@ class RecordReader:
             at = after
             if kind == FILE:
                 self.left = size
-            self._on_record(
-                kind, mode, mtime, size, data[names:extra].tobytes(), data[extra:after].tobytes()
-            )
+            self._on_record(kind, mode, mtime, size, data[names:extra].tobytes(), data[extra:after].tobytes())
         self._rest = data[at:].tobytes()
 
     @property

@@ -6,6 +6,9 @@ export const IGNORE_FILE = ".lazyignore";
 /** What transfers collect and keep is no part of anybody's folder. */
 const OURS = /(^|\/)\.lazycluster-([0-9a-f]{12}|[0-9a-f]{16}|partial-[0-9a-f]{16})(\/|$)/;
 
+/** Stands for a question mark that is meant as one, which the package cannot express. */
+const QUESTION = "\ue000";
+
 export class IgnoreRules {
   private readonly rules = ignore({ ignorecase: false });
   private any = false;
@@ -13,17 +16,19 @@ export class IgnoreRules {
   /** @param folder below the root; empty: the root itself. Folders come before those in them. */
   add(folder: string, text: string): void {
     for (const line of text.replace(/^\ufeff/, "").split(/\r?\n/)) {
-      const rule = folder === "" ? line : ruleBelow(folder, line);
-      if (rule === null) continue;
+      const rule = ruleBelow(folder, line);
+      if (rule === null || !isUsable(rule)) continue;
       this.rules.add({ pattern: rule });
       this.any = true;
     }
   }
 
-  /** Whether it is left out, with all that is in it. Its folders must not be. */
+  /** Whether it is left out, with all that is in it. */
   ignores(path: string, isFolder: boolean): boolean {
     if (OURS.test(path)) return true;
-    return this.any && path !== "" && this.rules.ignores(isFolder ? `${path}/` : path);
+    if (!this.any || path === "") return false;
+    const shown = path.replace(/\?/g, QUESTION);
+    return this.rules.ignores(isFolder ? `${shown}/` : shown);
   }
 }
 
@@ -31,9 +36,26 @@ export class IgnoreRules {
 function ruleBelow(folder: string, line: string): string | null {
   if (line.trim() === "" || line.startsWith("#")) return null;
   const negated = line.startsWith("!");
-  const body = (negated ? line.slice(1) : line).replace(/^\\([!#])/, "$1");
+  const body = (negated ? line.slice(1) : line)
+    .replace(/^\\([!#])/, "$1")
+    .replace(/\\\?/g, QUESTION)
+    .replace(/(\*\*\/)+(?=\*\*)/g, "")
+    .replace(/^\/(?=\*\*)/, "")
+    .replace(/^\*\*(\s*)$/, "*$1")
+    // What is below, without the folder itself.
+    .replace(/\*\*\/\s*$/, "**/*/");
   // A slash in it, but at its end, binds it to its folder; else it fits at any depth.
   const bound = /\/(?=[^ ])/.test(body.replace(/\s+$/, "").replace(/\/$/, ""));
-  const place = folder.replace(/[\\*?[\]!# ]/g, "\\$&");
-  return `${negated ? "!" : ""}/${place}/${bound ? body.replace(/^\//, "") : `**/${body}`}`;
+  const place = folder === "" ? "" : `/${folder.replace(/[\\*[\]!# ]/g, "\\$&").replace(/\?/g, QUESTION)}`;
+  return `${negated ? "!" : ""}${place}/${bound ? body.replace(/^\//, "") : `**/${body}`}`;
+}
+
+/** To git, a pattern that is none fits nothing. */
+function isUsable(rule: string): boolean {
+  try {
+    ignore().add({ pattern: rule }).ignores("x");
+    return true;
+  } catch {
+    return false;
+  }
 }

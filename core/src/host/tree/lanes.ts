@@ -1,4 +1,5 @@
 /** The ways on which the ranges of big files travel: the host's one connection, and a few more where the line is long. */
+import { EngineFailure } from "../../engine/protocol";
 import type { AgentClient } from "../agent-client";
 import type { AgentLease } from "../pool";
 
@@ -57,9 +58,9 @@ export class Lanes {
         if (this.closed) await lease.release();
         else this.lanes.push({ agent: lease.agent, running: 0, lease });
         this.pump();
-      } catch {
+      } catch (error) {
         // One lane is enough, only slower.
-        narrow.add(this.main);
+        if (error instanceof EngineFailure && error.data.code === "ERR_AUTHENTICATION") narrow.add(this.main);
       }
     });
   }

@@ -119,10 +119,12 @@ export async function rangesToGo(
   remote: Buffer,
   signal: AbortSignal,
 ): Promise<Range[]> {
-  if (kept < BLOCK) return missingRanges(size, [], []);
+  // A block that is not whole is sent again.
+  const limit = kept - (kept % BLOCK);
+  if (limit === 0) return missingRanges(size, [], []);
   const [here, there] = await Promise.all([
-    hashFile(local, BLOCK, kept),
-    hashOnHost(agent, { path: remote, cwd: "" }, [EMPTY], { block: BLOCK, limit: kept }, signal),
+    hashFile(local, BLOCK, limit),
+    hashOnHost(agent, { path: remote, cwd: "" }, [EMPTY], { block: BLOCK, limit }, signal),
   ]);
   return missingRanges(size, here, there);
 }
