@@ -44,6 +44,8 @@ export type {
   FunctionOptions,
   OutputStream,
   ProcessHandle,
+  SyncOptions,
   TaskEvents,
   TaskStep,
+  TransferOptions,
 } from "./task";

@@ -227,7 +227,7 @@ class Manager:
             result = self.results.setdefault(id, Result())
             assert not result.last, "a frame after the last one"
             result.frames.append((header, payload))
-            if op in ("data", "entry"):
+            if op == "data":
                 cost = 64 + len(payload)
                 if id in self.withheld:
                     self.withheld[id] += cost

@@ -32,7 +32,9 @@ export class DetachedTask {
     const agent = await context.pool.open(host, { kind: takeOver ? "attach" : "detach", name }, signal);
     try {
       const cwd = takeOver?.cwd ?? (await makeWorkingDir(agent, workingDir));
-      const task = new DetachedTask(spec, name, context, { agent, cwd });
+      const lanes = { ...host, promptId: null };
+      const openLane: Workplace["openLane"] = (lane) => context.pool.acquire(lanes, signal, lane);
+      const task = new DetachedTask(spec, name, context, { agent, cwd, openLane });
       if (takeOver) task.follow();
       return task;
     } catch (error) {

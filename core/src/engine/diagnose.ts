@@ -100,7 +100,7 @@ async function checkWay(spec: HostSpec, findings: Findings, signal: AbortSignal)
 async function logIn(
   spec: HostSpec,
   findings: Findings,
-  { prompt, log }: PoolContext,
+  context: PoolContext,
   signal: AbortSignal,
 ): Promise<AgentClient | null> {
   let since = performance.now();
@@ -108,8 +108,8 @@ async function logIn(
   try {
     const connection = await connectHost(spec, {
       signal,
-      prompt: promptId === null ? null : (request) => prompt(promptId, request),
-      log,
+      prompt: promptId === null ? null : (request) => context.prompt(promptId, request),
+      log: (level, message) => context.log(level, message),
       traceProtocol,
     });
     if (connection.transport !== "local") {

@@ -154,7 +154,7 @@ export class Execution {
     const { workplace, log } = stage;
     const started = (time: number): void => this.change({ kind: "stepStarted", step: index, time });
     // Whoever began it has sent the files before.
-    if (this.spec.detach?.takeOver && step.kind === "sendFile") {
+    if (this.spec.detach?.takeOver && index < this.spec.steps.findIndex(isProcess)) {
       started(this.spec.startedAt);
       return { outcome: DONE, endedAt: this.spec.startedAt };
     }

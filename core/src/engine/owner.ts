@@ -1,6 +1,6 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
-import { type AgentClient, type AgentLease, type HostPool, abortable, agentFailure } from "../host";
+import { type AgentClient, type AgentLease, type HostPool, type OpenLane, abortable, agentFailure } from "../host";
 import { type AnsweredFacts, askFacts } from "./facts";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
@@ -12,6 +12,8 @@ export interface Workplace {
   readonly agent: AgentClient;
   /** Absolute, or empty: the login directory. */
   readonly cwd: string;
+  /** A further connection to the host, for big files; rejects where that needs the user. */
+  readonly openLane: OpenLane;
 }
 
 export class Owner {
@@ -46,7 +48,11 @@ export class Owner {
   async workplace(workingDir: WorkingDirSpec, signal: AbortSignal): Promise<Workplace> {
     const agent = await this.agent(signal);
     const cwd = await abortable(this.workingDir(agent, workingDir), signal, this.host);
-    return { agent, cwd };
+    return { agent, cwd, openLane: (lane) => this.openLane(lane) };
+  }
+
+  private openLane(lane: number): Promise<AgentLease> {
+    return this.pool.acquire({ ...this.spec, promptId: null }, this.ending.signal, lane);
   }
 
   /** What its host has. Connects, and makes no directory. */

@@ -1,5 +1,14 @@
 /** How each kind of step runs. A new kind is one more row of the table. */
-import { type ProcessHost, type Progress, type TransferResult, receiveTree, sendTree, startProcess } from "../host";
+import {
+  type ProcessHost,
+  type Progress,
+  type SyncResult,
+  type TransferRequest,
+  receiveTree,
+  sendTree,
+  startProcess,
+  syncTree,
+} from "../host";
 import { runCall, untilEnd } from "./call";
 import { type StepOutcome, judge } from "./judge";
 import type { ObjectStore } from "./objects";
@@ -42,15 +51,20 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
     else if (!outcome.failure) return { ...outcome, failure: { reason: "failed", what: "gave no value", cause: null } };
     return outcome;
   },
-  sendFile: async (step, { workplace, signal, progress, output }) => {
-    const { agent, cwd } = workplace;
-    const request = { localPath: step.localPath, remotePath: step.remotePath, cwd, progress, signal };
-    return transferred(await sendTree(agent, request), output);
+  sendFile: async (step, context) => {
+    const { localPath, remotePath } = step;
+    const request = { localPath, remotePath, ...transfer(step, context) };
+    return transferred(await sendTree(context.workplace.agent, request), context.output);
   },
-  getFile: async (step, { workplace, signal, progress, output }) => {
-    const { agent, cwd } = workplace;
-    const request = { remotePath: step.remotePath, cwd, localPath: step.localPath, progress, signal };
-    return transferred(await receiveTree(agent, request), output);
+  getFile: async (step, context) => {
+    const { localPath, remotePath } = step;
+    const request = { localPath, remotePath, ...transfer(step, context) };
+    return transferred(await receiveTree(context.workplace.agent, request), context.output);
+  },
+  syncFolder: async (step, context) => {
+    const result = await syncTree(context.workplace.agent, { ...step, ...transfer(step, context) });
+    context.output("stdout", Buffer.from(describeSync(result, step.dryRun)), () => undefined);
+    return transferred(result, context.output);
   },
 };
 
@@ -61,8 +75,35 @@ export function runStep(step: StepSpec, context: StepContext): Promise<StepOutco
   return run(step, context);
 }
 
+function transfer(
+  { verify, resume }: { readonly verify: boolean; readonly resume: boolean },
+  { workplace, progress, signal }: StepContext,
+): TransferRequest {
+  const { cwd, openLane } = workplace;
+  return { cwd, progress, signal, verify, resume, openLane };
+}
+
 /** What was left out is told in the step's log. */
-function transferred(result: TransferResult, output: StepContext["output"]): StepOutcome {
+function transferred(result: { readonly notes: readonly string[] }, output: StepContext["output"]): StepOutcome {
   for (const note of result.notes) output("stderr", Buffer.from(`${note}\n`), () => undefined);
   return { exitCode: null, signal: null, failure: null };
+}
+
+/** The log of a sync: a summary, and what a dry run would do. */
+function describeSync({ created, changed, deleted, unchanged, bytes }: SyncResult, dryRun: boolean): string {
+  const counts = [
+    `${String(created.length)} new`,
+    `${String(changed.length)} changed`,
+    `${String(deleted.length)} deleted`,
+    `${String(unchanged)} unchanged`,
+  ];
+  const summary = `${dryRun ? "dry run: " : ""}${counts.join(", ")}, ${String(bytes)} bytes\n`;
+  if (!dryRun) return summary;
+  const line = (what: string, path: string): string => `${what} ${JSON.stringify(path)}\n`;
+  return [
+    ...created.map((path) => line("new", path)),
+    ...changed.map((path) => line("changed", path)),
+    ...deleted.map((path) => line("deleted", path)),
+    summary,
+  ].join("");
 }

@@ -15,6 +15,8 @@ const START_MS = 30_000;
 /** [ms] that a polite end may take. */
 const BYE_MS = 1500;
 const MAX_ID = 2 ** 31 - 1;
+/** What a `ping` carries that somebody waits for; those of the heartbeat carry 0. */
+const OURS = 1;
 
 export class AgentClient {
   /** Of this connection, and never of another. */
@@ -30,6 +32,8 @@ export class AgentClient {
   private heardAt = performance.now();
   private ending: EngineFailure | null | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
+  /** Who waits for an answer to a `ping` of theirs, in order. */
+  private readonly pings: (() => void)[] = [];
   private reportClosed: (why: EngineFailure | null) => void = () => undefined;
 
   /** Starts the agent over a connection, which it owns from now on. Rejects EngineFailure, with the connection closed. */
@@ -119,6 +123,18 @@ export class AgentClient {
     });
   }
 
+  /** [ms] of a round trip to the agent, or until the host was lost. */
+  async ping(): Promise<number> {
+    const start = performance.now();
+    if (this.alive) {
+      await new Promise<void>((resolve) => {
+        this.pings.push(resolve);
+        this.outbox.post(encodeFrameHead({ op: "ping", t: OURS }));
+      });
+    }
+    return performance.now() - start;
+  }
+
   /**
    * Lets the agent end what it runs and leave, then closes the connection. Idempotent, bounded. Where nothing runs
    * nobody waits for the agent's last moments: it leaves by itself.
@@ -149,7 +165,10 @@ export class AgentClient {
 
   private dispatch(frame: Frame): void {
     const { header } = frame;
-    if (header.op === "pong") return;
+    if (header.op === "pong") {
+      if (header.integer("t") === OURS) this.pings.shift()?.();
+      return;
+    }
     // Frames of an operation that ended on our side meanwhile are of no interest.
     this.operations.get(header.integer("id", 1))?.receive(frame);
   }
@@ -203,6 +222,7 @@ export class AgentClient {
     this.ending = why;
     clearInterval(this.heartbeat);
     this.outbox.abandon();
+    for (const resolve of this.pings.splice(0)) resolve();
     const outcome = why ?? this.failure("the connection was closed");
     for (const operation of [...this.operations.values()]) operation.end(outcome);
     this.reportClosed(why);

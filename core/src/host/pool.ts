@@ -24,9 +24,13 @@ export class HostPool {
 
   constructor(private readonly context: PoolContext) {}
 
-  /** Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered. */
-  async acquire(spec: HostSpec, signal: AbortSignal): Promise<AgentLease> {
-    const shared = await this.agents.acquire(JSON.stringify(spec), spec.host, signal, (abort) =>
+  /**
+   * Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered.
+   *
+   * @param lane other than 0: a further connection to the same host.
+   */
+  async acquire(spec: HostSpec, signal: AbortSignal, lane = 0): Promise<AgentLease> {
+    const shared = await this.agents.acquire(JSON.stringify([spec, lane]), spec.host, signal, (abort) =>
       this.start(spec, abort),
     );
     return { agent: shared.value, release: () => shared.release() };

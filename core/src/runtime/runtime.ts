@@ -22,8 +22,11 @@ import {
   type FunctionOptions,
   type ProcessHandle,
   RuntimeTask,
+  SYNC_OPTIONS,
+  type SyncOptions,
+  TRANSFER_OPTIONS,
   type TaskRun,
-  asExecuteOptions,
+  type TransferOptions,
   isPortKey,
   isTaskKey,
   startExecution,
@@ -206,11 +209,8 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
   executeFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
-    const given = requireOptions(options, [...EXECUTE_OPTIONS, ...FUNCTION_OPTIONS], "executeFunction");
-    const pick = (keys: readonly string[]): object =>
-      Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
-    const task = new RuntimeTask().runFunction(fn, kwargs, pick(FUNCTION_OPTIONS));
-    return this.executeTask(task, pick(EXECUTE_OPTIONS));
+    const [execute, call] = split(options, FUNCTION_OPTIONS, "executeFunction");
+    return this.executeTask(new RuntimeTask().runFunction(fn, kwargs, call), execute);
   }
 
   /**
@@ -229,13 +229,21 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */
-  sendFile(localPath: string, remotePath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asExecuteOptions(options));
+  sendFile(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
+    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "sendFile");
+    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath, transfer), execute);
   }
 
   /** A task of one `getFile`. (Python: `get_file`.) @param options a boolean is `executeAsync`. */
-  getFile(remotePath: string, localPath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asExecuteOptions(options));
+  getFile(remotePath: string, localPath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
+    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "getFile");
+    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath, transfer), execute);
+  }
+
+  /** A task of one `syncFolder`. @param options a boolean is `executeAsync`. */
+  syncFolder(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & SyncOptions)): Execution {
+    const [execute, sync] = split(options, SYNC_OPTIONS, "syncFolder");
+    return this.executeTask(new RuntimeTask().syncFolder(localPath, remotePath, sync), execute);
   }
 
   /** What `echo` on the host makes of the text, without the newline at the end; the text is data. (Python: `echo`.) */
@@ -491,4 +499,20 @@ export class Runtime implements Displayable, ExecutionTarget {
 
 function newOwner(): string {
   return `runtime-${randomUUID()}`;
+}
+
+/** The options of an execution, and those of its one step. A boolean is `executeAsync`. */
+function split(
+  options: boolean | ExecuteOptions | undefined,
+  ofStep: readonly string[],
+  what: string,
+): [execute: ExecuteOptions, step: object] {
+  const given = requireOptions(
+    typeof options === "boolean" ? { executeAsync: options } : options,
+    [...EXECUTE_OPTIONS, ...ofStep],
+    what,
+  );
+  const pick = (keys: readonly string[]): object =>
+    Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
+  return [pick(EXECUTE_OPTIONS), pick(ofStep)];
 }

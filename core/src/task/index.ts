@@ -7,6 +7,8 @@ export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, startExecution 
 export type { ExecuteOptions } from "./start";
 export { FUNCTION_OPTIONS, cellStep, requireInterpreter, runFunctionStep } from "./steps";
 export type { CellOptions, CommandOptions, FunctionOptions } from "./steps";
+export { SYNC_OPTIONS, TRANSFER_OPTIONS } from "./transfer-steps";
+export type { SyncOptions, TransferOptions } from "./transfer-steps";
 export type { ExecutionTarget } from "./target";
 export { printEntries } from "./task-log";
 export type { OutputStream } from "./task-log";

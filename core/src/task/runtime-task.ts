@@ -11,19 +11,13 @@ import { followLog } from "./follow-log";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
 import { type ExecuteOptions, startExecution } from "./start";
-import {
-  type CommandOptions,
-  type FunctionOptions,
-  getFileStep,
-  runCommandStep,
-  runFunctionStep,
-  sendFileStep,
-} from "./steps";
+import { type CommandOptions, type FunctionOptions, runCommandStep, runFunctionStep } from "./steps";
 import type { ExecutionTarget } from "./target";
 import { type TaskEvents, type TaskStep, runListeners } from "./task-events";
 import { type OutputStream, printEntries } from "./task-log";
 import { TaskRun } from "./task-run";
 import { showTask } from "./task-display";
+import { type SyncOptions, type TransferOptions, getFileStep, sendFileStep, syncFolderStep } from "./transfer-steps";
 import { watchFailure } from "./unnoticed";
 
 interface BeginOptions {
@@ -64,14 +58,14 @@ export class RuntimeTask implements Displayable {
   }
 
   /**
-   * Sends a file or folder. (Python: `send_file`.)
+   * Sends a file or folder. Of a folder, what its `.lazyignore` files name stays here. (Python: `send_file`.)
    *
    * @param localPath must exist now.
    * @param remotePath default: its name in the working directory. An existing folder receives a file under its own name;
    *   a folder is sent onto the path itself, and merged with a folder that is there.
    */
-  sendFile(localPath: string, remotePath?: string): this {
-    return this.addStep(() => sendFileStep(localPath, remotePath));
+  sendFile(localPath: string, remotePath?: string, options?: TransferOptions): this {
+    return this.addStep(() => sendFileStep(localPath, remotePath, options));
   }
 
   /**
@@ -79,8 +73,23 @@ export class RuntimeTask implements Displayable {
    *
    * @param localPath default: its name in the manager's current directory; it appears whole or not at all.
    */
-  getFile(remotePath: string, localPath?: string): this {
-    return this.addStep(() => getFileStep(remotePath, localPath));
+  getFile(remotePath: string, localPath?: string, options?: TransferOptions): this {
+    return this.addStep(() => getFileStep(remotePath, localPath, options));
+  }
+
+  /**
+   * Makes a folder of the host like a local one, or the reverse: only what differs by size or time travels. What
+   * `.lazyignore` files name is left alone. Its log is a summary.
+   *
+   * @param localPath must exist now, unless it is fetched.
+   * @param remotePath default: the local folder's name in the working directory; always the folder itself.
+   * @example
+   * ```ts
+   * task.syncFolder("project", "work/project", { delete: true });
+   * ```
+   */
+  syncFolder(localPath: string, remotePath?: string, options?: SyncOptions): this {
+    return this.addStep(() => syncFolderStep(localPath, remotePath, options));
   }
 
   /** Runs a shell command (`$SHELL -c`) in the working directory; a non-zero exit fails the task unless `check` is false. (Python: `run_command`.) */

@@ -1,6 +1,4 @@
 /** Composing: each builder checks its arguments and gives a plain, frozen step. No I/O but a look at local files. */
-import { statSync } from "fs";
-import { basename, resolve } from "path";
 import { oneLine } from "../display";
 import type { StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
@@ -33,35 +31,6 @@ export interface FunctionOptions {
 }
 
 export const FUNCTION_OPTIONS = ["args", "timeoutMs", "python", "result"] as const;
-
-export function sendFileStep(localPath: string, remotePath?: string): StepSpec {
-  const local = requirePath(localPath, "sendFile: the local path");
-  const absolute = resolve(local) + (local.endsWith("/") ? "/" : "");
-  try {
-    statSync(absolute);
-  } catch (error) {
-    throw new InvalidArgumentError(`sendFile: there is no file or folder ${absolute} on the manager.`, {
-      cause: error,
-    });
-  }
-  const remote = remotePath === undefined ? null : requirePath(remotePath, "sendFile: the remote path");
-  const description = oneLine(`send ${local}${remote === null ? "" : ` to ${remote}`}`);
-  return Object.freeze({ kind: "sendFile", description, localPath: absolute, remotePath: remote });
-}
-
-export function getFileStep(remotePath: string, localPath?: string): StepSpec {
-  const remote = requirePath(remotePath, "getFile: the remote path");
-  const name = basename(remote);
-  if (localPath === undefined && ["", ".", "..", "~"].includes(name)) {
-    throw new InvalidArgumentError(
-      `getFile: ${show(remote)} has no name of its own; say where it shall go as the second argument.`,
-    );
-  }
-  const local = localPath === undefined ? name : requirePath(localPath, "getFile: the local path");
-  const absolute = resolve(local) + (local.endsWith("/") ? "/" : "");
-  const description = oneLine(`get ${remote}${localPath === undefined ? "" : ` to ${local}`}`);
-  return Object.freeze({ kind: "getFile", description, remotePath: remote, localPath: absolute });
-}
 
 export function runCommandStep(command: string, options?: CommandOptions): StepSpec {
   if (requirePath(command, "runCommand: the command").trim() === "") {

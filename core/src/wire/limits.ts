@@ -22,7 +22,7 @@ export const CHUNK = 256 * 1024;
 /** Entries of one tree from a host: a bound on what it can make us remember. */
 export const MAX_ENTRIES = 4_000_000;
 /** [bytes] of a path in a tree; file systems take less. */
-export const MAX_PATH = 64 * 1024;
+export const MAX_PATH = 2 ** 16 - 1;
 
 /** The other end broke the protocol; the connection cannot go on. */
 export class WireError extends Error {

@@ -56,5 +56,6 @@ export type {
   RuntimeManager as RuntimeManagerType,
   RuntimeOptions,
   RuntimeTask as RuntimeTaskType,
+  SyncOptions,
   TaskExecutionError as TaskExecutionErrorType,
 } from "lazycluster";

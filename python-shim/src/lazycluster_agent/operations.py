@@ -56,6 +56,30 @@ def _get(agent: Agent, id: int, header: Header) -> Operation:
     return Get(agent, id, header)
 
 
+def _list(agent: Agent, id: int, header: Header) -> Operation:
+    from .get import Listing
+
+    return Listing(agent, id, header)
+
+
+def _read(agent: Agent, id: int, header: Header) -> Operation:
+    from .ranges import Read
+
+    return Read(agent, id, header)
+
+
+def _write(agent: Agent, id: int, header: Header) -> Operation:
+    from .ranges import Write
+
+    return Write(agent, id, header)
+
+
+def _hash(agent: Agent, id: int, header: Header) -> Operation:
+    from .hashes import Hash
+
+    return Hash(agent, id, header)
+
+
 def _tempdir(agent: Agent, id: int, header: Header) -> Operation:
     from .files import TemporaryDirectory
 
@@ -147,6 +171,10 @@ OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "interrupt": _interrupt,
     "put": _put,
     "get": _get,
+    "list": _list,
+    "read": _read,
+    "write": _write,
+    "hash": _hash,
     "tempdir": _tempdir,
     "mkdir": _mkdir,
     "remove": _remove,
@@ -175,7 +203,6 @@ MESSAGES: Dict[str, Callable[[Operation, Header, memoryview], None]] = {
     "cancel": lambda operation, header, payload: operation.cancel(),
     "credit": _credit,
     "data": lambda operation, header, payload: operation.on_data(header, payload),
-    "entry": lambda operation, header, payload: operation.on_entry(header),
     "end": lambda operation, header, payload: operation.on_end(header),
     "abort": lambda operation, header, payload: operation.on_abort(header),
 }

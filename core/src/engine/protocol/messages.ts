@@ -22,9 +22,24 @@ interface StepBase {
   readonly kind: StepKind;
   readonly description: string;
 }
+/** Of every transfer. */
+interface TransferStep extends StepBase {
+  /** Compare the hash of what arrived. */
+  readonly verify: boolean;
+  /** Keep pieces of big files when it is interrupted, and use those that were kept. */
+  readonly resume: boolean;
+}
 export type StepSpec =
-  | (StepBase & { readonly kind: "sendFile"; readonly localPath: string; readonly remotePath: string | null })
-  | (StepBase & { readonly kind: "getFile"; readonly remotePath: string; readonly localPath: string })
+  | (TransferStep & { readonly kind: "sendFile"; readonly localPath: string; readonly remotePath: string | null })
+  | (TransferStep & { readonly kind: "getFile"; readonly remotePath: string; readonly localPath: string })
+  | (TransferStep & {
+      readonly kind: "syncFolder";
+      readonly localPath: string;
+      readonly remotePath: string;
+      readonly direction: "up" | "down";
+      readonly delete: boolean;
+      readonly dryRun: boolean;
+    })
   | (StepBase & {
       readonly kind: "runCommand";
       readonly command: string;

@@ -5,7 +5,7 @@
 import type { FailureData, TaskFailureReason } from "./failure";
 
 export type TaskState = "new" | "running" | "done" | "failed" | "cancelled" | "lost";
-export type StepKind = "sendFile" | "getFile" | "runCommand" | "runFunction";
+export type StepKind = "sendFile" | "getFile" | "syncFolder" | "runCommand" | "runFunction";
 
 export interface StepRecord {
   readonly index: number;
