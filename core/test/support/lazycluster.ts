@@ -22,8 +22,11 @@ export const {
   Runtime,
   RuntimeTask,
   TaskExecutionError,
+  dataFrame,
+  ndarray,
   py,
   pyFile,
+  pyFloat,
   pyModule,
 } = api;
 export type {
