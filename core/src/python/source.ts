@@ -5,7 +5,15 @@ import type { FunctionSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
 import { requirePath, requireText, show } from "../validate";
 import { definedFunctions, dedent } from "./source-text";
-import { EXT, type PyValue, type Travels, type ValueWriter, type Written, encodeDocument, travels } from "./values/index";
+import {
+  EXT,
+  type PyValue,
+  type Travels,
+  type ValueWriter,
+  type Written,
+  encodeDocument,
+  travels,
+} from "./values/index";
 
 /** A Python function as source; works across Python versions. */
 export interface PyFunction extends Travels {
