@@ -8,14 +8,21 @@ import {
   Connection,
   Environment,
   LazyclusterError,
+  PyDisplay,
+  PyHandle,
+  PythonVersionError,
   Runtime,
   RuntimeGroup,
   RuntimeManager,
   RuntimeTask,
   TaskExecutionError,
+  bridge,
+  dataFrame,
   jupyterDisplay,
+  ndarray,
   py,
   pyFile,
+  pyFloat,
   pyModule,
 } from "lazycluster";
 import type {
@@ -27,7 +34,12 @@ import type {
   ProcessHandle,
   PyFunction,
   RuntimeInfo,
+  DataFrame,
+  NdArray,
+  PyValue,
   RuntimeOptions,
+  Session,
+  SessionState,
   TaskState,
   TaskStep,
 } from "lazycluster";
@@ -209,4 +221,49 @@ export async function groupsToo(options: GroupExecuteOptions) {
   const info: RuntimeInfo = await group.getRuntime().info;
   const fits: boolean = await group.getRuntime("host-1").checkFilter({ minMemory: 1024, minCpuCores: 0.5 });
   return group.use((same) => [same.hosts, results, info.gpus, info.loadAverage, fits, manager.hosts]);
+}
+
+export async function pythonObjects(runtime: Runtime, other: Runtime) {
+  const train = py`
+def train(x):
+    return object()
+`;
+  const values: PyValue = [1, 2n, "x", new Date(), new Set([1]), new Map([[1, "one"]]), { deep: [null, undefined] }];
+  const frame: DataFrame = dataFrame({ a: new Float64Array(2), b: ["x", null] });
+  const trained = await runtime.executeFunction(
+    train,
+    { x: ndarray(new Float64Array(4), [2, 2]), values, frame, half: pyFloat(2), helper: pyModule("math", "sin") },
+    { result: "handle", python: ".venv" },
+  );
+  const [model] = (await trained.returns()) as [PyHandle];
+  console.log(model.repr, model.type, model.host);
+  try {
+    const used = await other.executeFunction(model, { rows: new Int32Array(3) }, { args: [model, [model]] });
+    const [result] = (await used.returns()) as [NdArray];
+    console.log(result.dtype, result.shape, result.data.length, await model.value());
+  } catch (error) {
+    if (error instanceof PythonVersionError) console.log(error.found, error.needed);
+  }
+  await model.dispose();
+
+  const { f } = await bridge.define("def f(x): return x");
+  const value: unknown = await bridge.call(f!, [1], { y: 2 });
+  bridge.shipModule("helpers");
+  await new RuntimeTask()
+    .runFunction(f!, { x: value as number })
+    .clone()
+    .cleanup();
+  await bridge.eval("1 + 1");
+  await bridge.close();
+
+  const session: Session = runtime.session("main", { python: "python3.11" });
+  const cell = await session.run("1 + 1", { timeoutMs: 1000, result: "display", debug: true });
+  cell.on("display", ({ step, display }) => console.log(step, display.repr, display.forms.get("image/png")));
+  const [shown] = cell.displays;
+  if (shown instanceof PyDisplay) console.log(shown[jupyterDisplay]()["text/plain"]);
+  await session.call(f!, { x: 1 }, { args: [2], result: "data" });
+  const state: SessionState = session.state;
+  if (await session.interrupt()) await session.restart();
+  await session.close();
+  return state;
 }
