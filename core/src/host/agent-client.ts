@@ -60,7 +60,7 @@ export class AgentClient {
     { decoder, info, early }: Hello,
   ) {
     this.decoder = decoder;
-    this.info = info;
+    this.info = { ...info, transport: connection.transport };
     this.outbox = new Outbox(process.stdin);
     this.closed = new Promise((resolve) => (this.reportClosed = resolve));
     this.guard(() => early.forEach((frame) => this.dispatch(frame)));

@@ -7,7 +7,7 @@ import { firstOutcome } from "./first-outcome";
 export interface Hello {
   /** Has what came behind it, if that was no whole frame yet. */
   readonly decoder: FrameDecoder;
-  readonly info: HostInfo;
+  readonly info: Omit<HostInfo, "transport">;
   /** What came behind it already. */
   readonly early: Frame[];
 }
@@ -53,7 +53,7 @@ function readVersion(text: string): string {
   return text;
 }
 
-function readInfo(hello: Header): HostInfo {
+function readInfo(hello: Header): Hello["info"] {
   return {
     pythonVersion: readVersion(hello.text("python")),
     implementation: hello.text("implementation"),

@@ -21,13 +21,13 @@ export function firstOutcome<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     let settled = false;
-    let stop: (() => void) | undefined;
+    let stop = (): void => undefined;
     const settle = (outcome: () => void): void => {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      stop?.();
+      stop();
       outcome();
     };
     const onAbort = (): void => settle(() => reject(cancelled(host)));

@@ -16,8 +16,10 @@ const MAX_QUESTION = 64 * 1024;
 
 export interface AskpassSettings {
   readonly target: Target;
-  /** As ssh writes it in its questions. */
-  readonly userAtHost: string;
+  /** Under which ssh names the host in its questions. */
+  readonly names: readonly string[];
+  /** ssh itself is all that can ask. A ProxyCommand may be another ssh, to another host. */
+  readonly alone: boolean;
   readonly password: string | null;
   readonly passphrase: string | null;
   readonly asker: Asker;
@@ -109,7 +111,7 @@ export class Askpass {
         throw fail(
           target,
           "ERR_HOST_KEY",
-          `a host on the way is not known: ${meaning.text.trim().split(/\s*\n\s*/)[0] ?? ""} Log in there once with ssh, or store its key.`,
+          `a host on the way is not known: ${meaning.text.trim().replace(/\n[^]*/, "")} Log in there once with ssh, or store its key.`,
         );
       case "passphrase":
         return this.passphrase(meaning.text);
@@ -128,15 +130,16 @@ export class Askpass {
   }
 
   private async secretOfHost({ kind, asker: by, text }: Extract<Meaning, { asker: unknown }>): Promise<string | null> {
-    const { target, password, asker, userAtHost } = this.settings;
+    const { target, password, asker, names, alone } = this.settings;
     // What a ProxyCommand logs in to must not get the password of this host. Old versions do not say who asks.
-    const isTarget = by === null || by === userAtHost;
+    const isTarget =
+      by === null ? alone : names.some((name) => `${target.user}@${name}`.toLowerCase() === by.toLowerCase());
     const times = this.count(`${kind} ${String(by)}`);
     if (password !== null && isTarget && times === 1 && (kind === "password" || asker === null || /passw/i.test(text)))
       return password;
     if (asker === null) {
       if (password !== null && isTarget && times > 1 && /passw/i.test(text)) return null; // it was wrong
-      const who = isTarget ? "the host" : (by ?? "");
+      const who = isTarget || by === null ? "the host" : by;
       throw fail(
         target,
         "ERR_AUTHENTICATION",

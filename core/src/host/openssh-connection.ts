@@ -52,10 +52,10 @@ export class OpenSshConnection implements HostConnection {
     });
     keepUnreadOutput(child);
     child.stdin.on("error", () => undefined);
-    let ended = false;
+    const session = { ended: false };
     const ending = new Promise<void>((resolve) => {
       child.once("exit", resolve).once("error", resolve);
-    }).then(() => (ended = true));
+    }).then(() => (session.ended = true));
     const exited = ending.then(() => readExit(log));
     const over = exited.then(() => rm(log, { force: true })).catch(() => undefined);
     this.#running.add(over);
@@ -63,7 +63,7 @@ export class OpenSshConnection implements HostConnection {
 
     // The processes of the host write to these pipes themselves, so only its log says whether there is one.
     for (let look = FIRST_LOOK_MS; !/master session id/.test(read(log)); look = Math.min(look * 1.5, LONGEST_LOOK_MS)) {
-      if (ended) throw this.#refused(read(log));
+      if (session.ended) throw this.#refused(read(log));
       await Promise.race([pause(look), ending]);
     }
     return {

@@ -2,14 +2,15 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Route } from "./route";
 import type { SshConfig } from "./ssh-config";
+import { expandHome } from "./ssh-config-paths";
 
 const OWN_METHODS: readonly string[] = ["publickey", "password", "keyboard-interactive"];
 
 /** What it is, for people; null: nothing. Jump hosts count too: all logins of a way are of one kind. */
 export function needsOpenSsh({ config, jump, spec }: Route): string | null {
   const { identityFile } = spec.connection;
-  const given = identityFile === undefined ? [] : typeof identityFile === "string" ? [identityFile] : identityFile;
-  return ofConfig(config) ?? ofKeys([...config.identityFiles, ...given]) ?? (jump === null ? null : needsOpenSsh(jump));
+  const files = identityFile === undefined ? config.identityFiles : [identityFile].flat().map(expandHome);
+  return ofConfig(config) ?? ofKeys(files) ?? (jump === null ? null : needsOpenSsh(jump));
 }
 
 /**

@@ -94,7 +94,8 @@ async function logIn(
     if (questions > 0) {
       askpass = await Askpass.start(join(master.folder, "a"), {
         target,
-        userAtHost: `${target.user}@${config.hostKeyAlias ?? target.address}`,
+        names: [target.address, ...(config.hostKeyAlias === null ? [] : [config.hostKeyAlias])],
+        alone: jump !== null || config.proxyCommand === null,
         password: password ?? null,
         passphrase: passphrase ?? null,
         asker,

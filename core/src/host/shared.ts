@@ -6,7 +6,7 @@ import { cancelled } from "./connection-errors";
 export interface Lease<T> {
   readonly value: T;
   /** Resolves when it has ended, if this was the last lease. Never rejects. */
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 interface Entry<T> {

@@ -60,7 +60,10 @@ export interface RuntimeOptions {
   loginEnv?: boolean;
   /** [ms] of silence after which the host ends our processes by itself; default 60000. */
   leaseMs?: number;
-  /** Default: `local` for `localhost`, else `ssh2`. */
+  /**
+   * `openssh` runs over the system's `ssh`, which also knows certificates, hardware keys, ProxyCommand and Kerberos.
+   * Default: `local` for `localhost`; `openssh` where the ssh config asks for what only that can do; else `ssh2`.
+   */
   transport?: Transport;
   /** True: HTML and SVG of objects that come from there are shown as such in a notebook, where they could act in your name; default false: as text. */
   trusted?: boolean;

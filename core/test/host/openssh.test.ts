@@ -115,6 +115,22 @@ describe("a ProxyCommand", () => {
     await vi.waitFor(() => expect(ours()).toEqual([]));
   });
 
+  test.skipIf(!canIsolate())("that logs in elsewhere does not get the password of the host", async () => {
+    const gate = await startHosts({ password: "gate", sshdConfig: ["PasswordAuthentication yes"] });
+    const gateConfig = join(gate.dir, "gate");
+    writeFileSync(gateConfig, readFileSync(gate.configFile, "utf8").replace(/IdentityFile .*/, "IdentityFile none"));
+    // Where the gate ends does not matter: its login comes first.
+    const config = configWith(`ProxyCommand ssh -F ${gateConfig} -W localhost:22 host-1`);
+    const asked = `root@${gate.hosts[0]!.address}'s password: `;
+    const data = await failureOf("host-1", { configFile: config, connection: { password: "of the host" } });
+    expect(data.message).toContain(`asks ${JSON.stringify(asked.trim())}, and nobody can answer`);
+    const prompt = vi.fn(() => Promise.reject<string[]>(new Error("no")));
+    await failureOf("host-1", { configFile: config, connection: { password: "of the host" }, prompt });
+    expect(prompt.mock.calls).toMatchObject([[{ kind: "password", prompts: [{ text: asked }] }]]);
+    expect(readFileSync(join(gate.hosts[0]!.dir, "sshd.log"), "utf8")).not.toMatch(/Failed password/);
+    await gate.stop();
+  });
+
   test("that fails: its words", async () => {
     const data = await failureOf("host-1", {
       configFile: configWith("ProxyCommand sh -c 'echo the gateway is closed >&2; exit 3'"),
@@ -124,14 +140,17 @@ describe("a ProxyCommand", () => {
   });
 
   test("that hangs: the time limit ends it and what it started", async () => {
+    const sleeps = () => listProcesses(mentions("sleep\u0000471")).length;
     const started = performance.now();
-    const data = await failureOf("host-1", {
+    const failing = failureOf("host-1", {
       configFile: configWith("ProxyCommand sh -c 'sleep 4711 & sleep 4712'"),
-      connection: { connectTimeoutMs: 500 },
+      connection: { connectTimeoutMs: 1_000 },
     });
+    await vi.waitFor(() => expect(sleeps()).toBe(2));
+    const data = await failing;
     expect(data).toMatchObject({ code: "ERR_CONNECTION", errno: "ETIMEDOUT" });
-    expect(performance.now() - started).toBeLessThan(3_000);
-    await vi.waitFor(() => expect(listProcesses(mentions("sleep\0471"))).toEqual([]));
+    expect(performance.now() - started).toBeLessThan(4_000);
+    await vi.waitFor(() => expect(sleeps()).toBe(0));
   });
 });
 

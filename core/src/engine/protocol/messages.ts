@@ -1,6 +1,6 @@
 /** The messages between a client (the library, the command line, later the panel) and an engine: plain data. */
 import type { FailureData } from "./failure";
-import type { HostSpec, PromptRequest } from "./host-spec";
+import type { HostSpec, PromptRequest, Transport } from "./host-spec";
 import type { CallSpec, ValueData } from "./python-call";
 import type { StepKind, TaskChange } from "./task-record";
 
@@ -73,8 +73,9 @@ export interface ExecutionSpec {
   readonly detach: { readonly name: string; readonly takeOver: { readonly cwd: string } | null } | null;
 }
 
-/** What the agent said of its host. */
+/** What the agent said of its host, and the way to it. */
 export interface HostInfo {
+  readonly transport: Transport;
   readonly pythonVersion: string;
   readonly implementation: string;
   readonly executable: string;
