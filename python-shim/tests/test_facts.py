@@ -1,4 +1,4 @@
-"""What a host has. Recorded outputs and trees of files stand for GPUs and cgroup v2, if there are none here."""
+"""What a host has. Recorded outputs and trees of files stand for GPUs and cgroup v2, where there are none."""
 
 from __future__ import annotations
 
