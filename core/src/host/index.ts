@@ -11,4 +11,4 @@ export type { Progress, TransferResult } from "./tree";
 export type { Incoming, PortListener, PortStream, Ports } from "./forward";
 export { HostPorts } from "./forward-host";
 export { breakOff, join } from "./forward-join";
-export { listenFailure } from "./forward-relay";
+export { listenFailure, portInUse } from "./forward-relay";

@@ -172,6 +172,6 @@ export function requirePorts(value: unknown, what: string): number[] {
 
 /** Throws InvalidArgumentError. */
 export function requireAnyUser(options: unknown, what: string): boolean | null {
-  const { anyUser } = requireOptions(options as object | undefined, ["anyUser"], what);
+  const { anyUser } = requireOptions(options, ["anyUser"], what);
   return anyUser === undefined ? null : requireFlag(anyUser, `${what}: anyUser`);
 }

@@ -124,11 +124,9 @@ describe("one runtime", () => {
 
   it("bad arguments are refused at once", async () => {
     const runtime = open("host-1");
-    for (const port of [0, 65536, 1.5, "80", null] as number[]) {
+    for (const port of [0, 65536, 1.5, NaN, "80" as unknown as number]) {
       expect(await rejection(runtime.exposePortToRuntime(port))).toBeInstanceOf(InvalidArgumentError);
-      expect(await rejection(runtime.exposePortFromRuntime(80, port === null ? 0 : port))).toBeInstanceOf(
-        InvalidArgumentError,
-      );
+      expect(await rejection(runtime.exposePortFromRuntime(80, port))).toBeInstanceOf(InvalidArgumentError);
       expect(await rejection(runtime.hasFreePort(port))).toBeInstanceOf(InvalidArgumentError);
       expect(await rejection(runtime.getFreePort([port]))).toBeInstanceOf(InvalidArgumentError);
     }
