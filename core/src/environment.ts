@@ -73,8 +73,9 @@ export class Environment {
     return logLevel ?? (logger === standard ? "warn" : "debug");
   }
 
-  static setLogLevel(level: LogLevel): void {
-    logLevel = requireLevel(level, "setLogLevel");
+  /** @param level null: the default again. */
+  static setLogLevel(level: LogLevel | null): void {
+    logLevel = level === null ? null : requireLevel(level, "setLogLevel");
   }
 
   /** Of ssh2; default `error`. With `debug` every packet goes to the logger, at debug level. (Python: `third_party_log_level`.) */

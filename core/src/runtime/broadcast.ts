@@ -2,7 +2,7 @@
 import { randomUUID } from "crypto";
 import { type MimeBundle, formatDuration, lastLine, oneLine, stateCell, tableBundle } from "../display";
 import type { TaskState } from "../engine/protocol";
-import { GroupError } from "../errors";
+import { GroupError, TaskExecutionError } from "../errors";
 import {
   type ExecuteOptions,
   Execution,
@@ -98,14 +98,24 @@ function broadcastBundle(name: string, runs: readonly TaskRun[]): MimeBundle {
       const { host, state, steps, startedAt, durationMs } = run.record;
       const step = steps.find((one) => one.state !== "done") ?? steps.at(-1);
       const where = step ? `${String(step.index + 1)}/${String(steps.length)} ${oneLine(step.description, 60)}` : "";
-      const said = run.error?.message ?? tailOf(run);
-      return [host, stateCell(state), where, formatDuration(durationMs ?? Date.now() - startedAt), lastLine(said)];
+      return [host, stateCell(state), where, formatDuration(durationMs ?? Date.now() - startedAt), remark(run)];
     }),
   });
 }
 
 /** [bytes] of a host's output in which its last line is looked for. */
 const SHOWN_OUTPUT = 400;
+
+/** Why it failed, else what it said last. */
+function remark(run: TaskRun): string {
+  const { error } = run;
+  if (error instanceof TaskExecutionError && error.exitCode !== null) {
+    const said = lastLine(error.output);
+    return `exit code ${String(error.exitCode)}${said === "" ? "" : `: ${said}`}`;
+  }
+  if (!error) return lastLine(tailOf(run));
+  return oneLine(error.message.replace(`${run.record.host}: `, ""), 200);
+}
 
 /** A log that cannot be read is no reason to show nothing. */
 function tailOf(run: TaskRun): string {

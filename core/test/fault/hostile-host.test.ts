@@ -27,6 +27,7 @@ import {
   type AgentClientType,
   EngineFailure,
   type FailureData,
+  askFacts,
   hostSpec,
   never,
   receiveTree,
@@ -516,5 +517,49 @@ describe("a value that is none", () => {
       expect(await rejection(task.returns())).toBe(error);
       await runtime.close();
     }
+  });
+});
+
+describe("facts that a host tells", () => {
+  const FACTS = {
+    os: "Evil\u001b[2J",
+    cores: 1.5,
+    memory: 1,
+    available: 1,
+    load: [],
+    diskTotal: 1,
+    diskFree: 1,
+    gpus: ["GPU\u0007"],
+    notes: [],
+  };
+  const ask = async (facts: object): Promise<Awaited<ReturnType<typeof askFacts>>> => {
+    const agent = await start(
+      new FakeAgent(HOST, { message: ({ op }, to) => op === "facts" && to.send({ op: "done", id: 2, ...facts }) }),
+    );
+    try {
+      return await askFacts(agent, { kind: "temporary" }, never);
+    } finally {
+      await agent.close();
+    }
+  };
+
+  it("are read with their types, and harmless for a terminal", async () => {
+    expect((await ask(FACTS)).facts).toMatchObject({ os: "Evil\ufffd[2J", cpuCores: 1.5, gpus: ["GPU\ufffd"] });
+  });
+
+  it.each([
+    { cores: "many" },
+    { cores: 0 },
+    { cores: -4 },
+    { cores: Infinity },
+    { memory: -1 },
+    { memory: 2 ** 60 },
+    { load: ["high"] },
+    { gpus: "all" },
+    { os: 7 },
+    { notes: [1] },
+    { diskFree: undefined },
+  ])("of a wrong form are an error that names the host: %o", async (wrong) => {
+    expect(await failure(ask({ ...FACTS, ...wrong }))).toMatchObject({ code: "ERR_OTHER" });
   });
 });

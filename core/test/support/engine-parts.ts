@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Protocol from "../../src/engine/protocol";
+import type * as Facts from "../../src/engine/facts";
 import type * as Host from "../../src/host";
 import type * as Connect from "../../src/host/connect";
 import type { HostConnection } from "../../src/host/transport";
@@ -11,6 +12,7 @@ const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist",
 
 export const { AgentClient, receiveTree, sendTree, startProcess } = part("host/index.js") as typeof Host;
 export const { connectHost } = part("host/connect.js") as typeof Connect;
+export const { askFacts } = part("engine/facts.js") as typeof Facts;
 export const { EngineFailure } = part("engine/protocol/index.js") as typeof Protocol;
 export type { HostConnection, RemoteProcess } from "../../src/host/transport";
 export type { FailureData, HostSpec } from "../../src/engine/protocol";
