@@ -23,11 +23,7 @@ export class HostPorts implements Ports {
     return this.relayed.dial(port);
   }
 
-  async listen(
-    port: number,
-    anyUser: boolean | null,
-    incoming: (connection: Incoming) => void,
-  ): Promise<PortListener> {
+  async listen(port: number, anyUser: boolean | null, incoming: (connection: Incoming) => void): Promise<PortListener> {
     // Fastest is sshd, who asks nobody who he is.
     const listener = anyUser === false ? null : await this.listenBySshd(port, incoming);
     // Also when the port is in use: sshd does not say why, the agent does.

@@ -43,7 +43,8 @@ export class RelayStream extends Duplex {
       message: (frame) => this.receive(frame),
       ended: (outcome) => {
         if (outcome instanceof EngineFailure) this.over(outcome);
-        else this.over(outcome.header.op === "done" ? null : agentFailure(agent.host, outcome.header, "ERR_CONNECTION"));
+        else
+          this.over(outcome.header.op === "done" ? null : agentFailure(agent.host, outcome.header, "ERR_CONNECTION"));
       },
     });
   }

@@ -90,12 +90,18 @@ export class Ssh2Tunnels implements Tunnels {
   private dialAt(address: string, port: number): Promise<TunnelOutcome> {
     return new Promise((resolve) => {
       try {
-        this.client.forwardOut(LOOPBACK, 0, address, port, (error: (Error & { reason?: unknown }) | undefined, stream) => {
-          if (!error) {
-            resolve({ kind: "open", stream: this.honest(stream) });
-          } else if (error.reason === ADMINISTRATIVELY_PROHIBITED) resolve({ kind: "forbidden" });
-          else resolve(this.refused(port, error));
-        });
+        this.client.forwardOut(
+          LOOPBACK,
+          0,
+          address,
+          port,
+          (error: (Error & { reason?: unknown }) | undefined, stream) => {
+            if (!error) {
+              resolve({ kind: "open", stream: this.honest(stream) });
+            } else if (error.reason === ADMINISTRATIVELY_PROHIBITED) resolve({ kind: "forbidden" });
+            else resolve(this.refused(port, error));
+          },
+        );
       } catch (error) {
         resolve(this.refused(port, error)); // ssh2 throws when the socket is already ending
       }

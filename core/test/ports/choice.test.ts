@@ -88,7 +88,10 @@ describe("one runtime", () => {
     expect(await runtime.getFreePort([busy, wild, free, 1025])).toBe(free);
     const error = await rejection(runtime.getFreePort([busy, wild]));
     expect(error).toBeInstanceOf(NoPortsLeftError);
-    expect(error).toMatchObject({ code: "ERR_NO_PORTS_LEFT", message: expect.stringContaining(String(busy)) as string });
+    expect(error).toMatchObject({
+      code: "ERR_NO_PORTS_LEFT",
+      message: expect.stringContaining(String(busy)) as string,
+    });
     expect(await rejection(runtime.getFreePort([]))).toBeInstanceOf(NoPortsLeftError);
   });
 
