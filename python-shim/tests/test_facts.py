@@ -1,14 +1,14 @@
-"""What a host has. Recorded outputs and trees of files stand for GPUs and cgroup v2, which may not be here."""
+"""What a host has. Recorded outputs and trees of files stand for GPUs and cgroup v2, where there are none."""
 
 from __future__ import annotations
 
 import os
 import zlib
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterator, List
 
 import pytest
-from manager import BUNDLE, Manager, processes_with, until
+from manager import BUNDLE, TAG, Manager, processes_with, until
 
 from lazycluster_agent import cgroups, facts
 from lazycluster_agent.gpus import parse_nvidia, parse_rocm
@@ -100,6 +100,35 @@ def test_the_limits_of_control_groups(tmp_path: Path, files: Dict[str, str], cor
     root = tree(tmp_path, files)
     assert cgroups.cpu_quota(root) == cores
     assert cgroups.memory_limit(root) == memory
+
+
+@pytest.fixture
+def real_group() -> Iterator[List[Path]]:
+    """A control group of v1 with half a processor and 256 MB, in each hierarchy."""
+    limits = {"cpu": ("cpu.cfs_quota_us", "50000"), "memory": ("memory.limit_in_bytes", str(GIB // 4))}
+    folders: List[Path] = []
+    try:
+        for controller, (name, limit) in limits.items():
+            folder = Path("/sys/fs/cgroup", controller, "%s-facts" % TAG)
+            try:
+                folder.mkdir()
+                folders.append(folder)
+                (folder / name).write_text(limit)
+            except OSError as error:
+                pytest.skip("no control group of v1 can be made here: %s" % error)
+        yield folders
+    finally:
+        for folder in folders:
+            until(lambda folder=folder: not (folder / "cgroup.procs").read_text())  # type: ignore[misc]
+            folder.rmdir()
+
+
+def test_a_real_control_group_limits_what_the_agent_tells(real_group: List[Path]) -> None:
+    enter = "".join("echo $$ > %s/cgroup.procs; " % folder for folder in real_group)
+    with Manager(before=enter) as manager:
+        done = manager.do("facts", path="")
+        assert (done["cores"], done["memory"]) == (0.5, GIB // 4)
+        assert 0 < done["available"] < done["memory"]
 
 
 def test_no_limit_of_the_old_hierarchy_is_a_very_large_one(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ interface Entry {
 
 export class ProcessList {
   #entries: Entry[] = [];
+  /** Counted at each placement, however many have ended. */
+  readonly #running = new Set<TaskRun>();
 
   /** @param where whose it is, for messages. */
   constructor(private readonly where: string) {}
@@ -18,6 +20,8 @@ export class ProcessList {
   /** A task may run elsewhere afterwards, or here again: what is kept is this execution of it. */
   addTask(run: TaskRun): void {
     this.#entries.push({ handle: new TaskProcess(run), run });
+    this.#running.add(run);
+    void run.settled.then(() => this.#running.delete(run));
   }
 
   /** What is no task, such as a port exposure. */
@@ -99,7 +103,7 @@ export class ProcessList {
   }
 
   get aliveTaskCount(): number {
-    return this.#entries.filter(({ handle, run }) => run && handle.alive).length;
+    return [...this.#running].filter((run) => !run.ended).length;
   }
 
   #joined(): Promise<HostResult[]> {

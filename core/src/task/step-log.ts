@@ -1,6 +1,7 @@
 /** What steps printed, for a logger that wants it: read once, when a step has ended. */
+import type { StepRecord } from "../engine/protocol";
 import { log } from "../environment";
-import type { RuntimeTask, TaskStep } from "./runtime-task";
+import type { RuntimeTask } from "./runtime-task";
 import type { TaskRun } from "./task-run";
 
 /** [bytes] of a step's output, its end; the log file has it all. */
@@ -8,7 +9,7 @@ const MOST = 64 * 1024;
 
 /** Gives the function that stops it. */
 export function logSteps(task: RuntimeTask, run: TaskRun): () => void {
-  const onStep = ({ index, state }: TaskStep): void => {
+  const onStep = ({ index, state }: Pick<StepRecord, "index" | "state">): void => {
     if (state === "new" || state === "running") return;
     const { host, name, logFile } = run.record;
     const output = run.log.tail(index, MOST);

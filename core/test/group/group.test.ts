@@ -1,5 +1,5 @@
 /** Rows of API.md: RuntimeGroup, but for its ports. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -311,6 +311,27 @@ def answer():
     expect(counts()).toEqual([2, 2, 0]);
     expect(group.getRuntime().host).toBe("host-3");
     await Promise.all(started.map((execution) => execution.cancel()));
+  });
+
+  it("on the least busy one: twice the cores get twice the tasks, known by the first task or asked ahead", async () => {
+    const script = "#!/bin/sh\nexec taskset -c $(taskset -cp $$ | sed 's/.*: //;s/[-,].*//') python3 \"$@\"\n";
+    const path = join(host(0).dir, "tmp", "one-core");
+    writeFileSync(path, script);
+    chmodSync(path, 0o755);
+    const [small, large] = [new Runtime("host-1", { python: "/tmp/one-core" }), new Runtime("host-2")];
+    const both = new RuntimeGroup([small, large]);
+    await both.executeTask(new RuntimeTask().runCommand("true"));
+    await both.executeTask(new RuntimeTask().runCommand("true"));
+    // Each has been given a task, so each was asked.
+    const cores = await large.cpuCores;
+    expect(await small.cpuCores).toBe(Math.min(1, cores));
+    const ratio = cores / (await small.cpuCores);
+    const count = Math.round(3 * (1 + ratio));
+    const started = Array.from({ length: count }, () => both.executeTask(new RuntimeTask().runCommand("sleep 6004")));
+    expect(small.aliveTaskProcessCount).toBe(3);
+    expect(large.aliveTaskProcessCount).toBe(count - 3);
+    await Promise.all(started.map((execution) => execution.cancel()));
+    await both.close();
   });
 
   it("gives functionReturns in the order in which the tasks were given", async () => {

@@ -117,6 +117,16 @@ describe("info", () => {
       expect(output).toContain(part);
   });
 
+  it("is shown in a notebook once it is known", async () => {
+    const shown = runtime as unknown as Record<symbol, () => { "text/plain": string; "text/html": string }>;
+    const show = (): { "text/plain": string; "text/html": string } =>
+      shown[Symbol.for("Jupyter.display")]!.call(runtime);
+    expect(show()["text/plain"]).toBe("Runtime host-1: 0 of 0 tasks run");
+    const { pythonVersion } = await runtime.info;
+    expect(show()["text/plain"]).toMatch(/^Runtime host-1: 0 of 0 tasks run\n {2}OS /);
+    expect(show()["text/html"]).toContain(pythonVersion);
+  });
+
   it("localhost has it too", async () => {
     const local = new Runtime("localhost");
     expect(await local.memoryInMb).toBeGreaterThan(0);
