@@ -57,6 +57,7 @@ export class ExposureBook {
     const key = machinePort(at.network, holder.at, spec.port);
     const service = machinePort(to.network, holder.to, spec.targetPort);
     const known = await this.settled(key, signal);
+    if (this.leadsTo(service, key)) throw portInUse(holder.at.name, spec.port);
     if (known) {
       if (known.service !== service) throw portInUse(holder.at.name, spec.port);
       known.holders.push(holder);
@@ -122,10 +123,18 @@ export class ExposureBook {
     return ports.filter((port) => {
       const key = machinePort(at.network, place, port);
       if (key === wanted) return true;
+      if (wanted !== null && this.leadsTo(wanted, key)) return false;
       const entry = this.entries.get(key);
       // One of ours whose host is away holds its port, though nothing listens there now.
       return entry?.exposure ? entry.service === wanted : free.has(port);
     });
+  }
+
+  /** Whether a service is an exposure of ours that ends at the port: a connection would go round for ever. */
+  private leadsTo(service: string, key: string): boolean {
+    let at = service;
+    for (let entry = this.entries.get(at); entry?.exposure; entry = this.entries.get(at)) at = entry.service;
+    return at === key && service !== key;
   }
 
   private async serviceKey(
