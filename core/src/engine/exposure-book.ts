@@ -1,5 +1,5 @@
 /** All exposures of an engine. One that leads to the same service on the same port of the same machine is shared. */
-import { abortable } from "../host";
+import { abortable, portInUse } from "../host";
 import { Exposure, type ExposureContext, type Place, type Route, hostPlace } from "../network";
 import type { Owner } from "./owner";
 import { EngineFailure, type ExposureChange, type ExposureSpec, type OwnerSpec } from "./protocol";
@@ -34,38 +34,57 @@ export class ExposureBook {
   private readonly entries = new Map<string, Entry>();
   private readonly holders = new Map<string, { readonly holder: Holder; readonly key: string }>();
 
+  /** Those that are being made. */
+  private readonly opening = new Map<Holder, AbortController>();
+
   constructor(private readonly context: Context) {}
 
   /** Rejects EngineFailure, ERR_PORT_IN_USE among them. */
   async expose(spec: ExposureSpec, signal: AbortSignal): Promise<void> {
     const holder = this.holder(spec);
+    const abort = new AbortController();
+    this.opening.set(holder, abort);
+    try {
+      await this.open(holder, AbortSignal.any([signal, abort.signal]));
+    } finally {
+      this.opening.delete(holder);
+    }
+  }
+
+  private async open(holder: Holder, signal: AbortSignal): Promise<void> {
+    const { spec } = holder;
     const [at, to] = await Promise.all([holder.at.reach(signal), holder.to.reach(signal)]);
     const key = machinePort(at.network, holder.at, spec.port);
     const service = machinePort(to.network, holder.to, spec.targetPort);
-    for (;;) {
-      const entry = this.entries.get(key);
-      if (!entry) break;
-      await abortable(entry.busy, signal, holder.at.name);
-      if (this.entries.get(key) !== entry) continue;
-      if (entry.service !== service) break;
-      entry.holders.push(holder);
-      this.holders.set(spec.id, { holder, key });
-      return;
-    }
-    const exposure = key === service ? null : this.make(key, holder);
-    const opening = exposure?.open() ?? Promise.resolve();
-    const entry: Entry = { service, holders: [holder], exposure, busy: opening.catch(() => undefined) };
-    // Another service's port: to listen there fails, and says so.
-    const mine = !this.entries.has(key);
-    if (mine) this.entries.set(key, entry);
-    try {
-      await abortable(opening, signal, holder.at.name);
-    } catch (error) {
-      if (mine) this.entries.delete(key);
-      await exposure?.stop();
-      throw error;
+    const known = await this.settled(key, signal);
+    if (this.leadsTo(service, key)) throw portInUse(holder.at.name, spec.port);
+    if (known) {
+      if (known.service !== service) throw portInUse(holder.at.name, spec.port);
+      known.holders.push(holder);
+    } else {
+      const exposure = key === service ? null : this.make(key, holder);
+      const opening = exposure?.open() ?? Promise.resolve();
+      this.entries.set(key, { service, holders: [holder], exposure, busy: opening.catch(() => undefined) });
+      try {
+        await abortable(opening, signal, holder.at.name);
+      } catch (error) {
+        this.entries.delete(key);
+        await exposure?.stop();
+        throw error;
+      }
     }
     this.holders.set(spec.id, { holder, key });
+  }
+
+  /** What we have there, when nothing is under way with it. */
+  private async settled(key: string, signal: AbortSignal): Promise<Entry | null> {
+    for (;;) {
+      const entry = this.entries.get(key);
+      if (!entry) return null;
+      const { busy } = entry;
+      await abortable(busy, signal, key);
+      if (this.entries.get(key) === entry && entry.busy === busy) return entry;
+    }
   }
 
   /** Resolves when it has ended; also of one that is not known (any more). */
@@ -84,9 +103,9 @@ export class ExposureBook {
 
   /** Ends all that an owner has a part in; all without one. */
   async release(owner: string | null): Promise<void> {
-    const its = [...this.holders].filter(
-      ([, { holder }]) => owner === null || holder.spec.at?.id === owner || holder.spec.to?.id === owner,
-    );
+    const isIts = ({ spec }: Holder): boolean => owner === null || spec.at?.id === owner || spec.to?.id === owner;
+    for (const [holder, abort] of this.opening) if (isIts(holder)) abort.abort();
+    const its = [...this.holders].filter(([, { holder }]) => isIts(holder));
     await Promise.all(its.map(([id]) => this.unexpose(id)));
   }
 
@@ -104,10 +123,18 @@ export class ExposureBook {
     return ports.filter((port) => {
       const key = machinePort(at.network, place, port);
       if (key === wanted) return true;
+      if (wanted !== null && this.leadsTo(wanted, key)) return false;
       const entry = this.entries.get(key);
       // One of ours whose host is away holds its port, though nothing listens there now.
       return entry?.exposure ? entry.service === wanted : free.has(port);
     });
+  }
+
+  /** Whether a service is an exposure of ours that ends at the port: a connection would go round for ever. */
+  private leadsTo(service: string, key: string): boolean {
+    let at = service;
+    for (let entry = this.entries.get(at); entry?.exposure; entry = this.entries.get(at)) at = entry.service;
+    return at === key && service !== key;
   }
 
   private async serviceKey(

@@ -25,11 +25,14 @@ function carry(from: PortStream, to: PortStream, closed: () => void): void {
     to.end();
   });
   from.on("error", () => breakOff(to));
-  from.once("close", () => {
+  const gone = (): void => {
     // Whoever waits for the rest must not take this for its end; and nobody reads what he still sends.
     if (!ended || !to.readableEnded) breakOff(to);
     closed();
-  });
+  };
+  // One that has gone already does not say so again.
+  if (from.closed) gone();
+  else from.once("close", gone);
 }
 
 /** So that the other end sees a break and no end. */

@@ -61,15 +61,13 @@ function readPort(told: number, asked: number): number {
 
 /** Of a port that cannot be listened on, by the system error's name. */
 export function listenFailure(host: string, port: number, why: FailureData): EngineFailure {
-  const { errno } = why;
-  if (errno === "EADDRINUSE") {
-    return new EngineFailure({
-      code: "ERR_PORT_IN_USE",
-      host,
-      port,
-      message: `${host}: the port ${String(port)} is in use there. Choose another one, such as one that getFreePort() gives, or end what uses it.`,
-    });
-  }
-  const next = errno === "EACCES" ? " Ports below 1024 are for root only." : "";
+  if (why.errno === "EADDRINUSE") return portInUse(host, port);
+  const next = why.errno === "EACCES" ? " Ports below 1024 are for root only." : "";
   return new EngineFailure({ ...why, message: `${why.message}${next}` });
+}
+
+export function portInUse(host: string, port: number): EngineFailure {
+  const next = "Choose another one, such as one that getFreePort() gives, or end what uses it.";
+  const message = `${host}: the port ${String(port)} is in use there. ${next}`;
+  return new EngineFailure({ code: "ERR_PORT_IN_USE", host, port, message });
 }

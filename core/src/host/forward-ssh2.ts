@@ -6,6 +6,8 @@ import type { TunnelOutcome, Tunnels } from "./transport";
 
 /** Of RFC 4254, 5.1. */
 const ADMINISTRATIVELY_PROHIBITED = 1;
+/** [ms] for which the end of a port is awaited; a host that is silent ends it when it ends the connection. */
+const CLOSE_MS = 5_000;
 const LOOPBACK = "127.0.0.1";
 /** A service may listen on one of them only. */
 const PLACES = [LOOPBACK, "::1"];
@@ -49,17 +51,25 @@ export class Ssh2Tunnels implements Tunnels {
     this.listening.set(bound, incoming);
     return {
       port: bound,
-      close: () =>
-        new Promise((resolve) => {
-          this.listening.delete(bound);
-          try {
-            client.unforwardIn(LOOPBACK, bound, () => resolve());
-            void this.over.then(resolve);
-          } catch {
-            resolve(); // the connection is over, and its ports with it
-          }
-        }),
+      close: () => this.unlisten(bound),
     };
+  }
+
+  private unlisten(port: number): Promise<void> {
+    this.listening.delete(port);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, CLOSE_MS);
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      void this.over.then(done);
+      try {
+        this.client.unforwardIn(LOOPBACK, port, done);
+      } catch {
+        done(); // the connection is over, and its ports with it
+      }
+    });
   }
 
   private arrived(

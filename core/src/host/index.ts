@@ -11,7 +11,7 @@ export type { ProcessEnd, ProcessHost, ProcessSinks, StepProcess } from "./step-
 export type { Incoming, PortListener, PortStream, Ports } from "./forward";
 export { HostPorts } from "./forward-host";
 export { breakOff, join } from "./forward-join";
-export { listenFailure } from "./forward-relay";
+export { listenFailure, portInUse } from "./forward-relay";
 export { connectHost } from "./connect";
 export { reach } from "./reach";
 export { resolveRoute } from "./route";

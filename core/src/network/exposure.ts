@@ -1,6 +1,6 @@
 /** A port of one place that leads to a port of another: kept up through losses, until it is stopped. */
 import { EngineFailure, type ExposureChange } from "../engine/protocol";
-import { type Incoming, type PortListener, type PortStream, breakOff, join } from "../host";
+import { type Incoming, type PortListener, type PortStream, abortable, breakOff, join } from "../host";
 import type { Place, Reached } from "./place";
 
 /** [ms] until the first try after a loss, and the most between two. */
@@ -47,29 +47,35 @@ export class Exposure {
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.recovering;
+    for (const stream of this.streams) breakOff(stream);
     const { listener } = this;
     this.listener = null;
     if (listener && this.at?.alive) await listener.close();
-    for (const stream of this.streams) breakOff(stream);
   }
 
-  private get stopped(): boolean {
+  private isStopped(): boolean {
     return this.stopping.signal.aborted;
   }
 
   /** What is missing of both ends and the listener. */
   private async establish(): Promise<void> {
     const { at, to, port, anyUser } = this.route;
-    if (!this.to?.alive) this.to = this.watch(await to.reach(this.stopping.signal));
+    const { signal } = this.stopping;
+    if (!this.to?.alive) this.to = this.watch(await to.reach(signal));
     if (this.at?.alive && this.listener) return;
-    this.at = this.watch(await at.reach(this.stopping.signal));
-    this.listener = await this.at.ports.listen(port, anyUser, (connection) => void this.serve(connection));
-    if (this.stopped) await this.stop();
+    this.at = this.watch(await at.reach(signal));
+    const listening = this.at.ports.listen(port, anyUser, (connection) => void this.serve(connection));
+    // Who stops does not wait for a host that is silent; what comes late is closed.
+    listening.then(
+      (listener) => (this.isStopped() ? void listener.close() : (this.listener = listener)),
+      () => undefined,
+    );
+    await abortable(listening, signal, at.name);
   }
 
   private watch(place: Reached): Reached {
     void place.lost.then((why) => {
-      if (this.stopped || (place !== this.at && place !== this.to)) return;
+      if (this.isStopped() || (place !== this.at && place !== this.to)) return;
       if (place === this.at) this.listener = null;
       this.recovering ??= this.recover(why).finally(() => (this.recovering = null));
     });
@@ -80,14 +86,14 @@ export class Exposure {
     const { to } = this;
     let service: PortStream;
     try {
-      if (this.stopped || !to?.alive) throw new Error(`${this.route.to.name} is away`);
+      if (this.isStopped() || !to?.alive) throw new Error(`${this.route.to.name} is away`);
       service = await to.ports.dial(this.route.targetPort);
     } catch (error) {
       this.context.log("debug", `${this.name}: a connection failed: ${messageOf(error)}`);
       connection.refuse();
       return;
     }
-    if (this.stopped) {
+    if (this.isStopped()) {
       connection.refuse();
       breakOff(service);
       return;
@@ -106,12 +112,12 @@ export class Exposure {
     this.context.changed({ kind: "down", message: reason });
     for (let attempt = 0; ; attempt++) {
       await pause(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), this.stopping.signal);
-      if (this.stopped) return;
+      if (this.isStopped()) return;
       try {
         await this.establish();
         break;
       } catch (error) {
-        if (this.stopped) return;
+        if (this.isStopped()) return;
         if (error instanceof EngineFailure && FINAL.includes(error.data.code)) {
           this.giveUp(error);
           return;

@@ -8,6 +8,9 @@ import {
   Connection,
   Environment,
   LazyclusterError,
+  NoPortsLeftError,
+  PortExposure,
+  PortInUseError,
   PyDisplay,
   PyHandle,
   PythonVersionError,
@@ -28,6 +31,7 @@ import {
 import type {
   CommandOptions,
   Execution,
+  ExposureOptions,
   GroupExecuteOptions,
   HostResult,
   MimeBundle,
@@ -83,6 +87,19 @@ export async function managerGroup() {
     excludeHosts: "host-3",
   });
   return [runtimeGroup, strong];
+}
+
+export async function exposePorts() {
+  const runtime = new Runtime("host-1");
+  const key = await runtime.exposePortFromRuntime(50000);
+  await runtime.exposePortToRuntime(40000);
+  await runtime.stopProcess(key);
+
+  const group = new RuntimeGroup("host-1", "host-2", "host-3");
+  await group.exposePortToRuntimes(50000);
+  await group.exposePortToRuntimes(50000, undefined, "host-3");
+  const port: number = await group.exposePortFromRuntimeToGroup("host-1", 40000, [40000, 40001]);
+  return port;
 }
 
 export async function files() {
@@ -209,6 +226,23 @@ export async function everythingElse(signal: AbortSignal) {
       task.clone().name,
     ];
   });
+}
+
+export async function portsToo(runtime: Runtime, group: RuntimeGroup, options: ExposureOptions) {
+  try {
+    const key = await runtime.exposePortToRuntime(8786, 18786, options);
+    const handle = runtime.getProcess(key);
+    if (handle instanceof PortExposure) return [handle.port, handle.reachable, handle.error?.message];
+    await group.exposePortFromRuntimeToGroup("host-1", await runtime.getFreePort([1, 2]), undefined, { anyUser: true });
+    return [
+      await runtime.hasFreePort(80),
+      await group.hasFreePort(80, ["host-2"]),
+      await group.getFreePort([80], true),
+    ];
+  } catch (error) {
+    if (error instanceof PortInUseError) return [error.port];
+    throw new NoPortsLeftError([80, 81]);
+  }
 }
 
 export async function groupsToo(options: GroupExecuteOptions) {

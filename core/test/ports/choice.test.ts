@@ -1,6 +1,7 @@
 /** Which port: free ones, taken ones, ports of machines that several runtimes share, groups, and who may connect. */
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import type { Server } from "node:net";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
 import {
@@ -127,11 +128,9 @@ describe("one runtime", () => {
 
   it("bad arguments are refused at once", async () => {
     const runtime = open("host-1");
-    for (const port of [0, 65536, 1.5, "80", null] as number[]) {
+    for (const port of [0, 65536, 1.5, NaN, "80" as unknown as number]) {
       expect(await rejection(runtime.exposePortToRuntime(port))).toBeInstanceOf(InvalidArgumentError);
-      expect(await rejection(runtime.exposePortFromRuntime(80, port === null ? 0 : port))).toBeInstanceOf(
-        InvalidArgumentError,
-      );
+      expect(await rejection(runtime.exposePortFromRuntime(80, port))).toBeInstanceOf(InvalidArgumentError);
       expect(await rejection(runtime.hasFreePort(port))).toBeInstanceOf(InvalidArgumentError);
       expect(await rejection(runtime.getFreePort([port]))).toBeInstanceOf(InvalidArgumentError);
     }
@@ -191,6 +190,27 @@ describe("a group", () => {
     expect(await both.exposePortToRuntimes(service, [other, third])).toBe(third);
     expect(await ok(there(second, both.getRuntime("host-2")), third)).toBe(true);
     expect(both.getRuntime("host-1").aliveProcessCount).toBe(2);
+  });
+
+  it("runs the reference's example: what leads there already stays, and nothing leads round in a circle", async () => {
+    const names = ["host-1", "host-2"];
+    const [first_, second_, third] = [await anyPort(), await anyPort(), await anyPort()];
+    services.push(await here.serve(first_, space.path("sent")));
+    const runtime = open("host-1");
+    const key = await runtime.exposePortFromRuntime(third);
+    await runtime.exposePortToRuntime(second_);
+    await runtime.stopProcess(key);
+    const all = group(...names);
+    expect(await all.exposePortToRuntimes(first_)).toBe(first_);
+    expect(await all.exposePortToRuntimes(first_, undefined, "host-2")).toBe(first_);
+    for (const host of [first, second]) expect(await ok(there(host, runtime), first_)).toBe(true);
+    // The port of host-1 leads here: nobody may lead it back.
+    expect(await all.exposePortFromRuntimeToGroup("host-1", second_, [second_, third])).toBe(third);
+    expect(await rejection(all.exposePortFromRuntimeToGroup("host-1", second_))).toBeInstanceOf(PortInUseError);
+    expect((await here.run("once", third)).stderr).toMatch(/Error/);
+    services.push(await here.serve(second_, space.path("sent")));
+    expect(await ok(here, third)).toBe(true);
+    expect(await ok(there(second, runtime), third)).toBe(true);
   });
 
   it("exposes a port of one host to the manager and all others", async () => {
@@ -278,6 +298,26 @@ describe.runIf(canIsolate())("other users of the machine", () => {
     expect(await asNobody(host, strict)).toContain("ConnectionResetError");
     expect(await ok(host, strict)).toBe(true);
     expect(await asNobody(host, open_)).toBe("ok");
+  });
+
+  it("are refused also where this machine has no Python to look them up", async () => {
+    const bin = space.path("bin");
+    mkdirSync(bin);
+    for (const program of ["ssh", "ssh-keygen", "sh"]) symlinkSync(`/usr/bin/${program}`, join(bin, program));
+    const [service, port] = [await anyPort(), await anyPort()];
+    await serveThere(first, service);
+    const script = startManager(
+      `
+      await new Runtime("host-1").exposePortFromRuntime(input.service, input.port);
+      say("exposed", await new Runtime("localhost").isValidRuntime());
+      await heard();
+      `,
+      { env: { ...space.env, PATH: bin }, input: { service, port } },
+    );
+    scripts.push(script);
+    expect(await script.hear("exposed")).toBe(false);
+    expect(await ok(here, port)).toBe(true);
+    expect((await here.run("once", port, "", "nobody")).stderr).toContain("ConnectionResetError");
   });
 
   it("an sshd that would listen for the whole network (GatewayPorts) does not: the agent listens", async () => {

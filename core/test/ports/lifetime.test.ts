@@ -12,7 +12,9 @@ import {
   eventually,
   expectCleanHost,
   linkUp,
+  rejection,
   startManager,
+  timeUntil,
   workspace,
 } from "../support";
 import { type Service, anyPort, here, holdHere, listeners, there } from "./services";
@@ -126,13 +128,44 @@ describe.each(WAYS)("a port that is exposed to a host, $name", ({ options }) => 
         } finally {
           await linkUp(host);
         }
-        await eventually(() => handle.reachable, 30_000, "it is there again");
+        const ms = await timeUntil(() => expect(handle.reachable).toBe(true), 30_000, "it is there again");
+        console.log(`there again ${ms.toFixed(0)} ms after the network`);
       });
       expect((await client.run("once", port)).stdout.trim()).toBe("ok");
       expect(said.filter((line) => /^warn host-1: .*is interrupted.*lost/.test(line))).toHaveLength(1);
       expect(said.filter((line) => /^info host-1: .*is there again/.test(line))).toHaveLength(1);
       await runtime.close();
       expect(await listeners(host, port)).toEqual([]);
+    },
+  );
+});
+
+describe.runIf(canIsolate())("a cut network", () => {
+  it.each([60_000, 0])(
+    "does not keep a stop or a cleanup waiting (keepaliveIntervalMs %d)",
+    { timeout: 60_000 },
+    async (keepaliveIntervalMs) => {
+      const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs } });
+      const [first, second, third] = [await anyPort(), await anyPort(), await anyPort()];
+      const keys = [
+        await runtime.exposePortToRuntime(first),
+        await runtime.exposePortToRuntime(second, second, { anyUser: false }),
+        await runtime.exposePortFromRuntime(third),
+      ];
+      await host.linkDown();
+      try {
+        const start = performance.now();
+        const late = rejection(runtime.exposePortToRuntime(await anyPort()));
+        await Promise.all(keys.map((key) => runtime.stopProcess(key)));
+        await runtime.cleanup();
+        expect(performance.now() - start).toBeLessThan(20_000);
+        expect(await late).toMatchObject({ code: "ERR_CANCELLED" });
+        expect(keys.map((key) => runtime.getProcess(key).state)).toEqual(["done", "done", "done"]);
+        for (const port of [first, second])
+          await eventually(async () => (await listeners(host, port)).length === 0, 6000, "nothing listens");
+      } finally {
+        await linkUp(host);
+      }
     },
   );
 });
@@ -144,7 +177,7 @@ describe("a port that is exposed from a host", () => {
     async () => {
       const port = await anyPort();
       const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 400 } });
-      const service = new Runtime("host-1", { env: { A: "1" } });
+      const service = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 300 } });
       const handle = await exposed(runtime, () => runtime.exposePortFromRuntime(port));
       await there(host, service).serve(port, "/tmp/sent");
       const holding = await holdHere("broken", port);
@@ -161,7 +194,8 @@ describe("a port that is exposed from a host", () => {
         } finally {
           await linkUp(host);
         }
-        await eventually(() => handle.reachable, 30_000, "it is there again");
+        const ms = await timeUntil(() => expect(handle.reachable).toBe(true), 30_000, "it is there again");
+        console.log(`there again ${ms.toFixed(0)} ms after the network`);
       });
       await service.cleanup();
       services.push(await there(host, runtime).serve(port, "/tmp/sent"));

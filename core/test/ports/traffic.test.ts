@@ -99,7 +99,9 @@ describe.each(WAYS)("an exposed port, $name", ({ hosts, to, anyUser }) => {
     expect(await ask("once", port)).toContain("ConnectionRefusedError");
   });
 
-  it.runIf(!to)("holds back a flood that nobody reads", async () => {
+  if (to) return;
+
+  it("holds back a flood that nobody reads", async () => {
     const holding = await holdHere("hold", port);
     const sent = async (): Promise<number> => Number((await host.exec(["cat", file])).stdout);
     const flooded = await standsStill(sent);
