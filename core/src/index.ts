@@ -30,6 +30,7 @@ export type {
   ProcessHandle,
   SyncOptions,
   TaskEvents,
+  TaskProgress,
   TaskStep,
   TransferOptions,
 } from "./task";

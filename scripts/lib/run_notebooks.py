@@ -47,6 +47,15 @@ EXPECTED = {
         r"Step 0 on host-1 failed with exit code 1:\n.*no-such-table\.csv",
         r"Nothing of this notebook is left on host-1\.",
     ],
+    "05-files-and-sync.ipynb": [
+        r"4 new, 0 changed, 0 deleted, 0 unchanged, \d+ bytes",
+        r"project/data/numbers\.csv\nproject/main\.py\nHello World!",
+        r'changed "main\.py"\ndeleted "data/numbers\.csv"\ndeleted "data"\ndry run: 0 new, 1 changed, 2 deleted',
+        r"0 new, 1 changed, 2 deleted, 1 unchanged, \d+ bytes",
+        r"2 new, 0 changed, 0 deleted, 2 unchanged, 10 bytes",
+        r"1 2 3 4 5",
+        r"67108864",
+    ],
 }
 
 

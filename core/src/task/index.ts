@@ -12,4 +12,4 @@ export type { SyncOptions, TransferOptions } from "./transfer-steps";
 export type { ExecutionTarget } from "./target";
 export { printEntries } from "./task-log";
 export type { OutputStream } from "./task-log";
-export type { TaskRun } from "./task-run";
+export type { TaskProgress, TaskRun } from "./task-run";

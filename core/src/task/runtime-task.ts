@@ -1,6 +1,6 @@
 import { EventEmitter } from "events";
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, formatBytes, jupyterDisplay, showLive, taskBundle } from "../display";
+import { type Displayable, type MimeBundle, jupyterDisplay, showLive, taskBundle } from "../display";
 import { engineClient } from "../engine/client";
 import { IndexReader, readRuns } from "../engine/journal";
 import type { ExecutionSpec, StepKind, StepSpec, TaskState } from "../engine/protocol";
@@ -16,7 +16,7 @@ import { type ExecuteOptions, startExecution } from "./start";
 import { type CommandOptions, type FunctionOptions, runCommandStep, runFunctionStep } from "./steps";
 import type { ExecutionTarget } from "./target";
 import { type OutputStream, printEntries } from "./task-log";
-import { type RunEvents, TaskRun } from "./task-run";
+import { type RunEvents, type TaskProgress, TaskRun } from "./task-run";
 import { type SyncOptions, type TransferOptions, getFileStep, sendFileStep, syncFolderStep } from "./transfer-steps";
 import { watchFailure } from "./unnoticed";
 
@@ -37,7 +37,7 @@ export interface TaskStep {
 
 export interface TaskEvents {
   /** A transfer moved on; totals are null while unknown. Sizes in [bytes]. */
-  progress: { step: number; bytes: number; totalBytes: number | null; files: number; totalFiles: number | null };
+  progress: TaskProgress;
   /** Output as it arrives. */
   output: { step: number; stream: OutputStream; data: Buffer };
   /** A step started or ended. */
@@ -298,7 +298,7 @@ export class RuntimeTask implements Displayable {
       host: this.host,
       state: this.state,
       durationMs: this.durationMs,
-      steps: this.steps.map((step) => ({ ...step, progress: describeProgress(run, step.index) })),
+      steps: this.steps.map((step) => ({ ...step, transfer: run?.progress.get(step.index) ?? null })),
       output: run ? run.log.tail(null, SHOWN_OUTPUT) : "",
       error: this.error?.message ?? null,
       logFile: this.executionLogFilePath === null ? null : shortPath(this.executionLogFilePath),
@@ -355,13 +355,6 @@ export class RuntimeTask implements Displayable {
       { code: "ERR_TASK_RUNNING" },
     );
   }
-}
-
-function describeProgress(run: TaskRun | null, step: number): string {
-  const progress = run?.progress.get(step);
-  if (!progress) return "";
-  const total = progress.totalBytes === null ? "" : ` of ${formatBytes(progress.totalBytes)}`;
-  return `${formatBytes(progress.bytes)}${total}`;
 }
 
 async function* neverExecuted(name: string): AsyncGenerator<unknown, void, undefined> {

@@ -16,6 +16,7 @@ import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from 
 import { decodeValue } from "../python";
 import type { RuntimeTask } from "./runtime-task";
 import { type OutputStream, TaskLog } from "./task-log";
+import { TransferRate } from "./transfer-rate";
 import { noticeFailure } from "./unnoticed";
 
 /** [bytes] of a failed step that its error carries. */
@@ -27,6 +28,8 @@ export interface TaskProgress {
   totalBytes: number | null;
   files: number;
   totalFiles: number | null;
+  /** [bytes/s] over the last seconds. */
+  bytesPerSecond: number;
 }
 
 /** What listeners hear, by event. */
@@ -42,6 +45,7 @@ export class TaskRun {
   /** Resolves when it has ended; never rejects. */
   readonly settled: Promise<void>;
   readonly progress = new Map<number, TaskProgress>();
+  private readonly rates = new Map<number, TransferRate>();
   error: LazyclusterError | null = null;
   private current: TaskRecord;
   private readonly received = new Map<number, { readonly value: unknown }>();
@@ -154,7 +158,10 @@ export class TaskRun {
         this.keepValue(change.step, change.document);
         return;
       case "progress": {
-        const { kind: _kind, ...progress } = change;
+        const { kind: _kind, ...reported } = change;
+        const rate = this.rates.get(change.step) ?? new TransferRate();
+        this.rates.set(change.step, rate);
+        const progress = { ...reported, bytesPerSecond: rate.at(performance.now(), change.bytes) };
         this.progress.set(change.step, progress);
         this.emit("progress", progress);
         return;
