@@ -6,9 +6,10 @@ import { Environment } from "lazycluster";
 import { Lab, ROOT, installPeers } from "./lab";
 import type { Row, RowResult } from "./row";
 import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
+import { files } from "./rows/files";
 import { flood, load, memory } from "./rows/process";
 
-const ROWS: readonly Row[] = [warmCommand, slowCommand, coldCommand, smallFunction, flood, memory, load];
+const ROWS: readonly Row[] = [warmCommand, slowCommand, coldCommand, smallFunction, flood, ...files, memory, load];
 const HOSTS = 32;
 
 function print(row: Row, { series, unit }: RowResult): void {
