@@ -7,6 +7,7 @@ import { Lab, ROOT, installPeers } from "./lab";
 import type { Row, RowResult } from "./row";
 import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
 import { arrayReturn, bridgeFunction, bytesReturn, manyCalls } from "./rows/functions";
+import { files } from "./rows/files";
 import { connectionFromHost, connectionToHost, portFromHost, portToHost } from "./rows/ports";
 import { flood, load, memory } from "./rows/process";
 
@@ -22,6 +23,7 @@ const ROWS: readonly Row[] = [
   arrayReturn,
   flood,
   ...PORTS,
+  ...files,
   memory,
   load,
 ];

@@ -46,6 +46,7 @@ export type {
   ProcessHandle,
   SyncOptions,
   TaskEvents,
+  TaskProgress,
   TaskStep,
   TransferOptions,
 } from "./task";

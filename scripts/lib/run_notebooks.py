@@ -61,6 +61,15 @@ EXPECTED = {
         r"image/png of \d{4,} bytes",
         r"Nothing of this notebook is left on the hosts\.",
     ],
+    "05-files-and-sync.ipynb": [
+        r"4 new, 0 changed, 0 deleted, 0 unchanged, \d+ bytes",
+        r"project/data/numbers\.csv\nproject/main\.py\nHello World!",
+        r'changed "main\.py"\ndeleted "data/numbers\.csv"\ndeleted "data"\ndry run: 0 new, 1 changed, 2 deleted',
+        r"0 new, 1 changed, 2 deleted, 1 unchanged, \d+ bytes",
+        r"2 new, 0 changed, 0 deleted, 2 unchanged, 10 bytes",
+        r"1 2 3 4 5",
+        r"67108864",
+    ],
 }
 
 

@@ -6,3 +6,4 @@ export * from "./python-object";
 export * from "./table";
 export * from "./task-view";
 export * from "./text";
+export * from "./transfer-view";

@@ -142,9 +142,9 @@ export class Recording {
           await sendInput({ send }, input, agent.host, () => undefined);
         }
       };
-      sendInputs().catch((error: Error) => {
+      sendInputs().catch((error: unknown) => {
         operation.cancel();
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       });
     });
   }

@@ -2,7 +2,7 @@ export { Execution } from "./execution";
 export { TaskProcess, isPortKey, isTaskKey, portProcessKey, taskProcessKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
-export type { TaskEvents, TaskStep } from "./task-events";
+export type { TaskEvents, TaskProgress, TaskStep } from "./task-events";
 export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, startExecution } from "./start";
 export type { ExecuteOptions } from "./start";
 export { FUNCTION_OPTIONS, cellStep, requireInterpreter, runFunctionStep } from "./steps";

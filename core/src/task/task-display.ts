@@ -1,5 +1,5 @@
 /** A task as the table that a notebook shows. */
-import { type MimeBundle, formatBytes, taskBundle } from "../display";
+import { type MimeBundle, taskBundle } from "../display";
 import { shortPath } from "./log-path";
 import type { RuntimeTask } from "./runtime-task";
 import type { TaskRun } from "./task-run";
@@ -14,16 +14,9 @@ export function showTask(task: RuntimeTask, run: TaskRun | null): MimeBundle {
     host: task.host,
     state: task.state,
     durationMs: task.durationMs,
-    steps: task.steps.map((step) => ({ ...step, progress: describeProgress(run, step.index) })),
+    steps: task.steps.map((step) => ({ ...step, transfer: run?.progress.get(step.index) ?? null })),
     output: run ? run.log.tail(null, SHOWN_OUTPUT) : "",
     error: task.error?.message ?? null,
     logFile: logFile === null ? null : shortPath(logFile),
   });
-}
-
-function describeProgress(run: TaskRun | null, step: number): string {
-  const progress = run?.progress.get(step);
-  if (!progress) return "";
-  const total = progress.totalBytes === null ? "" : ` of ${formatBytes(progress.totalBytes)}`;
-  return `${formatBytes(progress.bytes)}${total}`;
 }

@@ -13,9 +13,20 @@ export type TaskStep = Pick<
   "index" | "kind" | "description" | "state" | "exitCode" | "signal" | "durationMs"
 >;
 
+/** How far a transfer is. Totals are null while unknown. */
+export interface TaskProgress {
+  step: number;
+  bytes: number;
+  totalBytes: number | null;
+  files: number;
+  totalFiles: number | null;
+  /** [bytes/s] over the last seconds. */
+  bytesPerSecond: number;
+}
+
 export interface TaskEvents {
   /** A transfer moved on; totals are null while unknown. Sizes in [bytes]. */
-  progress: { step: number; bytes: number; totalBytes: number | null; files: number; totalFiles: number | null };
+  progress: TaskProgress;
   /** Output as it arrives. */
   output: { step: number; stream: OutputStream; data: Buffer };
   /** A cell of a session showed something, such as a plot. */

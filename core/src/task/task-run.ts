@@ -18,6 +18,7 @@ import { RunValues } from "./run-values";
 import type { RuntimeTask } from "./runtime-task";
 import type { RunListeners, TaskEvents } from "./task-events";
 import { TaskLog } from "./task-log";
+import { TransferRate } from "./transfer-rate";
 import { noticeFailure } from "./unnoticed";
 
 /** [bytes] of a failed step that its error carries. */
@@ -28,6 +29,7 @@ export class TaskRun {
   /** Resolves when it has ended; never rejects. */
   readonly settled: Promise<void>;
   readonly progress = new Map<number, TaskEvents["progress"]>();
+  private readonly rates = new Map<number, TransferRate>();
   error: LazyclusterError | null = null;
   private current: TaskRecord;
   private readonly received: RunValues;
@@ -164,7 +166,10 @@ export class TaskRun {
         this.keepValue(change.step, change.value, change.agent);
         return;
       case "progress": {
-        const { kind: _kind, ...progress } = change;
+        const { kind: _kind, ...reported } = change;
+        const rate = this.rates.get(change.step) ?? new TransferRate();
+        this.rates.set(change.step, rate);
+        const progress = { ...reported, bytesPerSecond: rate.at(performance.now(), change.bytes) };
         this.progress.set(change.step, progress);
         this.listeners.emit("progress", progress);
         return;

@@ -46,7 +46,7 @@ export async function startDelayProxy(options: {
 function delay(from: Socket, to: Socket, ms: number): void {
   from.on("data", (chunk) => {
     setTimeout(() => {
-      if (!to.writable || to.write(chunk)) return;
+      if (!to.writable || to.write(chunk) || from.isPaused()) return;
       from.pause();
       to.once("drain", () => from.resume());
     }, ms);
