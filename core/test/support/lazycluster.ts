@@ -26,8 +26,11 @@ export const {
   RuntimeTask,
   TaskExecutionError,
   bridge,
+  dataFrame,
+  ndarray,
   py,
   pyFile,
+  pyFloat,
   pyModule,
 } = api;
 /** A symbol of its own type, as in the declarations. */
