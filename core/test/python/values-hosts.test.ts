@@ -4,8 +4,8 @@ import { type TestContext, afterAll, beforeAll, describe, expect, it } from "vit
 import { type TestHosts, canIsolate, startHosts } from "../hosts";
 import {
   Runtime,
+  type RuntimeTaskType,
   type RuntimeType,
-  RuntimeTask,
   type Workspace,
   dataFrame,
   ndarray,
@@ -37,7 +37,7 @@ let without: string | null = null;
 
 async function call(
   fn: ReturnType<typeof py>,
-  kwargs: Parameters<RuntimeTask["runFunction"]>[1] = {},
+  kwargs: Parameters<RuntimeTaskType["runFunction"]>[1] = {},
 ): Promise<unknown> {
   const execution = runtime.executeFunction(fn, kwargs, without === null ? { python: PYTHON } : {});
   return (await (await execution).returns())[0];
