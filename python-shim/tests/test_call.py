@@ -252,6 +252,33 @@ def test_functions_that_close_their_descriptors(shared: Manager) -> None:
     assert result.last["code"] == 1 and b"the result was lost" in result.err
 
 
+OUT_OF_MEMORY = """
+import resource
+def f():
+    size = int(open("/proc/self/statm").read().split()[0]) * 4096 + 100_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (size, -1))
+    kept = []
+    while True: kept.append(bytes(1_000_000))
+"""
+
+
+def test_functions_that_run_out_of_memory(shared: Manager) -> None:
+    assert shared.call(OUT_OF_MEMORY).last["raised"]["type"] == "MemoryError"
+    # What it had is freed, so a session goes on.
+    assert shared.session_call(OUT_OF_MEMORY).last["raised"]["type"] == "MemoryError"
+    assert shared.session_call("def f(): return 1").value == 1
+    assert shared.end_session()["op"] == "done"
+
+
+def test_functions_that_fork(shared: Manager) -> None:
+    # Whichever process comes back, the function has one result, and the others end as scripts do.
+    source = "import os\ndef f():\n  pid = os.fork()\n  if pid: os.waitpid(pid, 0)\n  return pid > 0"
+    result = shared.call(source)
+    assert (result.value, result.last["code"], result.err) == (True, 0, b"")
+    source = "import os\ndef f():\n  if os.fork() == 0: raise ValueError\n  os.wait()\n  return 1"
+    assert shared.call(source).value == 1
+
+
 def test_async_functions(shared: Manager) -> None:
     assert shared.call("import asyncio\nasync def f(x):\n  await asyncio.sleep(0)\n  return x", 5).value == 5
 
