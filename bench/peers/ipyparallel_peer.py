@@ -17,7 +17,7 @@ CALLS = 1000
 #: [s] until controller and engines are there.
 PATIENCE = 60
 config = os.environ["BENCH_SSH_CONFIG"]
-folder = os.path.join(os.environ["HOME"], "ipython")
+folder = os.path.join(os.environ["HOME"], "ipyparallel")
 state = {}
 children = []
 
@@ -51,12 +51,14 @@ def wait_for(look, what):
 
 def start():
     hosts = sys.argv[1:]
+    os.makedirs(folder)
     program = os.path.join(os.path.dirname(sys.executable), "ipcontroller")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    told = sys.stderr if os.environ.get("BENCH_DEBUG") else subprocess.DEVNULL
+    quiet = {"stdout": told, "stderr": told}
     address = here(hosts[0])
-    argv = [program, "--ipython-dir=%s" % folder, "--ip=%s" % address, "--location=%s" % address, "--nodb"]
+    argv = [program, "--profile-dir=%s" % folder, "--ip=%s" % address, "--location=%s" % address, "--nodb"]
     children.append(subprocess.Popen(argv, **quiet))
-    pattern = os.path.join(folder, "profile_default", "security", "ipcontroller-%s.json")
+    pattern = os.path.join(folder, "security", "ipcontroller-%s.json")
     wait_for(lambda: glob.glob(pattern % "engine") and glob.glob(pattern % "client"), "the controller")
     with open(pattern % "engine", "rb") as file:
         connection = file.read()

@@ -45,7 +45,7 @@ export class Lab {
   async peer(script: string, ...args: string[]): Promise<(op: string) => Promise<number>> {
     const child = spawn(PYTHON, [join(PEERS, script), ...args], {
       env: { ...process.env, HOME: this.folder, BENCH_SSH_CONFIG: this.config },
-      stdio: ["pipe", "pipe", "ignore"],
+      stdio: ["pipe", "pipe", process.env["BENCH_DEBUG"] ? "inherit" : "ignore"],
       // A group of its own: peers start processes that do not end with them.
       detached: true,
     });

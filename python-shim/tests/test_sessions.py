@@ -225,6 +225,14 @@ def test_an_interrupt_hits_the_call_that_it_was_meant_for(session: Manager) -> N
     assert value(session.cell("'on'")) == "on"
 
 
+def test_a_handler_that_a_call_sets_is_its_own(session: Manager) -> None:
+    value(session.cell("import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"))
+    id = session.start_cell("print('up')\nwhile True: pass")
+    session.wait(lambda: session.results[id].out)
+    assert session.interrupt()
+    assert raised(session.finish(id))["type"] == "KeyboardInterrupt"
+
+
 def test_an_interrupt_of_nothing(session: Manager) -> None:
     assert not session.interrupt()
     value(session.cell("x = 1"))

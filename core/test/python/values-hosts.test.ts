@@ -4,8 +4,8 @@ import { type TestContext, afterAll, beforeAll, describe, expect, it } from "vit
 import { type TestHosts, canIsolate, startHosts } from "../hosts";
 import {
   Runtime,
-  type RuntimeType,
   type RuntimeTaskType,
+  type RuntimeType,
   type Workspace,
   dataFrame,
   ndarray,

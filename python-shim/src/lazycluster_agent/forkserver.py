@@ -9,13 +9,16 @@ import sys
 
 from . import system
 from .descriptors import Control, stream_pair
-from .errors import Become
 from .msgpack import WireError
-from .worker import Worker, make_ready
+from .worker import Worker, make_ready, rehearse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
+
+#: How often a function is run for nothing.
+REHEARSALS = 20
 
 
 class ForkServer:
@@ -56,6 +59,9 @@ class ForkServer:
         site.main()
         make_ready()
         offer_cloudpickle()
+        # Newer Pythons rewrite code that has run a few times; each child would do it, and copy it for that.
+        for _ in range(REHEARSALS):
+            rehearse()
         # What lives until now stays untouched in the children, and so shared with them.
         gc.collect()
         gc.freeze()
@@ -81,8 +87,8 @@ class ForkServer:
         err, err_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._control.close()
-            raise Become(Worker(theirs, out_end, err_end).run)
+            # Not by way of `boot` for a clean stack: what that touches would have to be copied.
+            Worker(theirs, out_end, err_end).run()
         self._control.send({"op": "spare", "pid": pid}, (ours, out, err))
         for fd in (ours, theirs, out, out_end, err, err_end):
             os.close(fd)

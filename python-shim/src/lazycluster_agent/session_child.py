@@ -85,7 +85,8 @@ class SessionChild:
         self._ignored = True
 
     def _repair(self) -> None:
-        """A call that closes its streams must not take them from the next one."""
+        """A call that closes its streams, or handles signals itself, must not take that from the next one."""
+        system.on_interrupt(self._on_interrupt)
         for fd, spare in enumerate(self._stdio):
             try:
                 os.fstat(fd)
