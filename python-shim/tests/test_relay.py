@@ -164,6 +164,27 @@ def test_listen_and_accept(shared: Manager) -> None:
     shared.finish(lives)
 
 
+def test_another_address_of_the_host_is_no_disguise(shared: Manager) -> None:
+    listening, port = listen(shared)
+    honest = connect(port)
+    shared.wait(lambda: shared.results[listening].frames[-1][0].get("conn") == 1)
+    source = ("127.0.0.2", honest.getsockname()[1])
+    with pytest.raises(ConnectionResetError):
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT, source) as disguised:
+            disguised.recv(1)
+    shared.cancel(listening)
+    shared.finish(listening)
+
+    listening, port = listen(shared, anyUser=True)
+    let_in = socket.create_connection(("127.0.0.1", port), TIMEOUT, ("127.0.0.2", 0))
+    id = incoming(shared, listening, 1)
+    let_in.sendall(b"hello")
+    shared.wait(lambda: shared.results[id].out == b"hello")
+    shared.cancel(listening)
+    shared.cancel(id)
+    shared.finish(id)
+
+
 def test_a_port_that_is_taken(shared: Manager) -> None:
     busy, port = server()
     error = shared.do("listen", port=port, anyUser=False)

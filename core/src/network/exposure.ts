@@ -6,6 +6,8 @@ import type { Place, Reached } from "./place";
 /** [ms] until the first try after a loss, and the most between two. */
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 5000;
+/** Connections of one exposure at once: a bound on what a host can make us hold. */
+const MAX_CONNECTIONS = 10_000;
 /** What will not be better the next time: a login that is tried over and over is locked out. */
 const FINAL = ["ERR_AUTHENTICATION", "ERR_HOST_KEY", "ERR_INVALID_ARGUMENT"];
 
@@ -28,6 +30,7 @@ export interface ExposureContext {
 export class Exposure {
   private readonly stopping = new AbortController();
   private readonly streams = new Set<PortStream>();
+  private connections = 0;
   private at: Reached | null = null;
   private to: Reached | null = null;
   private listener: PortListener | null = null;
@@ -83,19 +86,21 @@ export class Exposure {
   }
 
   private async serve(connection: Incoming): Promise<void> {
-    const { to } = this;
+    this.connections += 1;
+    const over = (): void => void (this.connections -= 1);
     let service: PortStream;
     try {
-      if (this.isStopped() || !to?.alive) throw new Error(`${this.route.to.name} is away`);
-      service = await to.ports.dial(this.route.targetPort);
+      service = await this.dial();
     } catch (error) {
       this.context.log("debug", `${this.name}: a connection failed: ${messageOf(error)}`);
       connection.refuse();
+      over();
       return;
     }
     if (this.isStopped()) {
       connection.refuse();
       breakOff(service);
+      over();
       return;
     }
     const client = connection.accept();
@@ -103,7 +108,15 @@ export class Exposure {
     join(client, service, () => {
       this.streams.delete(client);
       this.streams.delete(service);
+      over();
     });
+  }
+
+  private dial(): Promise<PortStream> {
+    const { to } = this;
+    if (this.isStopped() || !to?.alive) throw new Error(`${this.route.to.name} is away`);
+    if (this.connections > MAX_CONNECTIONS) throw new Error(`there are ${String(MAX_CONNECTIONS)} already`);
+    return to.ports.dial(this.route.targetPort);
   }
 
   private async recover(why: EngineFailure | null): Promise<void> {

@@ -45,16 +45,16 @@ export class ManagerPorts implements Ports {
       socket.on("error", () => undefined);
       const arrived = (): void => incoming(arrival(socket));
       if (unchecked) arrived();
-      else {
-        this.peers.trusts(socket.remotePort ?? 0, bound).then(
-          (trusted) => (trusted ? arrived() : socket.resetAndDestroy()),
-          () => socket.resetAndDestroy(),
-        );
-      }
+      else void this.mayCome(socket, bound).then((may) => (may ? arrived() : socket.resetAndDestroy()));
     });
     // Such as no descriptor being left for another connection: it goes on with the next one.
     server.on("error", () => undefined);
     return { port: bound, close: () => stopListening(server).then(done) };
+  }
+
+  private async mayCome({ remoteAddress, remotePort }: Socket, port: number): Promise<boolean> {
+    // Who comes from another address of this machine may use the port number of somebody who is trusted.
+    return remoteAddress === LOOPBACK && remotePort !== undefined && (await this.peers.trusts(remotePort, port));
   }
 
   async free(ports: readonly number[]): Promise<number[]> {

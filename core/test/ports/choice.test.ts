@@ -12,6 +12,8 @@ import {
   Runtime,
   RuntimeGroup,
   type RuntimeGroupType,
+  RuntimeTask,
+  type RuntimeTaskType,
   type RuntimeType,
   type Workspace,
   eventually,
@@ -124,6 +126,19 @@ describe("one runtime", () => {
     expect(runtime.isRuntimeTaskProcess(key)).toBe(false);
     await runtime.stopProcess(key);
     expect(await runtime.exposePortToRuntime(local, port)).not.toBe(key);
+  });
+
+  it("a service that listens on ::1 only is reached, by sshd and by the agent", async () => {
+    const [ssh, local] = [open("host-1"), open("localhost")];
+    const [port, mine, exposed, relayed] = [await anyPort(), await anyPort(), await anyPort(), await anyPort()];
+    const serve = (at: number): RuntimeTaskType =>
+      new RuntimeTask().runCommand(`exec python3 -m http.server --bind ::1 ${String(at)}`);
+    ssh.executeTask(serve(port)).catch(() => undefined);
+    local.executeTask(serve(mine)).catch(() => undefined);
+    await ssh.exposePortFromRuntime(port, exposed);
+    await local.exposePortFromRuntime(mine, relayed);
+    for (const at of [exposed, relayed])
+      await eventually(async () => (await fetch(`http://127.0.0.1:${String(at)}/`)).ok, 10_000);
   });
 
   it("bad arguments are refused at once", async () => {

@@ -16,7 +16,7 @@ from .system import close_quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Optional
+    from typing import Dict, Optional, Tuple
 
     from .agent import Agent
     from .frames import Header
@@ -84,7 +84,7 @@ class Listen(Operation):
             self._pause()
             self._timer = self.loop.later(PAUSE, self._watch)
             return
-        if self._peers is not None and not self._peers.trusts(address[1], self._socket.getsockname()[1]):
+        if not self._lets_in(address):
             configure(fd, _socket.SOL_SOCKET, _socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(fd)
             return
@@ -93,6 +93,12 @@ class Listen(Operation):
         self.send("incoming", conn=self._count)
         if len(self._waiting) >= MAX_WAITING:
             self._pause()
+
+    def _lets_in(self, address: Tuple[str, int]) -> bool:
+        if self._peers is None:
+            return True
+        # Who comes from another address of this host may use the port number of somebody who is trusted.
+        return address[0] == LOOPBACK and self._peers.trusts(address[1], self._socket.getsockname()[1])
 
     def release(self) -> None:
         self._pause()
