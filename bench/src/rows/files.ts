@@ -9,6 +9,9 @@ import type { Row, RowResult } from "../row";
 
 const MIB = 1024 * 1024;
 
+/** In memory: disks would be what is measured. */
+const PLACE = "/dev/shm/lazycluster-bench";
+
 /** Neither side of it can be packed. */
 function makeBig(lab: Lab, megabytes: number): string {
   const path = join(lab.folder, `big-${String(megabytes)}`);
@@ -37,14 +40,14 @@ function bigFile(direction: "up" | "down", rttMs: number): (lab: Lab) => Promise
     const mux = await lab.mux(alias);
     const big = makeBig(lab, 256);
     const back = join(lab.folder, "back");
-    const series = await new Runtime(alias, { workingDir: "/tmp/bench-files" }).use(async (runtime) => {
+    const series = await new Runtime(alias, { workingDir: PLACE }).use(async (runtime) => {
       await runtime.sendFile(big, "big");
       const task = (): RuntimeTask =>
         direction === "up" ? new RuntimeTask().sendFile(big, "up") : new RuntimeTask().getFile("big", back);
       const peer =
         direction === "up"
-          ? 'f=$1; shift; ssh "$@" "cat > /tmp/bench-files/peer" < "$f"'
-          : 'f=$1; shift; ssh "$@" "cat /tmp/bench-files/big" > "$f"';
+          ? 'f=$1; shift; ssh "$@" "cat > /dev/shm/lazycluster-bench/peer" < "$f"'
+          : 'f=$1; shift; ssh "$@" "cat /dev/shm/lazycluster-bench/big" > "$f"';
       return interleave(
         [
           {
@@ -86,7 +89,7 @@ const smallFiles: Row = {
   run: async (lab) => {
     const folder = fill(join(lab.folder, "small"), 1000, 4096, 100);
     const mux = await lab.mux("host-1");
-    const series = await new Runtime("host-1", { workingDir: "/tmp/bench-files" }).use((runtime) =>
+    const series = await new Runtime("host-1", { workingDir: PLACE }).use((runtime) =>
       interleave(
         [
           {
@@ -100,7 +103,7 @@ const smallFiles: Row = {
             name: "tar | ssh mux",
             once: () =>
               shell(
-                'd=$1; shift; tar -C "$d" -cf - . | ssh "$@" "mkdir -p /tmp/bench-files/tar && tar -C /tmp/bench-files/tar -xf -"',
+                'd=$1; shift; tar -C "$d" -cf - . | ssh "$@" "mkdir -p /dev/shm/lazycluster-bench/tar && tar -C /dev/shm/lazycluster-bench/tar -xf -"',
                 [folder, ...mux],
               ),
           },
@@ -120,21 +123,21 @@ const meanwhile: Row = {
     const big = makeBig(lab, 256);
     const rounds: number[] = [];
     const command: number[] = [];
-    await new Runtime("host-1", { workingDir: "/tmp/bench-files" }).use(async (runtime) => {
+    await new Runtime("host-1", { workingDir: PLACE }).use(async (runtime) => {
       for (let round = 0; round < 5; round++) {
         let over = false;
         const sending = runtime.sendFile(big, "up").then(() => (over = true));
         while (!over as boolean) {
           const start = performance.now();
           // The cheapest of all operations: a folder that is there.
-          await runtime.createDir("/tmp/bench-files");
+          await runtime.createDir(PLACE);
           rounds.push(performance.now() - start);
         }
         await sending;
       }
       for (let round = 0; round < 100; round++) {
         const start = performance.now();
-        await runtime.createDir("/tmp/bench-files");
+        await runtime.createDir(PLACE);
         command.push(performance.now() - start);
       }
     });
@@ -153,7 +156,7 @@ const unchanged: Row = {
   aims: [{ peer: null, most: 1000 }],
   run: async (lab) => {
     const folder = fill(join(lab.folder, "many"), 10_000, 100, 50);
-    const series = await new Runtime("host-1", { workingDir: "/tmp/bench-files" }).use(async (runtime) => {
+    const series = await new Runtime("host-1", { workingDir: PLACE }).use(async (runtime) => {
       await runtime.syncFolder(folder, "many");
       return interleave(
         [

@@ -14,6 +14,9 @@ const WORTH = 16 * 1024 * 1024;
 /** Jobs at once on a lane: one on a short line, where more would only delay others. */
 const SHORT_JOBS = 1;
 const LONG_JOBS = 2;
+/** [bytes] of a range: what a lost lane costs at most; on a short line, where there is one lane, as few as possible. */
+const SHORT_RANGE = 256 * 1024 * 1024;
+const LONG_RANGE = 16 * 1024 * 1024;
 
 interface Lane {
   readonly agent: AgentClient;
@@ -42,6 +45,11 @@ export class Lanes {
     private readonly open: OpenLane | null,
   ) {
     this.lanes = [{ agent: main, running: 0, lease: null }];
+  }
+
+  /** [bytes] of one job, once it is known how long the line is. */
+  get rangeSize(): number {
+    return this.jobsPerLane === LONG_JOBS ? LONG_RANGE : SHORT_RANGE;
   }
 
   /** Looks how long the line is, and opens more lanes where that pays. */

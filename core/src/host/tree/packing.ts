@@ -16,15 +16,20 @@ const SAMPLE = INITIAL_CREDIT + CHUNK;
 const LEAST = 1024;
 
 export class Packing {
-  private start = performance.now();
+  private start: number;
   private mark = 0;
   private slow = false;
   private wait = 0;
 
+  /** @param clock [ms] that never goes back. */
+  constructor(private readonly clock: () => number = () => performance.now()) {
+    this.start = clock();
+  }
+
   /** @param arrived what the host has taken so far. */
   measure(arrived: number): void {
     if (arrived - this.mark < SAMPLE) return;
-    const now = performance.now();
+    const now = this.clock();
     this.slow = arrived - this.mark < SLOW * (now - this.start);
     this.start = now;
     this.mark = arrived;

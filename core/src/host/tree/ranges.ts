@@ -11,14 +11,22 @@ import { sendPiece, shorter } from "./writer";
 
 /** [bytes] from which on the content of a file travels apart. */
 export const APART = 16 * 1024 * 1024;
-/** [bytes] of one range; a lost lane costs at most so much. */
-const RANGE = 16 * 1024 * 1024;
 /** [bytes] of a piece that is kept or sent again as a whole. */
 export const BLOCK = 4 * 1024 * 1024;
 
 export interface Range {
   readonly offset: number;
   readonly size: number;
+}
+
+/** Ranges of at most so many bytes. Pure. */
+export function cutRanges(ranges: readonly Range[], most: number): Range[] {
+  return ranges.flatMap(({ offset, size }) =>
+    Array.from({ length: Math.ceil(size / most) }, (_, index) => ({
+      offset: offset + index * most,
+      size: Math.min(most, size - index * most),
+    })),
+  );
 }
 
 /** What is missing of a file, given the digests of its blocks here and there. Pure. */
@@ -30,7 +38,7 @@ export function missingRanges(size: number, here: readonly Buffer[], there: read
     if (mine && other && mine.equals(other)) continue;
     const last = ranges.at(-1);
     const length = Math.min(BLOCK, size - offset);
-    if (last && last.offset + last.size === offset && last.size + length <= RANGE) {
+    if (last && last.offset + last.size === offset) {
       ranges[ranges.length - 1] = { offset: last.offset, size: last.size + length };
     } else ranges.push({ offset, size: length });
   }
@@ -47,7 +55,7 @@ export async function sendRanges(
   signal: AbortSignal,
   sent: (bytes: number) => void,
 ): Promise<void> {
-  await all(ranges, (range) =>
+  await all(cutRanges(ranges, lanes.rangeSize), (range) =>
     lanes.run(async (agent) => {
       signal.throwIfAborted();
       const { operation, done } = exchange(agent, "write", { path: target, cwd: "", ...range }, signal);
@@ -83,18 +91,17 @@ export async function receiveRanges(
   received: (bytes: number) => void,
 ): Promise<void> {
   const { size: total, mtime, extra: path } = entry;
-  await all(ranges, (range) =>
+  await all(cutRanges(ranges, lanes.rangeSize), (range) =>
     lanes.run(async (agent) => {
       signal.throwIfAborted();
       let count = 0;
       try {
         await receive(agent, "read", { path, cwd: "", total, mtime, ...range }, signal, async (pieces) => {
-          for (const piece of pieces) {
-            if (count + piece.length > range.size) throw new WireError("more content than was asked for");
-            await writeAll(file, piece, range.offset + count);
-            count += piece.length;
-            received(piece.length);
-          }
+          const size = pieces.reduce((sum, { length }) => sum + length, 0);
+          if (count + size > range.size) throw new WireError("more content than was asked for");
+          await writeAll(file, pieces, size, range.offset + count);
+          count += size;
+          received(size);
         });
         if (count !== range.size) throw new WireError("less content than was asked for");
       } catch (error) {
@@ -129,10 +136,12 @@ export async function rangesToGo(
   return missingRanges(size, here, there);
 }
 
-/** A disk that becomes full takes a part without an error. */
-export async function writeAll(file: FileHandle, piece: Buffer, position: number): Promise<void> {
-  for (let offset = 0; offset < piece.length;) {
-    offset += (await file.write(piece, offset, piece.length - offset, position + offset)).bytesWritten;
+/** A disk that becomes full takes a part without an error; then the rest is tried one by one, until it says so. */
+async function writeAll(file: FileHandle, pieces: readonly Buffer[], size: number, position: number): Promise<void> {
+  let written = (await file.writev(pieces, position)).bytesWritten;
+  if (written === size) return;
+  for (const rest = Buffer.concat(pieces, size); written < size;) {
+    written += (await file.write(rest, written, size - written, position + written)).bytesWritten;
   }
 }
 
