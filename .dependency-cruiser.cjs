@@ -5,8 +5,8 @@
 const protocol = ["engine/protocol"];
 /** What the library half may use of the engine: its messages, the thread's port, the files that it writes. */
 const engineForClients = [...protocol, "engine/client", "engine/journal"];
-const below = { python: ["wire", "display", ...protocol] };
-below.task = [...below.python, "python", ...engineForClients];
+const below = { python: ["wire", "display", ...engineForClients] };
+below.task = [...below.python, "python"];
 below.runtime = [...below.task, "task"];
 below.cluster = [...below.runtime, "runtime"];
 const rooms = {

@@ -3,7 +3,7 @@
 The format, simple enough to make anywhere: one text, compressed with zlib, of two lines.
 
 1. `SOURCES = ` and a dict literal: the text of every `*.py` file of the package by its name without `.py`,
-   sorted, with all strings in ASCII.
+   and of cloudpickle by `cloudpickle/` and its name, sorted, with all strings in ASCII.
 2. `exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))`
 """
 

@@ -1,4 +1,4 @@
-"""execnet: a small function over a warm gateway."""
+"""execnet over a warm gateway: a small function, bytes, an array."""
 
 import os
 import sys
@@ -23,4 +23,19 @@ def function():
     channel.waitclose()
 
 
-serve({"start": start, "function": function})
+def content():
+    channel = state["gateway"].remote_exec("channel.send(bytes(10 * 1024 * 1024))")
+    assert len(channel.receive()) == 10 * 1024 * 1024
+    channel.waitclose()
+
+
+def array():
+    import numpy
+
+    channel = state["gateway"].remote_exec("import numpy; channel.send(numpy.ones(8 * 1024 * 1024).tobytes())")
+    values = numpy.frombuffer(channel.receive())
+    assert values[-1] == 1 and len(values) == 8 * 1024 * 1024
+    channel.waitclose()
+
+
+serve({"start": start, "function": function, "content": content, "array": array})

@@ -1,6 +1,6 @@
 /** What rows need: real sshd hosts, peers in a venv of their own, a slow line, one OpenSSH master. */
 import { type ChildProcess, execFile, spawn } from "child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "fs";
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "fs";
 import { tmpdir } from "os";
 import { join } from "path";
 import { createInterface } from "readline";
@@ -10,6 +10,8 @@ import { type DelayProxy, type TestHosts, startDelayProxy, startHosts } from "..
 const call = promisify(execFile);
 export const ROOT = join(__dirname, "..", "..");
 const VENV = join(ROOT, ".bench-venv");
+/** The peers' interpreter, which hosts have too. */
+export const PYTHON = join(VENV, "bin", "python");
 /** [ms] that one operation of a peer may take. */
 const PEER_MS = 60_000;
 const PEERS = join(ROOT, "bench", "peers");
@@ -41,9 +43,9 @@ export class Lab {
 
   /** A Python peer that does what it is told, one line at a time, and times itself. */
   async peer(script: string, ...args: string[]): Promise<(op: string) => Promise<number>> {
-    const child = spawn(join(VENV, "bin", "python"), [join(PEERS, script), ...args], {
+    const child = spawn(PYTHON, [join(PEERS, script), ...args], {
       env: { ...process.env, HOME: this.folder, BENCH_SSH_CONFIG: this.config },
-      stdio: ["pipe", "pipe", "ignore"],
+      stdio: ["pipe", "pipe", process.env["BENCH_DEBUG"] ? "inherit" : "ignore"],
       // A group of its own: peers start processes that do not end with them.
       detached: true,
     });
@@ -114,13 +116,15 @@ export class Lab {
 
 /** Installs the peers, once; pinned in peers/requirements.txt. */
 export async function installPeers(): Promise<void> {
-  if (existsSync(join(VENV, "ready"))) return;
+  const wanted = readFileSync(join(PEERS, "requirements.txt"), "utf8");
+  const ready = join(VENV, "ready");
+  if (existsSync(ready) && readFileSync(ready, "utf8") === wanted) return;
   process.stderr.write("installing the peers into .bench-venv …\n");
   // Not an interpreter below somebody's home: the hosts do not see that.
   const python = existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
-  await call(python, ["-m", "venv", VENV]);
+  await call(python, ["-m", "venv", "--clear", VENV]);
   await call(join(VENV, "bin", "pip"), ["install", "-q", "-r", join(PEERS, "requirements.txt")], { timeout: 600_000 });
   // The reference installs cloudpickle on the host at each call; the hosts have no network, and have it already.
   writeFileSync(join(VENV, "pip.conf"), "[global]\nno-index = true\ndisable-pip-version-check = true\n");
-  appendFileSync(join(VENV, "ready"), "");
+  writeFileSync(ready, wanted);
 }

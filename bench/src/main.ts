@@ -6,9 +6,27 @@ import { Environment } from "lazycluster";
 import { Lab, ROOT, installPeers } from "./lab";
 import type { Row, RowResult } from "./row";
 import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
+import { arrayReturn, bridgeFunction, bytesReturn, manyCalls } from "./rows/functions";
+import { files } from "./rows/files";
+import { connectionFromHost, connectionToHost, portFromHost, portToHost } from "./rows/ports";
 import { flood, load, memory } from "./rows/process";
 
-const ROWS: readonly Row[] = [warmCommand, slowCommand, coldCommand, smallFunction, flood, memory, load];
+const PORTS: readonly Row[] = [portFromHost, portToHost, connectionFromHost, connectionToHost];
+const ROWS: readonly Row[] = [
+  warmCommand,
+  slowCommand,
+  coldCommand,
+  smallFunction,
+  bridgeFunction,
+  manyCalls,
+  bytesReturn,
+  arrayReturn,
+  flood,
+  ...PORTS,
+  ...files,
+  memory,
+  load,
+];
 const HOSTS = 32;
 
 function print(row: Row, { series, unit }: RowResult): void {
@@ -20,10 +38,11 @@ function print(row: Row, { series, unit }: RowResult): void {
       `  ${name.padEnd(22)} ${median.toFixed(2).padStart(10)} ${unit}  p90 ${p90.toFixed(2)}  n=${String(values.length)}${ratio}\n`,
     );
   }
-  for (const { peer, most } of row.aims) {
-    const other = peer === null ? 1 : (series.find(({ name }) => name === peer)?.median ?? NaN);
-    const found = ours / other;
-    const aim = peer === null ? `${String(most)} ${unit}` : `${most.toFixed(4)} × ${peer}`;
+  for (const { peer, most, p90 } of row.aims) {
+    const which = p90 ? "p90" : "median";
+    const other = peer === null ? 1 : (series.find(({ name }) => name === peer)?.[which] ?? NaN);
+    const found = (series[0]?.[which] ?? NaN) / other;
+    const aim = `${p90 ? "p90 " : ""}${peer === null ? `${String(most)} ${unit}` : `${most.toFixed(4)} × ${peer}`}`;
     process.stdout.write(`  aim ≤ ${aim}: ${found <= most ? "reached" : "missed"} (${found.toFixed(4)})\n`);
   }
 }

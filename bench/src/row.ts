@@ -5,6 +5,8 @@ import type { Series } from "./measure";
 export interface Aim {
   readonly peer: string | null;
   readonly most: number;
+  /** True: the p90 counts, not the median. */
+  readonly p90?: boolean;
 }
 
 export interface RowResult {

@@ -9,6 +9,8 @@ export interface LazyclusterErrorOptions {
   host?: string;
   cause?: unknown;
   remoteTraceback?: string;
+  /** @internal */
+  sessionLost?: boolean;
 }
 
 /**
@@ -29,6 +31,7 @@ export class LazyclusterError extends Error {
   override readonly cause?: unknown;
   /** Of Python code that raised, with the user's own source lines. */
   readonly remoteTraceback?: string;
+  readonly #sessionLost: boolean;
 
   constructor(message: string, options: LazyclusterErrorOptions = {}) {
     super(message);
@@ -37,6 +40,12 @@ export class LazyclusterError extends Error {
     if (options.host !== undefined) this.host = options.host;
     if (options.cause !== undefined) this.cause = options.cause;
     if (options.remoteTraceback !== undefined) this.remoteTraceback = options.remoteTraceback;
+    this.#sessionLost = options.sessionLost ?? false;
+  }
+
+  /** @internal The kept process of a session is gone, with all that was in it. */
+  get sessionLost(): boolean {
+    return this.#sessionLost;
   }
 }
 
@@ -101,6 +110,20 @@ export class PathCreationError extends LazyclusterError {
       },
     );
     this.path = path;
+  }
+}
+
+/** What cloudpickle made was refused: Python's implementation or minor version differ. */
+export class PythonVersionError extends LazyclusterError {
+  /** What the host has, such as `cpython 3.13`. */
+  readonly found: string;
+  /** What made the function or object. */
+  readonly needed: string;
+
+  constructor(message: string, options: LazyclusterErrorOptions & { found: string; needed: string }) {
+    super(message, { ...options, code: "ERR_PYTHON_VERSION" });
+    this.found = options.found;
+    this.needed = options.needed;
   }
 }
 
@@ -169,10 +192,61 @@ export class GroupError extends LazyclusterError {
     const failed = results.filter((result) => result.error);
     super(
       `${String(failed.length)} of ${String(results.length)} tasks failed:\n` +
-        failed.map(({ error }) => `  ${error?.message ?? ""}`).join("\n"),
+        listed(failed.map(({ error }) => error?.message ?? "")),
       { code: "ERR_GROUP", cause: failed[0]?.error },
     );
     this.results = results;
+  }
+}
+
+/** No host can be used: the ssh config names none, none answers, or none passes the filters. */
+export class NoRuntimesDetectedError extends LazyclusterError {
+  constructor(message: string, options: LazyclusterErrorOptions = {}) {
+    super(message, { code: "ERR_NO_RUNTIMES", ...options });
+  }
+}
+
+const MOST_LISTED = 20;
+
+/** @internal One a line; of many only the first. */
+export function listed(lines: readonly string[]): string {
+  const shown = lines.slice(0, MOST_LISTED).map((line) => `  ${line}`);
+  const more = lines.length - shown.length;
+  return [...shown, ...(more > 0 ? [`  … and ${String(more)} more`] : [])].join("\n");
+}
+
+/** A port is taken where it should be listened on. */
+export class PortInUseError extends LazyclusterError {
+  readonly port: number;
+
+  /** @param group where it should be free @param runtime where it is taken */
+  constructor(
+    port: number,
+    group?: { readonly hosts: readonly string[] },
+    runtime?: { readonly host: string },
+    options: { message?: string; cause?: unknown } = {},
+  ) {
+    const where = runtime ? ` on ${runtime.host}` : group ? ` on a host of ${group.hosts.join(", ")}` : "";
+    super(
+      options.message ?? `The port ${String(port)} is in use${where}. Choose another one, such as getFreePort() gives.`,
+      {
+        code: "ERR_PORT_IN_USE",
+        ...(runtime ? { host: runtime.host } : {}),
+        ...(options.cause === undefined ? {} : { cause: options.cause }),
+      },
+    );
+    this.port = port;
+  }
+}
+
+/** None of the ports is free. */
+export class NoPortsLeftError extends LazyclusterError {
+  constructor(ports?: readonly number[]) {
+    const listed = ports && ports.length > 10 ? [...ports.slice(0, 10), "…"] : ports;
+    const which = !listed ? "No port is left" : listed.length === 0 ? "No port was given" : "None of the ports is free";
+    super(`${which}${listed && listed.length > 0 ? `: ${listed.join(", ")}` : ""}. Give more ports to choose from.`, {
+      code: "ERR_NO_PORTS_LEFT",
+    });
   }
 }
 
@@ -184,6 +258,7 @@ export function errorFromFailure(data: FailureData): LazyclusterError {
     ...(data.host === undefined ? {} : { host: data.host }),
     ...(cause === undefined ? {} : { cause }),
     ...(data.remoteTraceback === undefined ? {} : { remoteTraceback: data.remoteTraceback }),
+    ...(data.sessionLost === undefined ? {} : { sessionLost: data.sessionLost }),
   };
   const onHost = { ...options, host: data.host ?? "" };
   switch (data.code) {
@@ -203,6 +278,14 @@ export function errorFromFailure(data: FailureData): LazyclusterError {
       return new ConnectionError(data.message, onHost);
     case "ERR_PATH_CREATION":
       return new PathCreationError(data.path ?? "", data.host, { message: data.message, cause });
+    case "ERR_PYTHON_VERSION":
+      return new PythonVersionError(data.message, {
+        ...options,
+        found: data.found ?? "",
+        needed: data.needed ?? "",
+      });
+    case "ERR_PORT_IN_USE":
+      return new PortInUseError(data.port ?? 0, undefined, { host: data.host ?? "" }, { message: data.message, cause });
     default:
       return new LazyclusterError(data.message, options);
   }

@@ -2,7 +2,7 @@ import "./warm-up";
 export { jupyterDisplay } from "./display/jupyter";
 export type { Displayable, MimeBundle } from "./display/jupyter";
 export { clearOutput, display, page, readLine } from "./display/notebook";
-export type { PromptRequest, TaskState, Transport } from "./engine/protocol";
+export type { Finding, PromptRequest, TaskState, Transport } from "./engine/protocol";
 export { Environment } from "./environment";
 export type { LogLevel, Logger } from "./environment";
 export {
@@ -13,22 +13,41 @@ export {
   InvalidArgumentError,
   InvalidRuntimeError,
   LazyclusterError,
+  NoPortsLeftError,
+  NoRuntimesDetectedError,
   PathCreationError,
+  PortInUseError,
+  PythonVersionError,
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
-export { py, pyFile, pyModule } from "./python";
-export type { PyFunction, PyKwargs, PyValue } from "./python";
-export { Connection, Runtime } from "./runtime";
-export type { ConnectionOptions, RuntimeOptions } from "./runtime";
+export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type { Bridge, Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
+export { Connection, PortExposure, Runtime, RuntimeGroup, RuntimeManager, Session } from "./runtime";
+export type {
+  ConnectionOptions,
+  ExposureOptions,
+  GroupExecuteOptions,
+  GroupFilters,
+  ManagerOptions,
+  RuntimeFilter,
+  RuntimeInfo,
+  RuntimeOptions,
+  SessionOptions,
+  SessionState,
+} from "./runtime";
 export { RuntimeTask } from "./task";
 export type {
+  CellOptions,
   CommandOptions,
   Execution,
   ExecuteOptions,
   FunctionOptions,
   OutputStream,
   ProcessHandle,
+  SyncOptions,
   TaskEvents,
+  TaskProgress,
   TaskStep,
+  TransferOptions,
 } from "./task";

@@ -26,6 +26,13 @@ export function requireFlag(value: unknown, what: string): boolean {
   return value;
 }
 
+/** Finite, and not negative. */
+export function requireNumber(value: unknown, what: string): number {
+  if (typeof value !== "number" || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError(`${what} must be a number from 0 on, not ${show(value)}.`);
+  return value;
+}
+
 /** [ms] Positive and finite. */
 export function requireDuration(value: unknown, what: string, least = 1): number {
   if (typeof value !== "number" || !Number.isFinite(value) || value < least || value > 2 ** 31 - 1) {

@@ -6,6 +6,7 @@ import itertools
 import os
 import select
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from lazycluster_agent.bundling import bundle
 from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
-from lazycluster_agent.values import decode_document, encode_document
+from lazycluster_agent.values import (
+    ENCODERS,
+    EXT_HANDLE,
+    DocumentReader,
+    Special,
+    ValueReader,
+    encode_document,
+)
 
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")
@@ -21,6 +29,9 @@ BUNDLE = bundle()
 DEADLINE = 15.0
 #: Of this run of the tests only, for several may run on one machine.
 TAG = "test-%d" % os.getpid()
+
+#: Seconds that nothing else on this machine sleeps, so that its process is found by its arguments.
+LONG = "1000.%06d" % os.getpid()
 
 Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
@@ -48,11 +59,48 @@ class Result:
 
     @property
     def value(self) -> Any:
-        return decode_document(bytes(self.streams[3]))
+        return read_document(bytes(self.streams[3]))
 
     @property
     def pid(self) -> int:
         return next(int(header["pid"]) for header, _ in self.frames if header["op"] == "started")
+
+
+class Sent:
+    """An argument of an ext type that only the manager sends."""
+
+    def __init__(self, kind: int, content: object) -> None:
+        self.kind, self.content = kind, content
+
+
+def pack_sent(packer: Any, value: Sent, depth: int) -> None:
+    if value.kind == EXT_HANDLE:
+        packer.ext(EXT_HANDLE, struct.pack(">I", value.content))
+    else:
+        packer.special(value.kind, value.content, depth)
+
+
+ENCODERS[Sent] = pack_sent
+
+
+class ResultReader(ValueReader):
+    """Gives handles, refs and displays as they came."""
+
+    __slots__ = ()
+
+    def special(self, kind: int, size: int, depth: int) -> object:
+        if kind >= EXT_HANDLE:
+            content: Any = self.content(size, depth)
+            return Special(kind, content)
+        return super().special(kind, size, depth)
+
+
+def read_document(document: bytes) -> Any:
+    reader = DocumentReader()
+    reader.feed(document)
+    assert reader._tree is not None
+    reader._tree.__class__ = ResultReader
+    return reader.value()
 
 
 class Manager:
@@ -66,6 +114,7 @@ class Manager:
         login_env: bool = False,
         text: Optional[bytes] = None,
         before: str = "",
+        mode: str = "agent",
     ) -> None:
         self.process = subprocess.Popen(
             [shell, "-c", before + BOOTSTRAP],
@@ -91,7 +140,7 @@ class Manager:
         os.set_blocking(self._in, False)
         text = BUNDLE if text is None else text
         hello = {"op": "hello", "v": 1, "lease": int(lease * 1000), "loginEnv": login_env}
-        self.write(python.encode() + b"\n%d\n%s" % (len(text), text))
+        self.write(python.encode() + b"\n%d\n%s%s\n" % (len(text), text, mode.encode()))
         self.send(hello)
         self.hello = self._wait_for_hello()
 
@@ -178,7 +227,7 @@ class Manager:
             result = self.results.setdefault(id, Result())
             assert not result.last, "a frame after the last one"
             result.frames.append((header, payload))
-            if op in ("data", "entry"):
+            if op == "data":
                 cost = 64 + len(payload)
                 if id in self.withheld:
                     self.withheld[id] += cost
@@ -196,6 +245,12 @@ class Manager:
             if not data:
                 raise Gone
             self._feed(data)
+
+    def wait_for_end(self, seconds: float = DEADLINE) -> None:
+        try:
+            self.wait(lambda: False, seconds)
+        except Gone:
+            pass
 
     def pay(self, id: int) -> None:
         """Gives the credit that was withheld, and no longer withholds it."""
@@ -283,6 +338,27 @@ class Manager:
     def call(self, source: str, *args: Any, **fields: Any) -> Result:
         return self.finish(self.start_call(source, *args, **fields))
 
+    # Sessions.
+
+    def start_session_call(self, source: str, *args: Any, session: str = "a", **fields: Any) -> int:
+        return self.start_call(source, *args, session=session, scope=TAG, **fields)
+
+    def session_call(self, source: str, *args: Any, **fields: Any) -> Result:
+        return self.finish(self.start_session_call(source, *args, **fields))
+
+    def start_cell(self, source: str, *, file: str = "<cell>", **fields: Any) -> int:
+        fn = {"kind": "cell", "source": source, "file": file}
+        return self.start_session_call("", fn=fn, **{"result": "auto", **fields})
+
+    def cell(self, source: str, **fields: Any) -> Result:
+        return self.finish(self.start_cell(source, **fields))
+
+    def end_session(self, session: str = "a") -> Header:
+        return self.do("endsession", scope=TAG, session=session)
+
+    def interrupt(self, session: str = "a") -> bool:
+        return bool(self.do("interrupt", scope=TAG, session=session)["interrupted"])
+
     # The agent's process.
 
     @property
@@ -310,6 +386,11 @@ def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def sleepers() -> List[int]:
+    """The processes that run `sleep LONG`."""
+    return processes_with("sleep\0%s\0" % LONG)
 
 
 def processes_with(text: str) -> List[int]:

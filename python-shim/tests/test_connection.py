@@ -12,6 +12,8 @@ from typing import Callable, Dict, List
 import pytest
 from manager import TAG, Gone, Manager, alive, processes_with, until
 
+from lazycluster_agent.records import DIRECTORY, pack_record
+
 #: [s] after which nothing of ours may run.
 PROMISE = 2.0
 STUBBORN = """
@@ -36,7 +38,7 @@ def make_leftovers(manager: Manager, tmp_path: Path) -> List[Path]:
     (temporary / "link").symlink_to(tmp_path)
     (temporary / "locked").chmod(0o500)
     id = manager.start("put", path=str(tmp_path / "new"), cwd="~", into=False)
-    manager.send({"op": "entry", "id": id, "path": [], "kind": "dir", "mode": 0o755, "mtime": 0})
+    manager.input(id, pack_record(DIRECTORY, 0o755, 0, 0, b""))
     manager.wait(lambda: manager.credits.get(id))
     return [temporary.parent, *tmp_path.glob(".lazycluster-*")]
 

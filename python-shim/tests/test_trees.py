@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
+import zlib
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
-from manager import Header, Manager
+from manager import Header, Manager, until
+
+from lazycluster_agent.records import RecordReader, inflate, pack_record
 
 Entry = Tuple[Header, bytes]
 
@@ -23,35 +27,64 @@ def entry(*path: bytes, kind: str = "file", data: bytes = b"", mode: int = 0o644
     return header, data
 
 
+KINDS = {"file": b"f", "dir": b"d", "link": b"l", "apart": b"p", "touch": b"t", "gone": b"x", "sum": b"s"}
+
+
+def stream(entries: List[Entry]) -> bytes:
+    """The bytes of a tree."""
+    text = b""
+    for header, data in entries:
+        path = b"/".join(header["path"])
+        extra = header.get("target", b"")
+        kind = KINDS[header["kind"]]
+        text += pack_record(kind, header["mode"], header["mtime"], header.get("size", 0), path, extra) + data
+    return text
+
+
 def put(
     manager: Manager,
     entries: List[Entry],
     totals: Optional[Tuple[int, int]] = None,
-    end: bool = True,
+    piece: int = 200_000,
     **fields: Any,
 ) -> Header:
     id = manager.start("put", **{"cwd": "~", "into": False, **fields})
-    for header, data in entries:
-        manager.send({"op": "entry", "id": id, **header})
-        for at in range(0, len(data), 200_000):
-            manager.input(id, data[at : at + 200_000])
-    count = (sum(len(data) for _, data in entries), len(entries)) if totals is None else totals
-    if end:
-        manager.send({"op": "end", "id": id, "bytes": count[0], "entries": count[1], "notes": []})
+    text = stream(entries)
+    for at in range(0, len(text), piece):
+        manager.input(id, text[at : at + piece])
+    content = sum(header.get("size", 0) for header, _ in entries)
+    count = (content, len(entries)) if totals is None else totals
+    manager.send({"op": "end", "id": id, "bytes": count[0], "entries": count[1]})
     return manager.finish(id).last
 
 
-def get(manager: Manager, path: Any, cwd: str = "~") -> Tuple[Dict[bytes, Entry], Header]:
-    result = manager.finish(manager.start("get", path=path, cwd=cwd))
+def get(
+    manager: Manager, path: Any, cwd: str = "~", op: str = "get", **fields: Any
+) -> Tuple[Dict[bytes, Entry], Header]:
+    result = manager.finish(manager.start(op, path=path, cwd=cwd, **fields))
     entries: Dict[bytes, Entry] = {}
-    name = b""
+    last = b""
+
+    def on_record(kind: bytes, mode: int, mtime: int, size: int, path: bytes, extra: bytes) -> None:
+        nonlocal last
+        last = path
+        name = next(name for name, letter in KINDS.items() if letter == kind)
+        names = path.split(b"/") if path else []
+        header: Header = {"path": names, "kind": name, "mode": mode, "mtime": mtime}
+        if name in ("file", "apart"):
+            header["size"] = size
+        if extra:
+            header["target"] = extra
+        assert path not in entries
+        entries[path] = header, b""
+
+    def on_content(data: memoryview) -> None:
+        entries[last] = entries[last][0], entries[last][1] + data.tobytes()
+
+    reader = RecordReader(on_record, on_content)
     for header, payload in result.frames:
-        if header["op"] == "entry":
-            name = b"/".join(header["path"])
-            assert name not in entries
-            entries[name] = header, b""
-        elif header["op"] == "data":
-            entries[name] = entries[name][0], entries[name][1] + payload
+        if header["op"] == "data":
+            reader.feed(inflate(payload) if header.get("z") else memoryview(payload))
     return entries, result.last
 
 
@@ -226,10 +259,7 @@ def test_totals_must_agree(shared: Manager, tmp_path: Path) -> None:
 def test_abort_and_cancel_leave_nothing(shared: Manager, tmp_path: Path) -> None:
     for op, kind in (("abort", "transfer"), ("cancel", "cancelled")):
         id = shared.start("put", path=str(tmp_path / "t"), cwd="~", into=False)
-        for header, data in [(FOLDER, b""), entry(b"a", data=b"a")]:
-            shared.send({"op": "entry", "id": id, **header})
-            if data:
-                shared.input(id, data)
+        shared.input(id, stream([(FOLDER, b""), entry(b"a", data=b"a")]))
         shared.send({"op": op, "id": id, "message": "no more"})
         assert shared.finish(id).last["kind"] == kind
         assert shared.run("ls -A", cwd=str(tmp_path)).out == b""
@@ -336,3 +366,191 @@ def test_deep_and_wide_trees(shared: Manager, tmp_path: Path) -> None:
     assert put(shared, relay(entries), path=str(tmp_path / "copy"))["op"] == "done"
     assert look(tmp_path / "copy") == look(tmp_path / "root")
     shutil.rmtree(tmp_path / "copy")
+
+
+def test_a_listing(shared: Manager, tmp_path: Path) -> None:
+    make_tree(tmp_path / "a")
+    (tmp_path / "a" / "out").symlink_to("/etc")
+    entries, last = get(shared, str(tmp_path / "a"), op="list", leaving=True)
+    assert last["op"] == "end" and last["entries"] == len(entries)
+    expected = look(tmp_path / "a")
+    assert {os.fsdecode(path) or "." for path in entries} == set(expected)
+    assert entries[b"large"][0]["kind"] == "apart" and entries[b"large"][0]["size"] == 1_500_000
+    assert entries[b"out"][0]["target"] == b"/etc" and entries[b"sub/up"][0]["target"] == b"../large"
+    for path, (header, _) in entries.items():
+        mode, mtime, _ = expected[os.fsdecode(path) or "."]
+        assert header["mtime"] == mtime and (header["kind"] == "link" or header["mode"] == mode)
+    _, last = get(shared, str(tmp_path / "a"), op="list", leaving=False)
+    assert last["kind"] == "transfer"
+    entries, last = get(shared, str(tmp_path / "missing"), op="list", leaving=False)
+    assert (last["op"], entries) == ("end", {})
+    _, last = get(shared, str(tmp_path / "a" / "large"), op="list", leaving=False)
+    assert last["kind"] == "path"
+
+
+def test_only_some_of_a_folder(shared: Manager, tmp_path: Path) -> None:
+    make_tree(tmp_path / "a")
+    id = shared.start("get", path=str(tmp_path / "a"), cwd="~", only=True, verify=True)
+    shared.input(id, b"\0sub\0sub/run")
+    shared.input(id, b".sh\0")
+    shared.send({"op": "end", "id": id})
+    result = shared.finish(id)
+    kinds: List[Tuple[bytes, bytes, bytes]] = []
+    reader = RecordReader(lambda kind, *rest: kinds.append((kind, rest[3], rest[4])), lambda data: None)
+    reader.feed(memoryview(bytes(result.streams[None])))
+    digest = hashlib.sha256(b"#!/bin/sh\n").digest()
+    assert kinds == [
+        (b"d", b"", b""),
+        (b"d", b"sub", b""),
+        (b"f", b"sub/run.sh", b""),
+        (b"s", b"sub/run.sh", digest),
+    ]
+
+
+def sync(manager: Manager, target: Path, *entries: Entry) -> Header:
+    content = [header for header, _ in entries if header["kind"] in ("file", "dir", "link")]
+    totals = sum(header.get("size", 0) for header in content), len(content)
+    return put(manager, list(entries), totals, path=str(target), sync=True)
+
+
+def test_a_sync_touches_and_removes(shared: Manager, tmp_path: Path) -> None:
+    target = tmp_path / "t"
+    (target / "old" / "deep").mkdir(parents=True)
+    (target / "old" / "deep" / "file").touch()
+    (target / "full").mkdir()
+    (target / "full" / "new").touch()
+    (target / "closed").mkdir()
+    (target / "closed" / "x").touch()
+    (target / "closed").chmod(0o500)
+    (target / "kind").mkdir()
+    (target / "same").write_text("same")
+    done = sync(
+        shared,
+        target,
+        (FOLDER, b""),
+        entry(b"closed", kind="dir", mode=0o500),
+        entry(b"closed", b"y", data=b"y"),
+        entry(b"kind", data=b"now a file"),
+        entry(b"same", kind="touch", mode=0o600),
+        *(entry(*path.split(b"/"), kind="gone") for path in (b"old/deep/file", b"old/deep", b"old", b"full")),
+        *(entry(*path.split(b"/"), kind="gone") for path in (b"closed/x", b"kind", b"was/not/there")),
+    )
+    assert done["op"] == "done", done
+    # What somebody put into a folder meanwhile stays, and so does the folder.
+    names = sorted(str(path.relative_to(target)) for path in target.glob("**/*"))
+    assert names == ["closed", "closed/y", "full", "full/new", "kind", "same"]
+    assert stat.S_IMODE((target / "closed").stat().st_mode) == 0o500
+    assert (target / "same").stat().st_mtime_ns == 10**18 + 5
+    assert stat.S_IMODE((target / "same").stat().st_mode) == 0o600
+    assert (target / "same").read_text() == "same" and target.stat().st_mtime_ns == 10**18
+    (target / "closed").chmod(0o700)
+
+
+def test_a_sync_stays_inside(shared: Manager, tmp_path: Path) -> None:
+    target = tmp_path / "t"
+    target.mkdir()
+    (tmp_path / "canary").touch()
+    (target / "link").symlink_to("..")
+    for path in ([b"..", b"canary"], [b"link", b"canary"], [b"", b"etc"], [b"a\0b"]):
+        for kind in ("gone", "touch"):
+            assert sync(shared, target, (FOLDER, b""), entry(*path, kind=kind, mode=0))["op"] == "error"
+    assert (tmp_path / "canary").exists() and (tmp_path / "canary").stat().st_mtime_ns != 10**18 + 5
+    assert os.listdir(target) == ["link"]
+    assert put(shared, [(FOLDER, b""), entry(b"a", kind="gone")], path=str(target))["kind"] == "transfer"
+
+
+def start_apart(manager: Manager, target: Path, size: int, **fields: Any) -> Tuple[int, Header]:
+    id = manager.start("put", path=str(target), cwd="~", into=False, **fields)
+    manager.input(id, stream([({**FILE, "kind": "apart", "size": size}, b"")]))
+    manager.wait(lambda: manager.results[id].frames)
+    return id, manager.results[id].frames[0][0]
+
+
+def write(manager: Manager, path: bytes, offset: int, data: bytes, packed: bool = False) -> Header:
+    id = manager.start("write", path=path, cwd="~", offset=offset, size=len(data))
+    payload = zlib.compress(data) if packed else data
+    manager.send({"op": "data", "id": id, "z": packed}, payload)
+    return manager.finish(id).last
+
+
+def test_a_file_in_ranges(shared: Manager, tmp_path: Path) -> None:
+    data = os.urandom(500_000)
+    digest = hashlib.sha256(data).digest()
+    id, part = start_apart(shared, tmp_path / "f", len(data))
+    assert (part["op"], part["number"], part["kept"]) == ("part", 0, 0)
+    assert write(shared, part["path"], 300_000, data[300_000:], packed=True)["op"] == "done"
+    assert os.listdir(tmp_path) == [os.path.basename(os.fsdecode(part["path"]))]
+    assert write(shared, part["path"], 0, data[:300_000])["op"] == "done"
+    shared.input(id, stream([({**FILE, "kind": "sum", "target": digest}, b"")]))
+    shared.send({"op": "end", "id": id, "bytes": len(data), "entries": 1})
+    assert shared.finish(id).last["op"] == "done"
+    assert (tmp_path / "f").read_bytes() == data and os.listdir(tmp_path) == ["f"]
+    assert (tmp_path / "f").stat().st_mtime_ns == FILE["mtime"]
+
+    fields = {"path": str(tmp_path / "f"), "cwd": "~", "total": len(data), "mtime": FILE["mtime"]}
+    id = shared.start("read", offset=100, size=400_000, **fields)
+    result = shared.finish(id)
+    assert result.last["op"] == "done" and bytes(result.streams[None]) == data[100:400_100]
+    for change in ({"total": 1}, {"mtime": 1}):
+        id = shared.start("read", offset=0, size=1, **{**fields, **change})
+        assert shared.finish(id).last["kind"] == "transfer"
+    for block, expected in ((0, [data]), (200_000, [data[:200_000], data[200_000:400_000], data[400_000:]])):
+        id = shared.start("hash", path=str(tmp_path), cwd="~", block=block)
+        shared.input(id, b"f\0")
+        shared.send({"op": "end", "id": id})
+        digests = bytes(shared.finish(id).streams[None])
+        assert digests == b"".join(hashlib.sha256(piece).digest() for piece in expected)
+
+
+def test_incomplete_and_wrong_content_is_refused(shared: Manager, tmp_path: Path) -> None:
+    id, part = start_apart(shared, tmp_path / "f", 10)
+    assert write(shared, part["path"], 0, b"12345")["op"] == "done"
+    shared.send({"op": "end", "id": id, "bytes": 10, "entries": 1})
+    assert shared.finish(id).last["kind"] == "transfer"
+    wrong = ({**FILE, "kind": "sum", "target": bytes(32)}, b"")
+    file = ({**FILE, "size": 1}, b"1")
+    last = put(shared, [file, wrong], (1, 1), path=str(tmp_path / "f"))
+    assert last["kind"] == "transfer" and "content" in last["message"]
+    id = shared.start("write", path=str(tmp_path / "new"), cwd="~", offset=0, size=1)
+    assert shared.finish(id).last["errno"] == "ENOENT"
+    bomb = zlib.compress(bytes(3_000_000))
+    id = shared.start("put", path=str(tmp_path / "f"), cwd="~", into=False)
+    shared.send({"op": "data", "id": id, "z": True}, bomb)
+    assert shared.finish(id).last["kind"] == "transfer"
+    assert os.listdir(tmp_path) == []
+
+
+def test_kept_pieces(python: str, shared: Manager, tmp_path: Path) -> None:
+    target = tmp_path / "f"
+    data = os.urandom(10_000)
+
+    def kept() -> List[str]:
+        return [name for name in os.listdir(tmp_path) if name.startswith(".lazycluster-partial-")]
+
+    target.write_text("old")
+    for how in ("cancel", "abort", "end"):
+        with Manager(python) as manager:
+            id, part = start_apart(manager, target, len(data), resume=True)
+            write(manager, part["path"], 0, data[:5000])
+            if how != "end":
+                manager.send({"op": how, "id": id, "message": "no more", "keep": True})
+                manager.finish(id)
+        until(lambda: len(os.listdir(tmp_path)) == 2)
+        assert target.read_text() == "old" and len(kept()) == 1
+        id, part = start_apart(shared, target, len(data), resume=True)
+        assert part["kept"] == 5000 and Path(os.fsdecode(part["path"])).read_bytes() == data[:5000]
+        assert kept() == []
+        shared.cancel(id)
+        shared.finish(id)
+    # Nothing is kept, and nothing used, for those who did not ask.
+    id, part = start_apart(shared, target, len(data))
+    assert part["kept"] == 0
+    shared.cancel(id)
+    shared.finish(id)
+    (tmp_path / kept()[0]).rename(tmp_path / ".lazycluster-partial-old")
+    os.utime(tmp_path / ".lazycluster-partial-old", (1, 1))
+    for number in range(10):
+        id, _ = start_apart(shared, tmp_path / str(number), 10, resume=True)
+        shared.cancel(id)
+        shared.finish(id)
+    assert len(kept()) == 8 and ".lazycluster-partial-old" not in kept()

@@ -1,74 +1,14 @@
 from __future__ import annotations
 
-import json
-import math
-import struct
-import time
-from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tagged import load, raw, same, untag
 
 from lazycluster_agent.frames import MAX_PAYLOAD, FrameDecoder, frame_head
 from lazycluster_agent.msgpack import NotData, WireError, pack, unpack
-from lazycluster_agent.values import decode_document, encode_document
-
-VECTORS = Path(__file__).parent / "vectors"
-
-
-def load(file: str) -> List[Any]:
-    return [pytest.param(vector, id=vector["name"]) for vector in json.loads((VECTORS / file).read_text())]
-
-
-def raw(given: Any) -> bytes:
-    if isinstance(given, str):
-        return bytes.fromhex(given)
-    return b"".join(bytes.fromhex(part) * count for part, count in given)
-
-
-def untag(value: Any) -> Any:
-    if isinstance(value, list):
-        return [untag(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    ((tag, content),) = value.items()
-    if tag == "int":
-        digits = content.lstrip("-")
-        number = 0
-        for at in range(0, len(digits), 4000):
-            part = digits[at : at + 4000]
-            number = number * 10 ** len(part) + int(part)
-        return -number if content.startswith("-") else number
-    if tag == "float":
-        return struct.unpack(">d", bytes.fromhex(content))[0]
-    if tag == "bytes":
-        return bytes.fromhex(content) if isinstance(content, str) else bytes.fromhex(content[0]) * content[1]
-    if tag == "map":
-        return {key: untag(item) for key, item in content}
-    if tag == "repeat":
-        return [untag(content[0])] * content[1]
-    if tag == "text":
-        return content[0] * content[1]
-    assert tag == "nest"
-    inner = untag(content[0])
-    for _ in range(content[1]):
-        inner = [inner]
-    return inner
-
-
-def same(left: Any, right: Any) -> bool:
-    """Equality that knows types, the sign of zero, the order of keys, and that NaN is NaN."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, float):
-        return struct.pack(">d", left) == struct.pack(">d", right) or (math.isnan(left) and math.isnan(right))
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict):
-        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
-    return bool(left == right)
 
 
 @pytest.mark.parametrize("vector", load("msgpack.json"))
@@ -105,19 +45,6 @@ def test_frames(vector: Dict[str, Any], step: int) -> None:
     assert data.startswith(whole)
 
 
-@pytest.mark.parametrize("vector", load("documents.json"))
-def test_documents(vector: Dict[str, Any]) -> None:
-    data = raw(vector["hex"])
-    if vector.get("error"):
-        with pytest.raises(WireError):
-            decode_document(data)
-        return
-    value = untag(vector["value"])
-    assert same(decode_document(data), value)
-    if not vector.get("decodeOnly"):
-        assert b"".join(encode_document(value)) == data
-
-
 plain = st.recursive(
     st.none()
     | st.booleans()
@@ -127,16 +54,6 @@ plain = st.recursive(
     | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
 )
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(2**60, 2**70)
-    | st.floats()
-    | st.text("aü€😀")
-    | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner),
-)
 
 
 @given(plain)
@@ -144,31 +61,14 @@ def test_every_plain_value_comes_back(value: Any) -> None:
     assert same(unpack(bytes(pack(value))), value)
 
 
-@given(values)
-def test_every_value_comes_back(value: Any) -> None:
-    assert same(decode_document(b"".join(encode_document(value))), value)
-
-
 @given(st.binary(max_size=200))
 def test_garbage_is_read_or_refused(data: bytes) -> None:
-    for read in (unpack, decode_document):
-        try:
-            read(data)
-        except WireError:
-            pass
     try:
-        list(FrameDecoder().feed(data))
+        unpack(data)
     except WireError:
         pass
-
-
-@given(values, st.data())
-def test_a_damaged_document_is_read_or_refused(value: Any, data: st.DataObject) -> None:
-    document = bytearray(b"".join(encode_document(value)))
-    at = data.draw(st.integers(0, len(document) - 1))
-    document[at] ^= data.draw(st.integers(1, 255))
     try:
-        decode_document(bytes(document[: data.draw(st.integers(0, len(document)))]))
+        list(FrameDecoder().feed(data))
     except WireError:
         pass
 
@@ -200,17 +100,3 @@ def test_the_largest_frame() -> None:
     assert [(header, bytes(content)) for header, content in frames] == [({"op": "x"}, payload)]
     with pytest.raises(NotData):
         frame_head({"op": "x" * 1024 * 1024})
-
-
-def test_what_is_not_data_names_its_place() -> None:
-    with pytest.raises(NotData, match=r'^result\["model"\]\[0\] is a object'):
-        encode_document({"model": [object()]}, "result")
-    with pytest.raises(NotData, match="is no string"):
-        encode_document({"a": {1: 2}})
-
-
-def test_reading_is_fast_enough() -> None:
-    document = b"".join(encode_document(list(range(500_000))))
-    begin = time.perf_counter()
-    decode_document(document)
-    assert time.perf_counter() - begin < 5

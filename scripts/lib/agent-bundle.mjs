@@ -4,19 +4,48 @@
  *
  * It is Python source of two lines, compressed by zlib: `SOURCES = {module name: source}`, and one that runs the module
  * `boot`, which makes the others importable. (python-shim/bundle.py writes the same, where there is no Node.)
+ * cloudpickle is part of it, as it is installed in .venv; its modules are named `cloudpickle/…`.
  */
 import fs from "node:fs";
 import path from "node:path";
 import zlib from "node:zlib";
-import { inProject } from "./paths.mjs";
+import { inProject, venvDirectory } from "./paths.mjs";
 
 const agentDirectory = inProject("python-shim", "src", "lazycluster_agent");
 const outputDirectory = inProject("core", "dist", "agent");
 const bootstrapName = "bootstrap.sh";
 const runLine = 'exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))';
 
+const borrowed = "cloudpickle";
+const licenceName = `${borrowed}-LICENSE`;
+
+/** What the build writes. */
+export const agentOutputs = ["agent.bin", bootstrapName, licenceName].map((name) => `core/dist/agent/${name}`);
+
 /** What the bundle is made from; a change of any of it makes a new bundle. */
-export const agentSources = agentDirectory;
+export function agentSources() {
+  const { packageDirectory, licence } = findBorrowed();
+  return [agentDirectory, packageDirectory, licence, inProject("scripts", "lib", "agent-bundle.mjs")];
+}
+
+/** The package in .venv, of exactly the version that scripts/requirements.txt pins. */
+function findBorrowed() {
+  const requirements = fs.readFileSync(inProject("scripts", "requirements.txt"), "utf8");
+  const version = new RegExp(`^${borrowed}==(\\S+)$`, "m").exec(requirements)?.[1] ?? "";
+  const library = path.join(venvDirectory, "lib");
+  const pythons = fs.existsSync(library) ? fs.readdirSync(library) : [];
+  for (const python of pythons) {
+    const site = path.join(library, python, "site-packages");
+    const metadata = path.join(site, `${borrowed}-${version}.dist-info`);
+    const licence = [path.join(metadata, "licenses", "LICENSE"), path.join(metadata, "LICENSE")].find((file) =>
+      fs.existsSync(file),
+    );
+    if (licence !== undefined) return { packageDirectory: path.join(site, borrowed), licence };
+  }
+  throw new Error(
+    `${borrowed} ${version} is not in .venv, and it is a part of the host agent. Run npm start or npm test.`,
+  );
+}
 
 /**
  * A Python string literal in ASCII, so that the host's locale cannot change its meaning. JSON's escapes are Python's
@@ -32,9 +61,8 @@ function pythonLiteral(text) {
   });
 }
 
-/** @param {string} name */
-function readAgentFile(name) {
-  const file = path.join(agentDirectory, name);
+/** @param {string} file */
+function readText(file) {
   try {
     return fs.readFileSync(file, "utf8");
   } catch (error) {
@@ -44,20 +72,33 @@ function readAgentFile(name) {
   }
 }
 
-export function writeAgentBundle() {
-  const bootstrap = readAgentFile(bootstrapName);
-  readAgentFile("boot.py");
-  // Sorted, so that equal sources give an equal bundle on every machine.
-  const modules = fs
-    .readdirSync(agentDirectory)
+/**
+ * The modules of a folder: name and text.
+ * @param {string} directory
+ * @param {string} prefix
+ * @returns {[string, string][]}
+ */
+function readModules(directory, prefix = "") {
+  return fs
+    .readdirSync(directory)
     .filter((name) => name.endsWith(".py"))
-    .sort()
-    .map((name) => `${pythonLiteral(name.slice(0, -".py".length))}: ${pythonLiteral(readAgentFile(name))}`);
+    .map((name) => [prefix + name.slice(0, -".py".length), readText(path.join(directory, name))]);
+}
+
+export function writeAgentBundle() {
+  const { packageDirectory, licence } = findBorrowed();
+  const bootstrap = readText(path.join(agentDirectory, bootstrapName));
+  readText(path.join(agentDirectory, "boot.py"));
+  // Sorted, so that equal sources give an equal bundle on every machine.
+  const modules = [...readModules(agentDirectory), ...readModules(packageDirectory, `${borrowed}/`)]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([name, text]) => `${pythonLiteral(name)}: ${pythonLiteral(text)}`);
 
   fs.mkdirSync(outputDirectory, { recursive: true });
   const bundle = zlib.deflateSync(`SOURCES = {${modules.join(", ")}}\n${runLine}\n`, { level: 9 });
   writeWhole(path.join(outputDirectory, "agent.bin"), bundle);
   writeWhole(path.join(outputDirectory, bootstrapName), bootstrap);
+  writeWhole(path.join(outputDirectory, licenceName), readText(licence));
 }
 
 /**

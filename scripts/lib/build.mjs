@@ -1,6 +1,6 @@
 /** From sources to what runs: the TypeScript projects, and the agent that is sent to the hosts. */
 import fs from "node:fs";
-import { agentSources, writeAgentBundle } from "./agent-bundle.mjs";
+import { agentOutputs, agentSources, writeAgentBundle } from "./agent-bundle.mjs";
 import { inProject, projectRoot } from "./paths.mjs";
 import { run } from "./processes.mjs";
 import { step } from "./progress.mjs";
@@ -51,12 +51,7 @@ export async function build(signal) {
     await unlessCurrent("typescript", sources, ["core/dist/index.js", "extension/kernel/dist/main.js"], () =>
       compile(projects, { onLine, signal }),
     );
-    const agent = hashOf([agentSources, inProject("scripts/lib/agent-bundle.mjs")], (name) => name !== "__pycache__");
-    await unlessCurrent(
-      "agent",
-      agent,
-      ["core/dist/agent/agent.bin", "core/dist/agent/bootstrap.sh"],
-      writeAgentBundle,
-    );
+    const agent = hashOf(agentSources(), (name) => name !== "__pycache__");
+    await unlessCurrent("agent", agent, agentOutputs, writeAgentBundle);
   });
 }

@@ -66,6 +66,8 @@ export function startJupyter(lifetime, extraEnvironment) {
         ...pythonEnvironment(),
         // Programs of .venv come first, as in an activated environment.
         PATH: [path.join(venvDirectory, "bin"), process.env["PATH"] ?? ""].join(path.delimiter),
+        // For the bridge, and for demo hosts, which are this machine.
+        LAZYCLUSTER_PYTHON: process.env["LAZYCLUSTER_PYTHON"] || venvPython,
         JUPYTER_CONFIG_DIR: path.join(jupyterState, "config"),
         JUPYTER_DATA_DIR: path.join(jupyterState, "data"),
         JUPYTER_RUNTIME_DIR: runtimeDirectory,

@@ -47,6 +47,29 @@ EXPECTED = {
         r"Step 0 on host-1 failed with exit code 1:\n.*no-such-table\.csv",
         r"Nothing of this notebook is left on host-1\.",
     ],
+    "02-arrays-and-plots.ipynb": [
+        r"host-1 has NumPy \d+\.\d+.*, scikit-learn \d+\.\d+",
+        r"host-2 has NumPy",
+        r"host-1: tried 4 values, \d+ ms",
+        r"host-2: tried 4 values, \d+ ms",
+        r"best gamma: 0\.0010",
+        r"gamma",
+        r"SVC\(gamma=0\.001.*\) is a sklearn\.svm\._classes\.SVC on host-1",
+        r"5\d\d of 597 digits are right",
+        r"image/png of \d{5,} bytes",
+        r"images: \[ 1797, 8, 8 \]",
+        r"image/png of \d{4,} bytes",
+        r"Nothing of this notebook is left on the hosts\.",
+    ],
+    "05-files-and-sync.ipynb": [
+        r"4 new, 0 changed, 0 deleted, 0 unchanged, \d+ bytes",
+        r"project/data/numbers\.csv\nproject/main\.py\nHello World!",
+        r'changed "main\.py"\ndeleted "data/numbers\.csv"\ndeleted "data"\ndry run: 0 new, 1 changed, 2 deleted',
+        r"0 new, 1 changed, 2 deleted, 1 unchanged, \d+ bytes",
+        r"2 new, 0 changed, 0 deleted, 2 unchanged, 10 bytes",
+        r"1 2 3 4 5",
+        r"67108864",
+    ],
 }
 
 
@@ -85,10 +108,13 @@ def execute(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> str:
 
 
 def text_of(output: nbformat.NotebookNode) -> str:
-    """What was printed, and what was displayed as HTML."""
+    """What was printed, and what was displayed as HTML or as an image."""
     if output["output_type"] == "stream":
         return str(output["text"])
-    return str(output.get("data", {}).get("text/html", "")) + "\n"
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f"image/png of {len(data['image/png'])} bytes\n"
+    return str(data.get("text/html", "")) + "\n"
 
 
 def outputs_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

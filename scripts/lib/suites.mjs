@@ -178,6 +178,11 @@ const lint = {
         ...nodeTool("dependency-cruiser/bin/dependency-cruise.mjs", "--config", ".dependency-cruiser.cjs", ...rooms),
       }),
       await runCheck(context, { what: "prettier", ...nodeTool("prettier/bin/prettier.cjs", "--check", ".") }),
+      await runCheck(context, {
+        what: "the pages in docs/api are current",
+        program: process.execPath,
+        args: [inProject("scripts", "docs.mjs"), "--check"],
+      }),
     ]);
   },
 };
@@ -299,7 +304,12 @@ const notebooks = {
       what: "notebooks",
       program: venvPython,
       args: [inProject("scripts", "lib", "run_notebooks.py"), "--report", report],
-      env: { ...pythonEnvironment(), LAZYCLUSTER_SSH_CONFIG: demo.sshConfig, ...stateDirectories(context.scratch) },
+      env: {
+        ...pythonEnvironment(),
+        LAZYCLUSTER_SSH_CONFIG: demo.sshConfig,
+        LAZYCLUSTER_PYTHON: venvPython,
+        ...stateDirectories(context.scratch),
+      },
       timeoutMs: 10 * minute,
     });
     /** @type {{ ok: boolean }[]} */

@@ -3,12 +3,11 @@ import { copyFileSync } from "fs";
 import { join } from "path";
 import { promisify } from "util";
 import { Runtime, RuntimeTask, py } from "lazycluster";
-import { type Lab, ROOT } from "../lab";
+import { type Lab, PYTHON, ROOT } from "../lab";
 import { interleave } from "../measure";
 import type { Row } from "../row";
 
 const call = promisify(execFile);
-const PYTHON = join(ROOT, ".bench-venv", "bin", "python");
 
 function warm(runtime: Runtime) {
   return async () => {

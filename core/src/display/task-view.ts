@@ -1,14 +1,16 @@
 /** A task as a small table, plain and HTML. Pure: it takes the data that it shows. */
 import { type MimeBundle, escapeHtml } from "./jupyter";
+import { stateColour } from "./table";
 import { columns, formatDuration } from "./text";
+import { type TransferView, shareOf, transferText } from "./transfer-view";
 
 export interface StepView {
   readonly description: string;
   readonly state: string;
   readonly exitCode: number | null;
   readonly durationMs: number | null;
-  /** Such as `12 of 40 MB`; empty: nothing to say. */
-  readonly progress: string;
+  /** Of a step that moves files; null: nothing to say. */
+  readonly transfer: TransferView | null;
 }
 
 export interface TaskView {
@@ -23,14 +25,6 @@ export interface TaskView {
   readonly logFile: string | null;
 }
 
-const COLOURS: Readonly<Record<string, string>> = {
-  running: "#1976d2",
-  done: "#388e3c",
-  failed: "#d32f2f",
-  lost: "#d32f2f",
-  cancelled: "#f57c00",
-};
-
 export function taskBundle(view: TaskView): MimeBundle {
   return { "text/plain": taskText(view), "text/html": taskHtml(view) };
 }
@@ -40,7 +34,10 @@ function rows(view: TaskView): string[][] {
     String(index),
     step.description,
     step.state === "new" ? "waiting" : step.state,
-    [step.progress, step.exitCode === null || step.exitCode === 0 ? "" : `exit code ${String(step.exitCode)}`]
+    [
+      transferText(step.transfer, step.state === "running"),
+      step.exitCode === null || step.exitCode === 0 ? "" : `exit code ${String(step.exitCode)}`,
+    ]
       .filter(Boolean)
       .join(", "),
     step.durationMs === null ? "" : formatDuration(step.durationMs),
@@ -59,11 +56,17 @@ export function taskText(view: TaskView): string {
   return lines.join("\n");
 }
 
+/** While a transfer runs whose end is known. */
+function bar(step: StepView | undefined): string {
+  const share = step?.state === "running" ? shareOf(step.transfer) : null;
+  return share === null ? "" : `<td><progress value="${share.toFixed(3)}" max="1" style="width:8em"></progress></td>`;
+}
+
 function taskHtml(view: TaskView): string {
-  const colour = COLOURS[view.state] ?? "inherit";
+  const colour = stateColour(view.state) ?? "inherit";
   const cell = (text: string): string => `<td style="text-align:left;white-space:pre-wrap">${escapeHtml(text)}</td>`;
   const body = rows(view)
-    .map((row) => `<tr>${row.map(cell).join("")}</tr>`)
+    .map((row, index) => `<tr>${row.map(cell).join("")}${bar(view.steps[index])}</tr>`)
     .join("");
   const block = (text: string, style: string): string =>
     text === "" ? "" : `<pre style="max-height:12em;overflow:auto;margin:4px 0;${style}">${escapeHtml(text)}</pre>`;

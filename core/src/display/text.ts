@@ -39,3 +39,9 @@ export function oneLine(text: string, limit = 80): string {
   });
   return visible.length > limit ? `${visible.slice(0, limit - 1)}…` : visible;
 }
+
+/** The last line that says something, as one harmless line. */
+export function lastLine(text: string, limit = 80): string {
+  const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== "");
+  return oneLine(lines.at(-1) ?? "", limit);
+}

@@ -3,13 +3,21 @@ import { randomUUID } from "crypto";
 import { setMaxListeners } from "events";
 import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
+import { diagnose } from "./diagnose";
 import { Execution } from "./execution";
-import { JournalWriter, bootId, processStart } from "./journal";
+import { ExposureBook } from "./exposure-book";
+import { JournalWriter, bootId, processStart, spoolPath } from "./journal";
+import { managerPlace } from "../network";
+import { ObjectStore } from "./objects";
 import { Owner } from "./owner";
+import { QuietCall, closed } from "./quiet-call";
 import {
+  type Detachment,
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
+  type ExposureChange,
+  type HostSpec,
   type OwnerSpec,
   type RequestKind,
   type Requests,
@@ -17,14 +25,32 @@ import {
 
 export interface EngineClientPort extends PoolContext {
   changed(execution: string, change: ExecutionChange): void;
+  callOutput(call: string, stream: "stdout" | "stderr", data: Uint8Array): void;
+  exposureChanged(exposure: string, change: ExposureChange): void;
 }
+
+/** This machine as a host, with the interpreter that everybody has. */
+const LOCALHOST: HostSpec = {
+  host: "localhost",
+  transport: "local",
+  connection: {},
+  promptId: null,
+  python: "python3",
+  loginEnv: false,
+  leaseMs: 60_000,
+  sshConfigFile: null,
+  traceProtocol: false,
+};
 
 type Handlers = { readonly [K in RequestKind]: (body: Requests[K]["in"]) => Promise<Requests[K]["out"]> };
 
 export class Engine {
   private readonly pool: HostPool;
   private readonly owners = new Map<string, Owner>();
+  private readonly objects: ObjectStore;
   private readonly executions = new Map<string, Execution>();
+  private readonly calls = new Map<string, QuietCall>();
+  private readonly exposures: ExposureBook;
   private readonly stopping = new AbortController();
   private journal: JournalWriter | null = null;
   private control: ControlServer | null = null;
@@ -35,6 +61,13 @@ export class Engine {
     private readonly title: string,
   ) {
     this.pool = new HostPool(client);
+    this.objects = new ObjectStore((id) => this.pool.find(id), spoolPath);
+    this.exposures = new ExposureBook({
+      manager: managerPlace(() => this.pool.acquire(LOCALHOST, this.signal)),
+      owner: (spec) => this.owner(spec),
+      changed: (id, change) => client.exposureChanged(id, change),
+      log: (level, message) => client.log(level, message),
+    });
     // Everything that waits for a host listens to it.
     setMaxListeners(0, this.stopping.signal);
   }
@@ -50,6 +83,13 @@ export class Engine {
 
   private readonly handlers: Handlers = {
     connect: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).agent.info,
+    diagnose: ({ owner }) => diagnose(owner, this.client, this.signal),
+    facts: async ({ owner }) => {
+      const { facts, notes } = await this.owner(owner).facts(owner.workingDir, this.signal);
+      for (const note of notes) this.client.log("warn", `${owner.host.host}: ${note}`);
+      return facts;
+    },
+    missing: ({ owner, names, env }) => this.owner(owner).missing(names, env, owner.workingDir, this.signal),
     workingDir: async ({ owner }) => (await this.owner(owner).workplace(owner.workingDir, this.signal)).cwd,
     createTempdir: ({ owner }) => this.owner(owner).createTempdir(this.signal),
     createDir: ({ owner, path }) => this.owner(owner).createDir(path, owner.workingDir, this.signal),
@@ -59,15 +99,56 @@ export class Engine {
       return Promise.resolve(null);
     },
     cancel: async ({ id }) => {
-      const execution = this.executions.get(id);
-      await execution?.cancel();
-      return execution !== undefined;
+      const running = this.executions.get(id) ?? this.calls.get(id);
+      await running?.cancel();
+      return running !== undefined;
     },
+    call: (request) => {
+      const { id, owner, agent } = request;
+      // Whoever has given back what he had gets nothing new for an object that is gone with it.
+      if (agent !== null && !(this.owners.has(owner.id) && this.pool.find(agent))) return Promise.reject(closed(owner));
+      const quiet = new QuietCall(request, this.owner(owner), this.objects, (stream, data) =>
+        this.client.callOutput(id, stream, data),
+      );
+      this.calls.set(id, quiet);
+      return quiet.result.finally(() => this.calls.delete(id));
+    },
+    keepObject: ({ owner, agent, path }) => {
+      const its = this.owners.get(owner);
+      if (its) its.keep(agent, path);
+      else void this.objects.drop(agent, path);
+      return Promise.resolve(null);
+    },
+    dropObject: async ({ agent, path }) => {
+      await this.objects.drop(agent, path);
+      return null;
+    },
+    endSession: async ({ owner, session }) => {
+      await this.owners.get(owner)?.endSession(session);
+      return null;
+    },
+    interruptSession: async ({ owner, session }) => (await this.owners.get(owner)?.interruptSession(session)) ?? false,
+    expose: async ({ spec }) => {
+      await this.exposures.expose(spec, this.signal);
+      return null;
+    },
+    unexpose: async ({ id }) => {
+      await this.exposures.unexpose(id);
+      return null;
+    },
+    joinExposure: async ({ id }) => {
+      await this.exposures.join(id);
+      return null;
+    },
+    freePorts: ({ owner, ports, service }) => this.exposures.free(owner, ports, service, this.signal),
     release: async ({ owner }) => {
       const held = this.owners.get(owner);
       this.owners.delete(owner);
-      const its = [...this.executions.values()].filter((execution) => execution.owner === held);
-      await Promise.all(its.map((execution) => execution.cancel()));
+      await this.exposures.release(owner);
+      // What is detached has a connection of its own.
+      const tasks = [...this.executions.values()].filter((execution) => !execution.goesOn);
+      const its = [...tasks, ...this.calls.values()].filter((running) => running.owner === held);
+      await Promise.all(its.map((running) => running.cancel()));
       await held?.release();
       return null;
     },
@@ -104,7 +185,13 @@ export class Engine {
         steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
       },
     });
-    const execution = new Execution(spec, this.owner(spec.owner), (change) => {
+    const detaching = {
+      pool: this.pool,
+      objects: this.objects,
+      log: (level: "info" | "warn", message: string) => this.client.log(level, message),
+      detached: (detachment: Detachment) => journal.write({ time: Date.now(), execution: id, detachment }),
+    };
+    const execution = new Execution(spec, this.owner(spec.owner), detaching, (change) => {
       if (change.kind === "end") this.executions.delete(id);
       if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") {
         journal.write({ time: Date.now(), execution: id, change });
@@ -138,7 +225,9 @@ export class Engine {
   private async shutdown(): Promise<void> {
     if (this.stopping.signal.aborted) return;
     this.stopping.abort();
-    await Promise.all([...this.executions.values()].map((execution) => execution.cancel()));
+    await this.exposures.release(null);
+    const calls = [...this.calls.values()].map((call) => call.cancel());
+    await Promise.all([...[...this.executions.values()].map((execution) => execution.leave()), ...calls]);
     const owners = [...this.owners.values()];
     this.owners.clear();
     await Promise.allSettled(owners.map((owner) => owner.release()));

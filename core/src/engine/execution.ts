@@ -1,5 +1,6 @@
 /** One execution of a task: its steps in order, its log, its changes, and exactly one end. */
-import { LogWriter } from "./journal";
+import { type DetachedContext, DetachedTask, isProcess } from "./detached-task";
+import { LogWriter, type LoggedSoFar, spoolPath } from "./journal";
 import type { Owner, Workplace } from "./owner";
 import {
   EngineFailure,
@@ -15,7 +16,8 @@ import {
   startRecord,
   toFailureData,
 } from "./protocol";
-import { type StepOutcome, runStep } from "./step";
+import { type StepOutcome, sentence } from "./judge";
+import { runStep } from "./step";
 
 /** [ms] between two reports of a log's growth or a transfer's progress. */
 const REPORT_MS = 50;
@@ -26,10 +28,16 @@ export class Execution {
   private current: TaskRecord;
   private readonly abort = new AbortController();
   private readonly throttle: Throttle;
+  /** It goes on without us from then on, if it is to. */
+  private readonly begun: Promise<void>;
+  private hasBegun: () => void = () => undefined;
+  private readonly left: Promise<void>;
+  private abandon: () => void = () => undefined;
 
   constructor(
     private readonly spec: ExecutionSpec,
     readonly owner: Owner,
+    private readonly surroundings: DetachedContext,
     private readonly report: (change: ExecutionChange) => void,
   ) {
     this.current = startRecord({
@@ -41,6 +49,8 @@ export class Execution {
       steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
     });
     this.throttle = new Throttle(REPORT_MS, report);
+    this.begun = new Promise((resolve) => (this.hasBegun = resolve));
+    this.left = new Promise((resolve) => (this.abandon = resolve));
     this.settled = this.run();
   }
 
@@ -48,32 +58,79 @@ export class Execution {
     return this.current;
   }
 
+  /** It outlives its owner. */
+  get goesOn(): boolean {
+    return this.spec.detach !== null;
+  }
+
+  /** What was detached goes on by itself, and it is nothing to us any more; anything else is cancelled. */
+  async leave(): Promise<void> {
+    if (this.spec.detach === null) return this.cancel();
+    await Promise.race([this.begun, this.settled]);
+    this.abandon();
+    await this.settled;
+  }
+
   /** Resolves when it has ended, by this or otherwise. */
   async cancel(): Promise<void> {
+    // It runs on the host whatever we do until we are there.
+    if (this.spec.detach?.takeOver) await Promise.race([this.begun, this.settled]);
     this.abort.abort();
     await this.settled;
   }
 
   private async run(): Promise<void> {
     let log: LogWriter | null = null;
-    let end: TaskChange;
+    let detached: DetachedTask | null = null;
+    let end: TaskChange | null;
     try {
-      log = LogWriter.create(this.spec.logFile, this.owner.host, (size) => this.throttle.post({ kind: "grew", size }));
-      const workplace = await this.owner.workplace(this.spec.owner.workingDir, this.abort.signal);
-      end = await this.runSteps(workplace, log);
+      const { signal } = this.abort;
+      const opened = this.openLog();
+      log = opened.log;
+      if (this.spec.detach) detached = await DetachedTask.open(this.spec, this.spec.detach, this.context(), signal);
+      if (this.spec.detach?.takeOver) {
+        const { owner, steps, detach } = this.spec;
+        this.context().detached({ name: detach.name, owner, steps, cwd: this.spec.detach.takeOver.cwd });
+      }
+      const workplace = detached?.workplace ?? (await this.owner.workplace(this.spec.owner.workingDir, signal));
+      const left = this.left.then(() => null);
+      end = await Promise.race([left, this.runSteps({ workplace, log, detached, logged: opened.soFar })]);
     } catch (error) {
       end = this.endBeforeStart(error);
     }
+    if (end === null) {
+      await detached?.leave();
+      await log?.suspend();
+      return;
+    }
     await log?.close();
+    await detached?.close();
     this.throttle.flush();
     this.change(end);
   }
 
-  private async runSteps(workplace: Workplace, log: LogWriter): Promise<TaskChange> {
+  private openLog(): { log: LogWriter; soFar: LoggedSoFar | null } {
+    const grew = (size: number): void => this.throttle.post({ kind: "grew", size });
+    const { logFile, detach } = this.spec;
+    if (detach?.takeOver) return LogWriter.resume(logFile, this.owner.host, grew);
+    return { log: LogWriter.create(logFile, this.owner.host, grew), soFar: null };
+  }
+
+  private context(): DetachedContext {
+    return {
+      ...this.surroundings,
+      detached: (detachment) => {
+        this.surroundings.detached(detachment);
+        this.change({ kind: "detached", name: detachment.name });
+        this.hasBegun();
+      },
+    };
+  }
+
+  private async runSteps(stage: Stage): Promise<TaskChange> {
     for (const [index, step] of this.spec.steps.entries()) {
       if (this.abort.signal.aborted) return this.failed(index, step, CANCELLED);
-      this.change({ kind: "stepStarted", step: index, time: Date.now() });
-      const outcome = await this.runOne(index, step, workplace, log);
+      const { outcome, endedAt } = await this.runOne(index, step, stage);
       this.throttle.flush();
       const reason = outcome.failure?.reason;
       this.change({
@@ -82,49 +139,82 @@ export class Execution {
         state: reason === undefined ? "done" : stateOf(reason),
         exitCode: outcome.exitCode,
         signal: outcome.signal,
-        time: Date.now(),
+        time: endedAt ?? Date.now(),
       });
       if (outcome.failure) return this.failed(index, step, outcome);
     }
     return { kind: "end", state: "done", failure: null, time: Date.now() };
   }
 
-  private async runOne(index: number, step: StepSpec, workplace: Workplace, log: LogWriter): Promise<StepOutcome> {
+  private async runOne(
+    index: number,
+    step: StepSpec,
+    stage: Stage,
+  ): Promise<{ outcome: StepOutcome; endedAt?: number | null }> {
+    const { workplace, log } = stage;
+    const started = (time: number): void => this.change({ kind: "stepStarted", step: index, time });
+    // Whoever began it has sent the files before.
+    if (this.spec.detach?.takeOver && index < this.spec.steps.findIndex(isProcess)) {
+      started(this.spec.startedAt);
+      return { outcome: DONE, endedAt: this.spec.startedAt };
+    }
+    const place = {
+      cwd: workplace.cwd,
+      tag: `${this.spec.owner.id}/${this.spec.id}`,
+      env: { ...this.spec.env, WORKING_DIR: workplace.cwd === "" ? workplace.agent.info.home : workplace.cwd },
+      scope: this.spec.owner.id,
+    };
+    let begun = false;
     try {
+      const recorded =
+        stage.detached && isProcess(step) ? await stage.detached.step(index, place, this.abort.signal) : null;
+      started((await recorded?.began) ?? Date.now());
+      begun = true;
       const outcome = await runStep(step, {
+        ...place,
         workplace,
-        tag: `${this.spec.owner.id}/${this.spec.id}`,
-        env: { ...this.spec.env, WORKING_DIR: workplace.cwd === "" ? workplace.agent.info.home : workplace.cwd },
+        processes: recorded ?? workplace.agent,
         signal: this.abort.signal,
+        objects: this.surroundings.objects,
+        newFile: spoolPath,
         started: (pid) => this.change({ kind: "pid", pid }),
-        output: (stream, bytes, release) => log.append(index, stream, bytes, release),
-        value: (document) => this.report({ kind: "value", step: index, document }),
+        output: behind(index, stage.logged, (stream, bytes, release) => log.append(index, stream, bytes, release)),
+        value: (value) => this.report({ kind: "value", step: index, value, agent: workplace.agent.id }),
         progress: (progress) => this.throttle.post({ kind: "progress", step: index, ...progress }),
       });
       await log.flush();
-      return outcome;
+      return { outcome, endedAt: recorded?.endedAt ?? null };
     } catch (error) {
+      if (!begun) started(Date.now());
       const cause = toFailureData(error, this.owner.host);
-      return { exitCode: null, signal: null, failure: { reason: this.reasonOf(error, workplace), what: "", cause } };
+      const reason = this.reasonOf(error, stage);
+      return { outcome: { exitCode: null, signal: null, failure: { reason, what: "", cause } } };
     }
   }
 
-  private reasonOf(error: unknown, workplace: Workplace): TaskFailureReason {
-    if (error instanceof EngineFailure && error.data.code === "ERR_CANCELLED") return "cancelled";
-    if (this.abort.signal.aborted) return "cancelled";
+  private reasonOf(error: unknown, { workplace, detached }: Stage): TaskFailureReason {
+    const code = error instanceof EngineFailure ? error.data.code : null;
+    if (code === "ERR_CANCELLED" || this.abort.signal.aborted) return "cancelled";
+    // A recording comes back to its host by itself; what it cannot come back to is lost.
+    if (detached) return code === "ERR_CONNECTION" || code === "ERR_INVALID_RUNTIME" ? "lost" : "failed";
     return workplace.agent.alive ? "failed" : "lost";
   }
 
   private failed(index: number, step: StepSpec, outcome: StepOutcome): TaskChange {
     const { reason, what, cause } = outcome.failure ?? CANCELLED.failure;
+    // Nothing has run: the error says what is wrong with the host, and no more.
+    if (index === 0 && cause?.code === "ERR_PYTHON_VERSION") {
+      return { kind: "end", state: "failed", failure: { ...cause, task: null }, time: Date.now() };
+    }
     const where = `${this.owner.host}: task ${JSON.stringify(this.spec.name)}, step ${String(index)} (${step.description})`;
     const happened = what === "" ? (cause?.message ?? reason) : what;
-    const message = `${where} ${what === "" ? "failed: " : ""}${happened}${/[.!?]$/.test(happened) ? "" : "."} Its output is in ${this.spec.logFile}`;
+    const message = `${where} ${what === "" ? "failed: " : ""}${sentence(happened)} Its output is in ${this.spec.logFile}`;
     const failure: TaskFailure = {
       code: CODES[reason],
       message,
       host: this.owner.host,
       ...(cause?.remoteTraceback === undefined ? {} : { remoteTraceback: cause.remoteTraceback }),
+      ...(cause?.sessionLost === undefined ? {} : { sessionLost: cause.sessionLost }),
       ...(cause ? { below: cause } : {}),
       task: { stepIndex: index, reason, exitCode: outcome.exitCode, signal: outcome.signal },
     };
@@ -144,6 +234,31 @@ export class Execution {
     this.report(change);
   }
 }
+
+/** Where its steps run, and what becomes of their output. */
+interface Stage {
+  readonly workplace: Workplace;
+  readonly log: LogWriter;
+  readonly detached: DetachedTask | null;
+  /** What the log had when it was taken over. */
+  readonly logged: LoggedSoFar | null;
+}
+
+type Output = (stream: "stdout" | "stderr", bytes: Buffer, release: () => void) => void;
+
+/** What comes behind that which the log has already. */
+function behind(step: number, logged: LoggedSoFar | null, output: Output): Output {
+  const skip = new Map(logged?.counts);
+  return (stream, bytes, release) => {
+    const key = `${String(step)} ${stream}`;
+    const count = Math.min(skip.get(key) ?? 0, bytes.length);
+    if (count > 0) skip.set(key, (skip.get(key) ?? 0) - count);
+    if (count < bytes.length) output(stream, bytes.subarray(count), release);
+    else release();
+  };
+}
+
+const DONE = { exitCode: null, signal: null, failure: null } as const satisfies StepOutcome;
 
 const CODES = {
   failed: "ERR_TASK_FAILED",

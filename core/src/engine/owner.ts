@@ -1,6 +1,7 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
-import { type AgentClient, type AgentLease, type HostPool, abortable, agentFailure } from "../host";
+import { type AgentClient, type AgentLease, type HostPool, type OpenLane, abortable, agentFailure } from "../host";
+import { type AnsweredFacts, askFacts } from "./facts";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
 /** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
@@ -11,6 +12,8 @@ export interface Workplace {
   readonly agent: AgentClient;
   /** Absolute, or empty: the login directory. */
   readonly cwd: string;
+  /** A further connection to the host, for big files; rejects where that needs the user. */
+  readonly openLane: OpenLane;
 }
 
 export class Owner {
@@ -20,6 +23,8 @@ export class Owner {
     null;
   /** Temporary directories; those of a host that was lost are gone already. */
   private temporary: { readonly agent: AgentClient; readonly path: Promise<string> }[] = [];
+  /** Files of objects that its calls gave. */
+  private readonly kept = new Map<string, { readonly agent: string; readonly path: Uint8Array }>();
   private readonly ending = new AbortController();
 
   constructor(
@@ -43,7 +48,30 @@ export class Owner {
   async workplace(workingDir: WorkingDirSpec, signal: AbortSignal): Promise<Workplace> {
     const agent = await this.agent(signal);
     const cwd = await abortable(this.workingDir(agent, workingDir), signal, this.host);
-    return { agent, cwd };
+    return { agent, cwd, openLane: (lane) => this.openLane(lane) };
+  }
+
+  private openLane(lane: number): Promise<AgentLease> {
+    return this.pool.acquire({ ...this.spec, promptId: null }, this.ending.signal, lane);
+  }
+
+  /** What its host has. Connects, and makes no directory. */
+  async facts(workingDir: WorkingDirSpec, signal: AbortSignal): Promise<AnsweredFacts> {
+    return askFacts(await this.agent(signal), workingDir, signal);
+  }
+
+  /** Which of these programs steps would not find. */
+  async missing(
+    names: readonly string[],
+    env: Readonly<Record<string, string>>,
+    workingDir: WorkingDirSpec,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    const { agent, cwd } = await this.workplace(workingDir, signal);
+    const asked = { names: names.map((name) => Buffer.from(name)), env, cwd };
+    const done = await agent.ask("which", asked, (error) => agentFailure(agent.host, error));
+    const missing = new Set(done.bytesList("missing").map(String));
+    return names.filter((name) => missing.has(name));
   }
 
   async createTempdir(signal: AbortSignal): Promise<string> {
@@ -69,6 +97,24 @@ export class Owner {
     }
   }
 
+  /** The file of an object is removed with the owner. */
+  keep(agent: string, path: Uint8Array): void {
+    this.kept.set(`${agent} ${Buffer.from(path).toString("latin1")}`, { agent, path });
+  }
+
+  /** Ends the kept process of this name; there may be none. */
+  async endSession(session: string): Promise<void> {
+    const agent = this.connected;
+    await agent?.ask("endsession", { scope: this.id, session }, (error) => agentFailure(agent.host, error));
+  }
+
+  /** As Ctrl-C; false when nothing ran. */
+  async interruptSession(session: string): Promise<boolean> {
+    const agent = this.connected;
+    const done = await agent?.ask("interrupt", { scope: this.id, session }, (error) => agentFailure(agent.host, error));
+    return done?.flag("interrupted") ?? false;
+  }
+
   /** Ends what its tasks left running, removes its temporary directories, gives the lease back. */
   async release(): Promise<void> {
     this.ending.abort();
@@ -84,9 +130,14 @@ export class Owner {
       if (agent.alive) throw error;
     } finally {
       this.temporary = [];
+      this.kept.clear();
       this.directory = null;
       await lease.release();
     }
+  }
+
+  private get connected(): AgentClient | null {
+    return this.lease?.agent.alive ? this.lease.agent : null;
   }
 
   private async connect(): Promise<AgentClient> {
@@ -100,7 +151,7 @@ export class Owner {
   private workingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
     const key = JSON.stringify(spec);
     if (this.directory?.agent === agent && this.directory.key === key) return this.directory.path;
-    const path = this.makeWorkingDir(agent, spec);
+    const path = spec.kind === "temporary" ? this.makeTemporary(agent) : makeWorkingDir(agent, spec);
     const directory = { agent, key, path };
     this.directory = directory;
     path.catch(() => {
@@ -117,22 +168,26 @@ export class Owner {
 
   private async clear(agent: AgentClient): Promise<void> {
     await agent.ask("reap", { tag: this.id }, (error) => agentFailure(agent.host, error));
+    for (const { path } of [...this.kept.values()].filter((file) => file.agent === agent.id)) {
+      await agent.ask("remove", { path, cwd: "" }, (error) => agentFailure(agent.host, error));
+    }
     for (const made of this.temporary) {
       // One that was never made was told to who asked for it.
       const path = made.agent === agent ? await made.path.catch(() => null) : null;
       if (path !== null) await agent.ask("remove", { path, cwd: "" }, (error) => agentFailure(agent.host, error));
     }
   }
+}
 
-  private makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
-    switch (spec.kind) {
-      case "temporary":
-        return this.makeTemporary(agent);
-      case "given":
-        return makeDirectory(agent, spec.path, "");
-      case "asIs":
-        return Promise.resolve(fromHome(spec.path, agent.info.home));
-    }
+/** Rejects EngineFailure. */
+export function makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promise<string> {
+  switch (spec.kind) {
+    case "temporary":
+      return makeTemporary(agent);
+    case "given":
+      return makeDirectory(agent, spec.path, "");
+    case "asIs":
+      return Promise.resolve(fromHome(spec.path, agent.info.home));
   }
 }
 

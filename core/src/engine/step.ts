@@ -1,66 +1,70 @@
 /** How each kind of step runs. A new kind is one more row of the table. */
-import { type ProcessEnd, type Progress, type TransferResult, receiveTree, sendTree, startProcess } from "../host";
-import type { FailureData, StepKind, StepSpec, TaskFailureReason } from "./protocol";
+import {
+  type ProcessHost,
+  type Progress,
+  type SyncResult,
+  type TransferRequest,
+  receiveTree,
+  sendTree,
+  startProcess,
+  syncTree,
+} from "../host";
+import { runCall, untilEnd } from "./call";
+import { type StepOutcome, judge } from "./judge";
+import type { ObjectStore } from "./objects";
+import { commandRequest } from "./process-request";
+import type { StepKind, StepSpec, ValueData } from "./protocol";
 import type { Workplace } from "./owner";
 
 export interface StepContext {
   readonly workplace: Workplace;
+  /** Runs the step where it is a process: the agent, or what was recorded there. */
+  readonly processes: ProcessHost;
   /** Of every process of the execution; the agent finds them by it. */
   readonly tag: string;
+  /** The owner's id. */
+  readonly scope: string;
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  readonly objects: ObjectStore;
   readonly started: (pid: number) => void;
   readonly output: (stream: "stdout" | "stderr", bytes: Buffer, release: () => void) => void;
-  readonly value: (document: Uint8Array) => void;
+  readonly value: (value: ValueData) => void;
   readonly progress: (progress: Progress) => void;
-}
-
-/** How a step ended. */
-export interface StepOutcome {
-  readonly exitCode: number | null;
-  readonly signal: string | null;
-  /** Null: it did what it should. */
-  readonly failure: {
-    readonly reason: TaskFailureReason;
-    readonly what: string;
-    readonly cause: FailureData | null;
-  } | null;
+  /** A path for a private file. */
+  readonly newFile: () => string;
 }
 
 type Runner<K extends StepKind> = (step: Extract<StepSpec, { kind: K }>, context: StepContext) => Promise<StepOutcome>;
 
 const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
   runCommand: async (step, context) => {
-    const end = await runProcess(
-      context,
-      "run",
-      { cmd: step.command, stdin: step.stdin !== null, pty: step.pty, timeout: step.timeoutMs },
-      step.stdin,
-    );
-    return judge(end, step.timeoutMs, step.check);
+    const { op, fields, input } = commandRequest(step, { ...context, cwd: context.workplace.cwd });
+    const process = startProcess(context.processes, op, fields, input, context);
+    return judge(await untilEnd(process, context.signal), step.timeoutMs, step.check);
   },
   runFunction: async (step, context) => {
-    const end = await runProcess(
-      context,
-      "call",
-      { fn: { ...step.fn }, timeout: step.timeoutMs, python: step.python },
-      step.document,
-    );
+    const end = await runCall(step, { ...context, ...context.workplace });
     const outcome = judge(end, step.timeoutMs, true);
-    if (outcome.failure) return outcome;
-    if (!end.value) return { ...outcome, failure: { reason: "failed", what: "gave no value", cause: null } };
-    context.value(end.value);
+    // A cell that failed may have shown something before.
+    if (end.value) context.value(end.value);
+    else if (!outcome.failure) return { ...outcome, failure: { reason: "failed", what: "gave no value", cause: null } };
     return outcome;
   },
-  sendFile: async (step, { workplace, signal, progress, output }) => {
-    const { agent, cwd } = workplace;
-    const request = { localPath: step.localPath, remotePath: step.remotePath, cwd, progress, signal };
-    return transferred(await sendTree(agent, request), output);
+  sendFile: async (step, context) => {
+    const { localPath, remotePath } = step;
+    const request = { localPath, remotePath, ...transfer(step, context) };
+    return transferred(await sendTree(context.workplace.agent, request), context.output);
   },
-  getFile: async (step, { workplace, signal, progress, output }) => {
-    const { agent, cwd } = workplace;
-    const request = { remotePath: step.remotePath, cwd, localPath: step.localPath, progress, signal };
-    return transferred(await receiveTree(agent, request), output);
+  getFile: async (step, context) => {
+    const { localPath, remotePath } = step;
+    const request = { localPath, remotePath, ...transfer(step, context) };
+    return transferred(await receiveTree(context.workplace.agent, request), context.output);
+  },
+  syncFolder: async (step, context) => {
+    const result = await syncTree(context.workplace.agent, { ...step, ...transfer(step, context) });
+    context.output("stdout", Buffer.from(describeSync(result, step.dryRun)), () => undefined);
+    return transferred(result, context.output);
   },
 };
 
@@ -71,44 +75,35 @@ export function runStep(step: StepSpec, context: StepContext): Promise<StepOutco
   return run(step, context);
 }
 
-async function runProcess(
-  context: StepContext,
-  op: "run" | "call",
-  fields: Parameters<typeof startProcess>[2],
-  input: Uint8Array | null,
-): Promise<ProcessEnd> {
-  const { workplace, tag, env, signal } = context;
-  const process = startProcess(workplace.agent, op, { ...fields, cwd: workplace.cwd, env, tag }, input, context);
-  const cancel = (): void => process.cancel();
-  signal.addEventListener("abort", cancel);
-  if (signal.aborted) cancel();
-  try {
-    return await process.ended;
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
-}
-
-function judge(end: ProcessEnd, timeoutMs: number | null, check: boolean): StepOutcome {
-  const outcome = { exitCode: end.code, signal: end.signal };
-  const failed = (reason: TaskFailureReason, what: string, cause: FailureData | null = null): StepOutcome => ({
-    ...outcome,
-    failure: { reason, what, cause },
-  });
-  if (end.why === "cancelled") return failed("cancelled", "was cancelled");
-  if (end.why === "timeout") return failed("timeout", `did not end within ${String(timeoutMs)} ms`);
-  if (end.raised) {
-    const { type, message, traceback } = end.raised;
-    const shown = message === "" ? type : `${type}: ${message}`;
-    return failed("failed", `raised ${shown}`, { code: "ERR_PYTHON", message: shown, remoteTraceback: traceback });
-  }
-  if (end.signal !== null && check) return failed("failed", `was ended by ${end.signal}`);
-  if (end.code !== 0 && check) return failed("failed", `ended with exit code ${String(end.code)}`);
-  return { ...outcome, failure: null };
+function transfer(
+  { verify, resume }: { readonly verify: boolean; readonly resume: boolean },
+  { workplace, progress, signal }: StepContext,
+): TransferRequest {
+  const { cwd, openLane } = workplace;
+  return { cwd, progress, signal, verify, resume, openLane };
 }
 
 /** What was left out is told in the step's log. */
-function transferred(result: TransferResult, output: StepContext["output"]): StepOutcome {
+function transferred(result: { readonly notes: readonly string[] }, output: StepContext["output"]): StepOutcome {
   for (const note of result.notes) output("stderr", Buffer.from(`${note}\n`), () => undefined);
   return { exitCode: null, signal: null, failure: null };
+}
+
+/** The log of a sync: a summary, and what a dry run would do. */
+function describeSync({ created, changed, deleted, unchanged, bytes }: SyncResult, dryRun: boolean): string {
+  const counts = [
+    `${String(created.length)} new`,
+    `${String(changed.length)} changed`,
+    `${String(deleted.length)} deleted`,
+    `${String(unchanged)} unchanged`,
+  ];
+  const summary = `${dryRun ? "dry run: " : ""}${counts.join(", ")}, ${String(bytes)} bytes\n`;
+  if (!dryRun) return summary;
+  const line = (what: string, path: string): string => `${what} ${JSON.stringify(path)}\n`;
+  return [
+    ...created.map((path) => line("new", path)),
+    ...changed.map((path) => line("changed", path)),
+    ...deleted.map((path) => line("deleted", path)),
+    summary,
+  ].join("");
 }

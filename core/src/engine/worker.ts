@@ -1,7 +1,14 @@
 /** The engine's thread: the port to the library on one side, the engine on the other. */
 import { parentPort, workerData } from "worker_threads";
 import { Engine } from "./engine";
-import { type ClientMessage, type EngineMessage, type ExecutionChange, toFailureData } from "./protocol";
+import {
+  type CallResult,
+  type ClientMessage,
+  type EngineMessage,
+  type ExecutionChange,
+  memoryOf,
+  toFailureData,
+} from "./protocol";
 
 const port = parentPort;
 if (!port) throw new Error('this file is the engine\'s thread; import "lazycluster" instead');
@@ -19,9 +26,7 @@ function flush(): void {
   const leaving = pending;
   pending = new Map();
   for (const [id, changes] of leaving) {
-    const transfer = changes.flatMap((change) =>
-      change.kind === "value" ? [change.document.buffer as ArrayBuffer] : [],
-    );
+    const transfer = changes.flatMap((change) => (change.kind === "value" ? memoryOf(change.value) : []));
     post({ type: "execution", id, changes }, transfer);
   }
 }
@@ -31,11 +36,11 @@ const engine = new Engine(
     changed: (id, change) => {
       if (pending.size === 0) queueMicrotask(flush);
       const changes = pending.get(id);
-      // A pooled buffer cannot be transferred without its neighbours.
-      const own = change.kind === "value" ? { ...change, document: Uint8Array.from(change.document) } : change;
-      if (changes) changes.push(own);
-      else pending.set(id, [own]);
+      if (changes) changes.push(change);
+      else pending.set(id, [change]);
     },
+    callOutput: (id, stream, data) => post({ type: "callOutput", id, stream, data }),
+    exposureChanged: (id, change) => post({ type: "exposure", id, change }),
     log: (level, message) => post({ type: "log", level, message }),
     prompt: (promptId, request) =>
       new Promise((resolve, reject) => {
@@ -70,7 +75,8 @@ port.on("message", (message: ClientMessage) => {
     (result) => {
       // What happened before the answer is told before it.
       flush();
-      post({ type: "response", id, ok: true, result });
+      const transfer = message.kind === "call" ? memoryOf((result as CallResult).value) : [];
+      post({ type: "response", id, ok: true, result }, transfer);
     },
     (error: unknown) => post({ type: "response", id, ok: false, failure: toFailureData(error) }),
   );

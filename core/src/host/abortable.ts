@@ -1,4 +1,4 @@
-import { EngineFailure } from "../engine/protocol";
+import { cancelled } from "./connection-errors";
 
 /**
  * Stops waiting when the signal is aborted, with ERR_CANCELLED; the work itself, which others may share, goes on, and
@@ -7,7 +7,7 @@ import { EngineFailure } from "../engine/protocol";
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
   let onAbort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` }));
+    onAbort = () => reject(cancelled(host));
     signal.addEventListener("abort", onAbort);
     if (signal.aborted) onAbort();
   });

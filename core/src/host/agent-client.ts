@@ -1,10 +1,12 @@
 /** The manager's end of an agent: many operations at once over one channel, heartbeats, and one clear end. */
+import { randomUUID } from "crypto";
 import { EngineFailure, type HostInfo, type HostSpec } from "../engine/protocol";
-import { type Encodable, type Frame, FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
-import { startAgent } from "./agent-start";
+import { type Encodable, type Frame, type FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
+import { type Hello, readHello } from "./agent-hello";
+import { ATTACHED, type AgentMode, startAgent } from "./agent-start";
 import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
-import type { HostConnection, RemoteProcess } from "./transport";
+import type { HostConnection, RemoteProcess, Tunnels } from "./transport";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
@@ -13,25 +15,38 @@ const START_MS = 30_000;
 /** [ms] that a polite end may take. */
 const BYE_MS = 1500;
 const MAX_ID = 2 ** 31 - 1;
+/** What a `ping` carries that somebody waits for; those of the heartbeat carry 0. */
+const OURS = 1;
 
 export class AgentClient {
+  /** Of this connection, and never of another. */
+  readonly id = randomUUID();
   /** Resolves when it is over: null after `close()`, else why. Never rejects. */
   readonly closed: Promise<EngineFailure | null>;
   private readonly operations = new Map<number, Operation>();
   private readonly outbox: Outbox;
+  private readonly decoder: FrameDecoder;
+  readonly info: HostInfo;
   private nextId = 1;
   /** By the monotonic clock. */
   private heardAt = performance.now();
   private ending: EngineFailure | null | undefined;
   private heartbeat: NodeJS.Timeout | undefined;
+  /** Who waits for an answer to a `ping` of theirs, in order. */
+  private readonly pings: (() => void)[] = [];
   private reportClosed: (why: EngineFailure | null) => void = () => undefined;
 
   /** Starts the agent over a connection, which it owns from now on. Rejects EngineFailure, with the connection closed. */
-  static async start(connection: HostConnection, spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
+  static async start(
+    connection: HostConnection,
+    spec: HostSpec,
+    signal: AbortSignal,
+    mode: AgentMode = ATTACHED,
+  ): Promise<AgentClient> {
     try {
-      const { process, rest } = await startAgent(connection, spec, START_MS, signal);
-      const { decoder, info, early } = await readHello(process, rest, spec.host, START_MS, signal);
-      return new AgentClient(connection, spec, process, decoder, info, early);
+      const started = await startAgent(connection, spec, mode, START_MS, signal);
+      const hello = await readHello(started, spec.host, START_MS, signal);
+      return new AgentClient(connection, spec, started.process, hello);
     } catch (error) {
       await connection.close();
       throw error;
@@ -42,10 +57,10 @@ export class AgentClient {
     private readonly connection: HostConnection,
     private readonly spec: HostSpec,
     private readonly process: RemoteProcess,
-    private readonly decoder: FrameDecoder,
-    readonly info: HostInfo,
-    early: Frame[],
+    { decoder, info, early }: Hello,
   ) {
+    this.decoder = decoder;
+    this.info = { ...info, transport: connection.transport };
     this.outbox = new Outbox(process.stdin);
     this.closed = new Promise((resolve) => (this.reportClosed = resolve));
     this.guard(() => early.forEach((frame) => this.dispatch(frame)));
@@ -58,6 +73,11 @@ export class AgentClient {
 
   get host(): string {
     return this.spec.host;
+  }
+
+  /** Null: this way to the host has no port forwarding of its own. */
+  get tunnels(): Tunnels | null {
+    return this.connection.tunnels ?? null;
   }
 
   get alive(): boolean {
@@ -103,6 +123,18 @@ export class AgentClient {
     });
   }
 
+  /** [ms] of a round trip to the agent, or until the host was lost. */
+  async ping(): Promise<number> {
+    const start = performance.now();
+    if (this.alive) {
+      await new Promise<void>((resolve) => {
+        this.pings.push(resolve);
+        this.outbox.post(encodeFrameHead({ op: "ping", t: OURS }));
+      });
+    }
+    return performance.now() - start;
+  }
+
   /**
    * Lets the agent end what it runs and leave, then closes the connection. Idempotent, bounded. Where nothing runs
    * nobody waits for the agent's last moments: it leaves by itself.
@@ -133,7 +165,10 @@ export class AgentClient {
 
   private dispatch(frame: Frame): void {
     const { header } = frame;
-    if (header.op === "pong") return;
+    if (header.op === "pong") {
+      if (header.integer("t") === OURS) this.pings.shift()?.();
+      return;
+    }
     // Frames of an operation that ended on our side meanwhile are of no interest.
     this.operations.get(header.integer("id", 1))?.receive(frame);
   }
@@ -187,6 +222,7 @@ export class AgentClient {
     this.ending = why;
     clearInterval(this.heartbeat);
     this.outbox.abandon();
+    for (const resolve of this.pings.splice(0)) resolve();
     const outcome = why ?? this.failure("the connection was closed");
     for (const operation of [...this.operations.values()]) operation.end(outcome);
     this.reportClosed(why);
@@ -198,68 +234,4 @@ export class AgentClient {
     } while (this.operations.has(this.nextId));
     return this.nextId;
   }
-}
-
-/** Waits for the agent's first frame. */
-function readHello(
-  process: RemoteProcess,
-  rest: Buffer,
-  host: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<{ decoder: FrameDecoder; info: HostInfo; early: Frame[] }> {
-  return new Promise((resolve, reject) => {
-    const decoder = new FrameDecoder();
-    let settled = false;
-    const settle = (outcome: () => void): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      process.stdout.off("data", onData);
-      process.stdout.pause();
-      outcome();
-    };
-    const fail = (code: "ERR_INVALID_RUNTIME" | "ERR_CANCELLED", what: string): void =>
-      settle(() => reject(new EngineFailure({ code, host, message: `${host}: ${what}` })));
-    const onAbort = (): void => fail("ERR_CANCELLED", "cancelled");
-    const onData = (piece: Buffer): void => {
-      try {
-        const frames = [...decoder.push(piece)];
-        const hello = frames.shift();
-        if (!hello) return;
-        if (hello.header.op !== "hello" || hello.header.integer("v") !== 1)
-          throw new WireError("no hello of version 1");
-        const info = readInfo(hello.header);
-        settle(() => resolve({ decoder, info, early: frames }));
-      } catch (error) {
-        fail("ERR_INVALID_RUNTIME", `what started there is no agent of ours (${String(error)})`);
-      }
-    };
-    const timer = setTimeout(() => fail("ERR_INVALID_RUNTIME", "the agent started but said nothing"), timeoutMs);
-    signal.addEventListener("abort", onAbort);
-    void process.exited.then(() => fail("ERR_INVALID_RUNTIME", "the agent ended as soon as it had started"));
-    process.stdout.on("data", onData);
-    onData(rest);
-    process.stdout.resume();
-    if (signal.aborted) onAbort();
-  });
-}
-
-/** It is printed, so it must be what it says. */
-function readVersion(text: string): string {
-  if (!/^\d+\.\d+\.\d+[\w.+-]{0,20}$/.test(text)) throw new WireError("a Python without a version");
-  return text;
-}
-
-function readInfo(hello: Header): HostInfo {
-  return {
-    pythonVersion: readVersion(hello.text("python")),
-    implementation: hello.text("implementation"),
-    executable: hello.text("executable"),
-    home: hello.text("home"),
-    user: hello.text("user"),
-    hostname: hello.text("hostname"),
-    system: hello.text("system"),
-  };
 }

@@ -19,12 +19,18 @@ export function agentFailure(host: string, error: Header, fallback: ErrorCode = 
   const path = error.optionalText("path");
   const next = errno === null ? "" : (NEXT[errno] ?? "");
   const code = codeOf(kind, fallback);
+  const [found, needed] = [error.optionalText("found"), error.optionalText("needed")];
+  const traceback = error.optionalMap("raised")?.get("traceback");
   return new EngineFailure({
     code,
     host,
     message: `${host}: ${sentence(harmless(error.text("message")))}${next === "" ? "" : ` ${next}`}`,
     ...(errno === null ? {} : { errno }),
     ...(path === null ? {} : { path }),
+    ...(found === null ? {} : { found: harmless(found) }),
+    ...(needed === null ? {} : { needed: harmless(needed) }),
+    ...(kind === "session" ? { sessionLost: true } : {}),
+    ...(typeof traceback === "string" && traceback !== "" ? { remoteTraceback: harmless(traceback) } : {}),
   });
 }
 
@@ -34,8 +40,13 @@ function codeOf(kind: string, fallback: ErrorCode): ErrorCode {
     case "path":
       return "ERR_PATH_CREATION";
     case "function":
+    case "handle":
+    case "module":
     case "python":
+    case "session":
       return "ERR_PYTHON";
+    case "version":
+      return "ERR_PYTHON_VERSION";
     case "cancelled":
       return "ERR_CANCELLED";
     default:

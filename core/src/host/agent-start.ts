@@ -2,15 +2,25 @@
 import { EngineFailure, type HostSpec } from "../engine/protocol";
 import { MAX_NOISE, encodeFrameHead } from "../wire";
 import { agentBundle } from "./agent-bundle";
-import type { HostConnection, RemoteProcess } from "./transport";
+import { firstOutcome } from "./first-outcome";
+import type { HostConnection, ProcessExit, RemoteProcess } from "./transport";
 
 const MARKER = Buffer.from("\0\x01lazycluster-agent/1\x02\n", "latin1");
 const NO_INTERPRETER = "lazycluster: no interpreter";
+const NOT_THERE = "lazycluster: not there";
 const OLD_PYTHON = /lazycluster: old python (\d+\.\d+\.\d+)/;
 /** [bytes] of foreign output that an error message shows. */
 const SHOWN = 300;
 /** [ms] for which output is awaited after the end. */
 const LAST_WORDS_MS = 500;
+
+/** What to start: an agent that ends with its connection, or one that does not, or the way to such a one. */
+export type AgentMode =
+  | { readonly kind: "agent" }
+  /** @param name letters, digits and hyphens; nobody else may ever have had it. */
+  | { readonly kind: "detach" | "attach"; readonly name: string };
+
+export const ATTACHED: AgentMode = { kind: "agent" };
 
 export interface StartedAgent {
   readonly process: RemoteProcess;
@@ -24,6 +34,7 @@ export interface StartedAgent {
 export async function startAgent(
   connection: HostConnection,
   spec: HostSpec,
+  mode: AgentMode,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<StartedAgent> {
@@ -35,78 +46,72 @@ export async function startAgent(
   process.stderr.on("data", (bytes: Buffer) => (words = (words + bytes.toString("latin1")).slice(-2048)));
   const hello = encodeFrameHead({ op: "hello", v: 1, lease: spec.leaseMs, loginEnv: spec.loginEnv });
   process.stdin.write(
-    Buffer.concat([Buffer.from(`${spec.python}\n${String(bundle.length)}\n`, "utf8"), bundle, hello]),
+    Buffer.concat([
+      Buffer.from(`${spec.python}\n${String(bundle.length)}\n`, "utf8"),
+      bundle,
+      Buffer.from(mode.kind === "agent" ? "agent\n" : `${mode.kind} ${mode.name}\n`, "latin1"),
+      hello,
+    ]),
   );
-  return new Promise<StartedAgent>((resolve, reject) => {
-    let seen: Buffer = Buffer.alloc(0);
-    let settled = false;
-    const settle = (outcome: () => void): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      process.stdout.off("data", onData);
-      outcome();
-    };
-    const fail = (message: string): void =>
-      settle(() => {
-        process.kill();
-        reject(
-          new EngineFailure({ code: "ERR_INVALID_RUNTIME", host: spec.host, message: `${spec.host}: ${message}` }),
-        );
-      });
-    const onAbort = (): void =>
-      settle(() => {
-        process.kill();
-        reject(new EngineFailure({ code: "ERR_CANCELLED", host: spec.host, message: `${spec.host}: cancelled` }));
-      });
+  const failure = (message: string): EngineFailure =>
+    new EngineFailure({ code: "ERR_INVALID_RUNTIME", host: spec.host, message: `${spec.host}: ${message}` });
+  let seen: Buffer = Buffer.alloc(0);
+  const tooLate = (): EngineFailure =>
+    failure(
+      `the agent did not start within ${String(timeoutMs)} ms. ` +
+        `Does a command such as \`ssh ${spec.host} true\` end there?${printed(seen, words)}`,
+    );
+  const marked = firstOutcome<StartedAgent>({ host: spec.host, signal, timeoutMs, tooLate }, (resolve, reject) => {
     const onData = (piece: Buffer): void => {
       seen = seen.length === 0 ? piece : Buffer.concat([seen, piece]);
       const at = seen.indexOf(MARKER);
       if (at >= 0) {
         process.stdout.pause();
-        const rest = seen.subarray(at + MARKER.length);
-        settle(() => resolve({ process, rest }));
+        resolve({ process, rest: seen.subarray(at + MARKER.length) });
       } else if (seen.length > MAX_NOISE) {
-        fail(
+        const what =
           `its login prints more than ${String(MAX_NOISE)} bytes before any command runs, so the agent cannot be heard. ` +
-            `Silence the shell's start-up files for sessions without a terminal. It begins with: ${show(seen)}`,
-        );
+          `Silence the shell's start-up files for sessions without a terminal. It begins with: ${show(seen)}`;
+        reject(failure(what));
       }
     };
-    const timer = setTimeout(() => {
-      fail(
-        `the agent did not start within ${String(timeoutMs)} ms. ` +
-          `Does a command such as \`ssh ${spec.host} true\` end there?${printed(seen, words)}`,
-      );
-    }, timeoutMs);
-    signal.addEventListener("abort", onAbort);
     process.stdout.on("data", onData);
     process.stdout.resume();
-    void process.exited.then(async ({ code, signal: killedBy }) => {
+    void process.exited.then(async (exit) => {
       await outputEnded(process);
-      const text = seen.toString("latin1");
-      const old = OLD_PYTHON.exec(text);
-      if (text.includes(NO_INTERPRETER)) {
-        fail(
-          `no interpreter \`${spec.python}\` was found there. Install Python 3.8 or newer on the host, ` +
-            `or name one with the option \`python\`, such as { python: "/opt/python/bin/python3" }.`,
-        );
-      } else if (old) {
-        fail(
-          `\`${spec.python}\` is Python ${old[1] ?? ""}, which is too old: 3.8 or newer is needed. ` +
-            `Name a newer interpreter of the host with the option \`python\`.`,
-        );
-      } else {
-        const how = killedBy === null ? `status ${String(code)}` : killedBy;
-        fail(
-          `its login shell ended (${how}) without starting the agent. ` +
-            `Is the account allowed to run commands?${printed(seen, words)}`,
-        );
-      }
+      reject(failure(explainEnd(spec.python, exit, seen, words)));
     });
-    if (signal.aborted) onAbort();
+    return () => process.stdout.off("data", onData);
   });
+  return marked.catch((error: unknown) => {
+    process.kill();
+    throw error;
+  });
+}
+
+function explainEnd(python: string, { code, signal }: ProcessExit, seen: Buffer, words: string): string {
+  const text = seen.toString("latin1");
+  const old = OLD_PYTHON.exec(text);
+  if (text.includes(NO_INTERPRETER)) {
+    return (
+      `no interpreter \`${python}\` was found there. Install Python 3.8 or newer on the host, ` +
+      `or name one with the option \`python\`, such as { python: "/opt/python/bin/python3" }.`
+    );
+  }
+  if (text.includes(NOT_THERE)) {
+    return "the detached task is not there any more: it was ended, or its host was started anew.";
+  }
+  if (old) {
+    return (
+      `\`${python}\` is Python ${old[1] ?? ""}, which is too old: 3.8 or newer is needed. ` +
+      `Name a newer interpreter of the host with the option \`python\`.`
+    );
+  }
+  const how = signal === null ? `status ${String(code)}` : signal;
+  return (
+    `its login shell ended (${how}) without starting the agent. ` +
+    `Is the account allowed to run commands?${printed(seen, words)}`
+  );
 }
 
 /** A host may go on answering, and never open the channel. The connection is its owner's to close. */
@@ -117,27 +122,20 @@ async function openWithin(
   signal: AbortSignal,
 ): Promise<RemoteProcess> {
   const { host } = connection;
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort: () => void = () => undefined;
   const opening = connection.exec(command);
-  const tooLong = new Promise<never>((_, reject) => {
-    const message = `${host}: it let us log in, but opened no session within ${String(timeoutMs)} ms. Look at its sshd's log.`;
-    timer = setTimeout(() => reject(new EngineFailure({ code: "ERR_INVALID_RUNTIME", host, message })), timeoutMs);
-    onAbort = () => reject(new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` }));
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
-  });
+  const message = `${host}: it let us log in, but opened no session within ${String(timeoutMs)} ms. Look at its sshd's log.`;
+  const tooLate = (): EngineFailure => new EngineFailure({ code: "ERR_INVALID_RUNTIME", host, message });
   try {
-    return await Promise.race([opening, tooLong]);
+    return await firstOutcome({ host, signal, timeoutMs, tooLate }, (resolve, reject) => {
+      opening.then(resolve, reject);
+      return () => undefined;
+    });
   } catch (error) {
     opening.then(
       (process) => process.kill(),
       () => undefined,
     );
     throw error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Questions to the user during a login. */
 
+import { abortable } from "./abortable";
 import { fail, type Target } from "./connection-errors";
 import type { ConnectContext } from "./transport";
 import type { PromptRequest } from "../engine/protocol/host-spec";
@@ -50,19 +51,23 @@ export class UserPrompt {
   async #answers(question: Question): Promise<unknown> {
     const { host, user } = this.target;
     this.signal.throwIfAborted();
-    let onAbort: () => void = () => undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(this.signal.reason instanceof Error ? this.signal.reason : new Error("aborted"));
-      this.signal.addEventListener("abort", onAbort);
-    });
-    try {
-      return await Promise.race([this.prompt({ ...question, host, user }), aborted]);
-    } finally {
-      this.signal.removeEventListener("abort", onAbort);
-    }
+    return abortable(this.prompt({ ...question, host, user }), this.signal, host);
   }
 
   #fail(what: string, cause?: unknown): Error {
     return fail(this.target, "ERR_AUTHENTICATION", what, {}, cause);
+  }
+}
+
+/** Logins that run at the same time and want to know the same ask once, not once per host. */
+export class AskOnce<T> {
+  private readonly asking = new Map<string, Promise<T>>();
+
+  run(what: string, asker: UserPrompt, ask: () => Promise<T>): Promise<T> {
+    const running = this.asking.get(what);
+    if (running) return asker.pausedFor(() => running);
+    const answer = ask().finally(() => this.asking.delete(what));
+    this.asking.set(what, answer);
+    return answer;
   }
 }

@@ -62,7 +62,12 @@ export class Authentication {
   failure(serverSaid: string | null): EngineFailure {
     return (
       this.#ended ??
-      refused(this.target, { tried: this.#tried, notes: this.#notes, accepted: this.#accepted, serverSaid })
+      refused(this.target, {
+        tried: this.#tried,
+        notes: [...this.#notes, ...others(this.#accepted)],
+        accepted: this.#accepted,
+        serverSaid,
+      })
     );
   }
 
@@ -203,6 +208,12 @@ export class Authentication {
   #note(method: string): void {
     if (!this.#tried.includes(method)) this.#tried.push(method);
   }
+}
+
+/** What the host would take, and this transport does not have. */
+function others(accepted: readonly string[] | null): string[] {
+  const names = (accepted ?? []).filter((name) => name.startsWith("gssapi-") || name === "hostbased");
+  return names.map((name) => `${name}: only the transport "openssh" can do that`);
 }
 
 /** Declared here and not as a class of this file: ssh2 wants a subclass of its own, and is loaded late. */

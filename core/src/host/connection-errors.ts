@@ -11,7 +11,7 @@ export interface Target {
 }
 
 export function cancelled(host: string): EngineFailure {
-  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: connecting was cancelled.` });
+  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled.` });
 }
 
 export function fail(
@@ -80,4 +80,61 @@ function sentence(target: Target, errno: string | undefined, error: Error): stri
     default:
       return `no connection to ${where}: ${error.message}.`;
   }
+}
+
+/** It says so with words, before the ssh handshake. */
+export function banned(target: Target, error: Error): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `${endpoint(target)} refuses this machine for a while, because of failed logins before (PerSourcePenalties of its sshd). Wait a few minutes, and correct the login first.`,
+    {},
+    error,
+  );
+}
+
+/** @param opening what it said instead of `SSH-` */
+export function noSshServer(target: Target, opening: string, error: Error): EngineFailure {
+  const said = JSON.stringify(opening.split(/[\r\n]/, 1)[0]?.slice(0, 100));
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `${endpoint(target)} is no ssh server: it said ${said}. Check the port.`,
+    {},
+    error,
+  );
+}
+
+/** It hung up without a word. */
+export function busy(target: Target, error: Error): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `${endpoint(target)} closed the connection before the ssh handshake, three times. Its sshd may have too many logins at once (MaxStartups), ` +
+      "or refuse this machine; its log says why.",
+    {},
+    error,
+  );
+}
+
+export function jumpForbids(target: Target, jump: string, why: string, cause?: unknown): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `its jump host ${jump} does not let connections to ${endpoint(target)} through (${why}). ` +
+      "Its sshd forbids it (AllowTcpForwarding, PermitOpen): ask who runs it, or use another jump host.",
+    {},
+    cause,
+  );
+}
+
+export function jumpCannotReach(target: Target, jump: string, why: string, cause?: unknown): EngineFailure {
+  return fail(
+    target,
+    "ERR_CONNECTION",
+    `its jump host ${jump} cannot reach ${endpoint(target)} (${why}). ` +
+      "Check that sshd runs there, the address as the jump host knows it, and the port.",
+    {},
+    cause,
+  );
 }

@@ -3,7 +3,8 @@
 import { createHash } from "node:crypto";
 import type { ServerHostKeyAlgorithm } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
-import { endpoint, fail, type Target } from "./connection-errors";
+import { fail, type Target } from "./connection-errors";
+import { changedHost, revokedHost, unknownHost, type ShownKey } from "./host-key-error";
 import { KnownHostsUnreadable, knownHostsName, lookUpKnownHosts, type KnownKey } from "./known-hosts";
 import { storeKnownHost } from "./known-hosts-store";
 import type { HostKeyPolicy } from "./ssh-config";
@@ -87,9 +88,10 @@ export class HostKeyVerifier {
     const isShown = (key: KnownKey): boolean => key.blob.equals(blob);
     let known = this.#known;
     if (!known.some(isShown) && this.settings.hostKeyAlias === null && this.target.port !== 22) {
-      // As OpenSSH: an entry without a port vouches for the same key on any port, but never against one.
+      // As OpenSSH: where nothing is known of this port, an entry without one vouches for the same key, never against one.
+      const isNew = !known.some((key) => key.marker === null);
       const anyPort = await this.#lookUp(knownHostsName(this.target.address, 22), signal);
-      known = [...known, ...anyPort.filter(isShown)];
+      known = [...known, ...anyPort.filter((key) => isShown(key) && (isNew || key.marker === "revoked"))];
     }
 
     const revoked = known.find((key) => key.marker === "revoked" && isShown(key));
@@ -122,7 +124,7 @@ export class HostKeyVerifier {
   async #accept(blob: Buffer): Promise<void> {
     const { host } = this.target;
     const [file] = this.settings.userFiles;
-    const shown = `${keyType(blob)} ${fingerprint(blob)}`;
+    const key = `${keyType(blob)} ${fingerprint(blob)}`;
     if (this.settings.policy === "no") {
       this.log(
         "warn",
@@ -130,62 +132,39 @@ export class HostKeyVerifier {
       );
     }
     if (file === undefined || file === "/dev/null") {
-      this.log("warn", `${host}: new host key ${shown} accepted, but there is no known_hosts file to store it.`);
+      this.log("warn", `${host}: new host key ${key} accepted, but there is no known_hosts file to store it.`);
       return;
     }
     try {
       await storeKnownHost(file, { name: this.#name, type: keyType(blob), blob, hashed: this.settings.hashNames });
-      this.log("info", `${host}: new host key ${shown} stored in ${file}.`);
+      this.log("info", `${host}: new host key ${key} stored in ${file}.`);
     } catch (error) {
       // As OpenSSH: a home directory that is read-only does not keep anybody from a host that is accepted.
-      this.log(
-        "warn",
-        `${host}: new host key ${shown} accepted, but not stored in ${file}: ${(error as Error).message}`,
-      );
+      this.log("warn", `${host}: new host key ${key} accepted, but not stored in ${file}: ${(error as Error).message}`);
     }
   }
 
   #unknown(blob: Buffer, known: readonly KnownKey[]): EngineFailure {
     const [file = "~/.ssh/known_hosts"] = this.settings.userFiles;
-    const { address, port, host } = this.target;
-    const authority = known.some((key) => key.marker === "cert-authority")
-      ? " (A @cert-authority line matches, but host certificates are not supported yet.)"
-      : "";
-    const alias = this.settings.hostKeyAlias === null ? "" : ` as "${this.#name}"`;
-    const type = keyType(blob)
-      .replace(/^ssh-/, "")
-      .replace(/^ecdsa-.*/, "ecdsa");
-    return this.#refuse(
-      blob,
-      `the host at ${endpoint(this.target)} is not known: its key ${keyType(blob)} ${fingerprint(blob)} is not in ${file}${alias}.${authority} ` +
-        `Check the fingerprint on the host (ssh-keygen -lf /etc/ssh/ssh_host_${type}_key.pub), then store the key: log in once with ssh ${host}, ` +
-        `or run ssh-keyscan -t ${type} -p ${port} ${address} >> ${file}. Or set strictHostKeyChecking: "accept-new" to store new keys by itself.`,
+    return unknownHost(this.target, shown(blob), {
       file,
-    );
+      alias: this.settings.hostKeyAlias === null ? null : this.#name,
+      hasAuthority: known.some((key) => key.marker === "cert-authority"),
+    });
   }
 
-  #changed(blob: Buffer, other: KnownKey): EngineFailure {
-    return this.#refuse(
-      blob,
-      `the host key HAS CHANGED: possible attack. ${endpoint(this.target)} shows ${keyType(blob)} ${fingerprint(blob)}, ` +
-        `but ${other.file}:${other.line} has ${other.type} ${fingerprint(other.blob)}. Nothing was sent. ` +
-        `Ask who runs the host. If it was truly installed anew, remove the old key with ssh-keygen -R '${this.#name}' -f '${other.file}'.`,
-      other.file,
-    );
+  #changed(blob: Buffer, { file, line, type, blob: before }: KnownKey): EngineFailure {
+    const key = `${type} ${fingerprint(before)}`;
+    return changedHost(this.target, shown(blob), { file, line, key, name: this.#name });
   }
 
-  #revoked(blob: Buffer, entry: KnownKey): EngineFailure {
-    return this.#refuse(
-      blob,
-      `the host key ${keyType(blob)} ${fingerprint(blob)} of ${endpoint(this.target)} is revoked by ${entry.file}:${entry.line}: ` +
-        "it may be in wrong hands. Nothing was sent. Ask who runs the host for a new key.",
-      entry.file,
-    );
+  #revoked(blob: Buffer, { file, line }: KnownKey): EngineFailure {
+    return revokedHost(this.target, shown(blob), file, `${file}:${line}`);
   }
+}
 
-  #refuse(blob: Buffer, what: string, knownHostsFile: string): EngineFailure {
-    return fail(this.target, "ERR_HOST_KEY", what, { fingerprint: fingerprint(blob), knownHostsFile });
-  }
+function shown(blob: Buffer): ShownKey {
+  return { type: keyType(blob), fingerprint: fingerprint(blob) };
 }
 
 /** As OpenSSH prints it. */

@@ -1,7 +1,7 @@
 /** The keys that a login may offer, in the order of OpenSSH: agent keys that the config names, other agent keys, files. */
 
 import type { OpenSSHAgent, ParsedKey } from "ssh2";
-import type { Asker, UserPrompt } from "./ask";
+import { AskOnce, type Asker, type UserPrompt } from "./ask";
 import { contentId, readKeyFile, shortPath, unlock, UnusableKey, type KeyFile } from "./key-file";
 import type { Ssh2 } from "./ssh2-module";
 
@@ -161,7 +161,9 @@ async function openKey(
         : `${label}: the option passphrase does not fit`,
     );
   }
-  const byPrompt = await passphraseOnce(privateKey.content, asker, () => askPassphrase(label, tryWith, asker));
+  const byPrompt = await passphrases.run(contentId(privateKey.content), asker, () =>
+    askPassphrase(label, tryWith, asker),
+  );
   return byPrompt ?? refuse(`${label}: no passphrase fitted`);
 }
 
@@ -179,21 +181,8 @@ async function askPassphrase(
   return null;
 }
 
-/** Logins that run at the same time and wait for the same key ask for its passphrase once, not once per host. */
-function passphraseOnce(
-  content: Buffer,
-  asker: UserPrompt,
-  ask: () => Promise<ParsedKey | null>,
-): Promise<ParsedKey | null> {
-  const id = contentId(content);
-  const running = asking.get(id);
-  if (running) return asker.pausedFor(() => running);
-  const answer = ask().finally(() => asking.delete(id));
-  asking.set(id, answer);
-  return answer;
-}
-
-const asking = new Map<string, Promise<ParsedKey | null>>();
+/** By the content of a key file. */
+const passphrases = new AskOnce<ParsedKey | null>();
 
 function isSame(one: ParsedKey, other: ParsedKey): boolean {
   return one.getPublicSSH().equals(other.getPublicSSH());

@@ -5,6 +5,7 @@ import { statSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { EngineFailure } from "../engine/protocol/failure";
+import { keepUnreadOutput } from "./unread-output";
 import type { HostConnection, ProcessExit, RemoteProcess } from "./transport";
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
@@ -38,6 +39,7 @@ class LocalConnection implements HostConnection {
       stdio: ["pipe", "pipe", "pipe"],
       cwd: homeOrRoot(),
     });
+    keepUnreadOutput(child);
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once("exit", (code, signal) => resolve({ code, signal }));
     });

@@ -1,6 +1,5 @@
 import { EngineFailure } from "../engine/protocol";
 import {
-  CHUNK,
   type Encodable,
   FRAME_COST,
   type Frame,
@@ -16,7 +15,7 @@ const CANCEL_MS = 6000;
 
 /** Who listens to an operation. After `ended` nothing more comes. */
 export interface OperationListener {
-  /** Any message but the last. `data` and `entry` must be granted when their bytes are gone. */
+  /** Any message but the last. `data` must be granted when their bytes are gone. */
   message(frame: Frame): void;
   /** The last message (`exit`, `done`, `end`, `error`), the loss of the host, or a cancel that was never answered. */
   ended(outcome: Frame | EngineFailure): void;
@@ -25,6 +24,8 @@ export interface OperationListener {
 /** One of the many operations over an agent's channel, with its credit in both directions. */
 export class Operation {
   private credit = INITIAL_CREDIT;
+  /** Credit that came back. */
+  private returned = 0;
   /** What the agent may still send. */
   private window = INITIAL_CREDIT;
   /** Credit that was freed but not told yet: told in large pieces. */
@@ -42,6 +43,11 @@ export class Operation {
 
   get ended(): boolean {
     return this.over;
+  }
+
+  /** Cost of what was sent and the agent has no more. */
+  get arrived(): number {
+    return this.returned;
   }
 
   /** A message without flow control. */
@@ -66,19 +72,6 @@ export class Operation {
     return true;
   }
 
-  /** All of `bytes` as `data` frames, the last one with `eof`. */
-  async sendAll(bytes: Uint8Array): Promise<void> {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    let offset = 0;
-    for (;;) {
-      const end = Math.min(buffer.length, offset + CHUNK);
-      const last = end === buffer.length;
-      if (!(await this.send("data", last ? { s: 0, eof: true } : { s: 0 }, buffer.subarray(offset, end)))) return;
-      if (last) return;
-      offset = end;
-    }
-  }
-
   /** Tells the agent that these bytes of one frame are gone, so that it may send more. */
   grant(payloadLength: number): void {
     this.freed += FRAME_COST + payloadLength;
@@ -101,10 +94,13 @@ export class Operation {
   /** @internal A frame of this operation arrived. */
   receive(frame: Frame): void {
     switch (frame.header.op) {
-      case "credit":
-        this.credit += frame.header.integer("n", 1);
+      case "credit": {
+        const units = frame.header.integer("n", 1);
+        this.credit += units;
+        this.returned += units;
         if (this.credit > 0) this.wake();
         break;
+      }
       case "exit":
       case "done":
       case "end":
@@ -112,7 +108,6 @@ export class Operation {
         this.end(frame);
         break;
       case "data":
-      case "entry":
         this.window -= FRAME_COST + frame.size;
         // Freed credit that was not told yet counts too: the agent may have been one frame over.
         if (this.window < -(FRAME_COST + MAX_PAYLOAD)) throw new WireError("more data than there was credit for");

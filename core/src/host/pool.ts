@@ -1,8 +1,9 @@
 /** One shared agent per host and way of getting there. Who uses it holds a lease; with the last one it ends. */
-import { EngineFailure, type HostSpec, type PromptRequest } from "../engine/protocol";
-import { abortable } from "./abortable";
+import type { HostSpec, PromptRequest } from "../engine/protocol";
 import { AgentClient } from "./agent-client";
+import type { AgentMode } from "./agent-start";
 import { connectHost } from "./connect";
+import { Shared } from "./shared";
 
 export interface PoolContext {
   prompt(promptId: number, request: PromptRequest): Promise<string[]>;
@@ -16,67 +17,41 @@ export interface AgentLease {
   release(): Promise<void>;
 }
 
-interface Entry {
-  readonly ready: Promise<AgentClient>;
-  readonly abort: AbortController;
-  /** Leases, and those who wait for one. */
-  users: number;
-}
-
 export class HostPool {
-  private readonly entries = new Map<string, Entry>();
-  private closing = false;
+  private readonly agents = new Shared<AgentClient>();
+  /** Those that are connected, by their id. */
+  private readonly living = new Map<string, AgentClient>();
 
   constructor(private readonly context: PoolContext) {}
 
-  /** Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered. */
-  async acquire(spec: HostSpec, signal: AbortSignal): Promise<AgentLease> {
-    if (this.closing) throw cancelled(spec.host);
-    const key = JSON.stringify(spec);
-    const entry = this.entries.get(key) ?? this.connect(key, spec);
-    entry.users += 1;
-    let held = true;
-    const release = async (): Promise<void> => {
-      if (!held) return;
-      held = false;
-      entry.users -= 1;
-      if (entry.users > 0) return;
-      // Who comes from now on gets a new one.
-      this.forget(key, entry);
-      await this.dispose(entry);
-    };
-    try {
-      const agent = await abortable(entry.ready, signal, spec.host);
-      return { agent, release };
-    } catch (error) {
-      void release();
-      throw error;
-    }
+  /**
+   * Rejects EngineFailure; ERR_CANCELLED when the signal was aborted first. A failure is not remembered.
+   *
+   * @param lane other than 0: a further connection to the same host.
+   */
+  async acquire(spec: HostSpec, signal: AbortSignal, lane = 0): Promise<AgentLease> {
+    const shared = await this.agents.acquire(JSON.stringify([spec, lane]), spec.host, signal, (abort) =>
+      this.start(spec, abort),
+    );
+    return { agent: shared.value, release: () => shared.release() };
+  }
+
+  /** An agent of one's own, which does not count here: close it. Rejects EngineFailure. */
+  open(spec: HostSpec, mode: AgentMode, signal: AbortSignal): Promise<AgentClient> {
+    return this.start(spec, signal, mode);
+  }
+
+  /** Null when that connection is gone. */
+  find(agent: string): AgentClient | null {
+    return this.living.get(agent) ?? null;
   }
 
   /** Ends every connection, also those being made. */
-  async close(): Promise<void> {
-    this.closing = true;
-    const entries = [...this.entries.values()];
-    this.entries.clear();
-    await Promise.all(entries.map((entry) => this.dispose(entry)));
+  close(): Promise<void> {
+    return this.agents.close();
   }
 
-  private connect(key: string, spec: HostSpec): Entry {
-    const abort = new AbortController();
-    const ready = this.start(spec, abort.signal);
-    const entry: Entry = { ready, abort, users: 0 };
-    this.entries.set(key, entry);
-    const forget = (): void => this.forget(key, entry);
-    ready.then((agent) => void agent.closed.then(forget), forget);
-    return entry;
-  }
-
-  private forget(key: string, entry: Entry): void {
-    if (this.entries.get(key) === entry) this.entries.delete(key);
-  }
-
-  private async start(spec: HostSpec, signal: AbortSignal): Promise<AgentClient> {
+  private async start(spec: HostSpec, signal: AbortSignal, mode?: AgentMode): Promise<AgentClient> {
     const { promptId } = spec;
     const connection = await connectHost(spec, {
       signal,
@@ -84,19 +59,9 @@ export class HostPool {
       log: (level, message) => this.context.log(level, message),
       traceProtocol: spec.traceProtocol,
     });
-    return AgentClient.start(connection, spec, signal);
+    const agent = await AgentClient.start(connection, spec, signal, mode);
+    this.living.set(agent.id, agent);
+    void agent.closed.then(() => this.living.delete(agent.id));
+    return agent;
   }
-
-  private async dispose(entry: Entry): Promise<void> {
-    entry.abort.abort();
-    try {
-      await (await entry.ready).close();
-    } catch {
-      // It never came to be, which was told to those who waited for it.
-    }
-  }
-}
-
-function cancelled(host: string): EngineFailure {
-  return new EngineFailure({ code: "ERR_CANCELLED", host, message: `${host}: cancelled` });
 }

@@ -44,6 +44,9 @@ export interface SshConfig {
   readonly proxyCommand: string | null;
   readonly certificateFiles: readonly string[];
   readonly revokedHostKeys: string | null;
+  readonly pkcs11Provider: string | null;
+  /** OpenSSH 8.7 or newer, which has more options to switch off, and marks the questions of hosts as such. */
+  readonly isModern: boolean;
 }
 
 const RESOLVE_TIMEOUT_MS = 5_000;
@@ -53,12 +56,14 @@ export async function readSshConfig(spec: HostSpec, name: HostName, signal: Abor
   // An option wins over the name, and both win over the config.
   const user = spec.connection.user ?? name.user;
   const port = spec.connection.port ?? name.port;
+  const { proxyJump } = spec.connection;
   const args = [
     "-T", // without it ssh -G complains about our missing terminal
     "-G",
     ...(spec.sshConfigFile === null ? [] : ["-F", spec.sshConfigFile]),
     ...(user === null ? [] : ["-l", user]),
     ...(port === null ? [] : ["-p", String(port)]),
+    ...(proxyJump === undefined ? [] : ["-o", `ProxyJump=${proxyJump}`]),
     "--",
     name.name,
   ];
@@ -166,6 +171,8 @@ export function parseSshConfig(output: string, name: string): SshConfig {
     proxyCommand: unlessNone("proxycommand"),
     certificateFiles: files("certificatefile"),
     revokedHostKeys: unlessNone("revokedhostkeys"),
+    pkcs11Provider: unlessNone("pkcs11provider"),
+    isModern: values.has("forkafterauthentication"),
   };
 }
 

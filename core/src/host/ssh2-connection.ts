@@ -3,34 +3,46 @@
 import type { ClientChannel } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
+import { Ssh2Tunnels } from "./forward-ssh2";
 import type { Login } from "./ssh2-login";
-import type { HostConnection, LogLevel, ProcessExit, RemoteProcess } from "./transport";
-
-/** [ms] for a polite end; a host that does not answer gets no more. */
-const CLOSE_MS = 1_000;
+import {
+  CLOSE_MS,
+  type HostConnection,
+  type LogLevel,
+  type ProcessExit,
+  type RemoteProcess,
+  type Tunnels,
+} from "./transport";
 
 export class Ssh2Connection implements HostConnection {
   readonly transport = "ssh2";
   readonly host: string;
+  readonly tunnels: Tunnels;
   readonly closed: Promise<EngineFailure | null>;
   #isClosed = false;
   #closing = false;
   /** The last error of the client, which explains the close that follows it. */
   #reason: Error | null = null;
+  /** Of what it stands on. */
+  #released: Promise<void> | undefined;
 
   constructor(
     readonly target: Target,
     readonly login: Login,
     readonly keepaliveIntervalMs: number,
     readonly log: (level: LogLevel, message: string) => void,
+    /** Gives the jump host back; null: there is none. */
+    release: (() => Promise<void>) | null,
   ) {
     this.host = target.host;
     const { client } = login;
+    this.tunnels = new Ssh2Tunnels(client, target, () => login.socket.destroyed);
     client.on("error", (error) => (this.#reason = error));
     // Emitted by the socket's own end, so it comes whatever happened before.
     this.closed = new Promise((resolve) => {
       client.once("close", () => {
         this.#isClosed = true;
+        this.#released = release?.();
         resolve(this.#closing ? null : this.#lost());
       });
     });
@@ -53,11 +65,13 @@ export class Ssh2Connection implements HostConnection {
 
   async close(): Promise<void> {
     this.#closing = true;
-    if (this.#isClosed) return;
-    const timer = setTimeout(() => this.login.socket.destroy(), CLOSE_MS);
-    this.login.client.end();
-    await this.closed;
-    clearTimeout(timer);
+    if (!this.#isClosed) {
+      const timer = setTimeout(() => this.login.socket.destroy(), CLOSE_MS);
+      this.login.client.end();
+      await this.closed;
+      clearTimeout(timer);
+    }
+    await this.#released;
   }
 
   #process(channel: ClientChannel): RemoteProcess {

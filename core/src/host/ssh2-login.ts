@@ -1,10 +1,11 @@
 /** From an address to a login: TCP, host key, authentication. Whatever goes wrong, nothing is left behind. */
 
 import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { AuthHandlerMiddleware, Client, ConnectConfig, ServerHostKeyAlgorithm } from "ssh2";
-import type { EngineFailure } from "../engine/protocol/failure";
+import { EngineFailure } from "../engine/protocol/failure";
 import type { Authentication } from "./auth";
-import { endpoint, fail, unreachable, type Target } from "./connection-errors";
+import { banned, busy, endpoint, fail, noSshServer, unreachable, type Target } from "./connection-errors";
 import type { HostKeyVerifier } from "./host-key";
 import { DroppedUnheard } from "./ramp";
 import type { Ssh2 } from "./ssh2-module";
@@ -24,7 +25,7 @@ export interface LoginSettings {
 export interface Login {
   readonly client: Client;
   /** ssh2's own `destroy()` does nothing once the polite end has begun. */
-  readonly socket: Socket;
+  readonly socket: Duplex;
 }
 
 /** Unanswered probes until a host is lost. */
@@ -34,7 +35,10 @@ const KEEPALIVE_COUNT = 3;
 const ADDRESS_TIMEOUT_MS = 2_000;
 
 /** TCP. Rejects EngineFailure, or the signal's reason. */
-export function openSocket(settings: LoginSettings, signal: AbortSignal): Promise<Socket> {
+export function openSocket(
+  settings: Pick<LoginSettings, "target" | "addressFamily" | "bindAddress">,
+  signal: AbortSignal,
+): Promise<Socket> {
   const { target, addressFamily, bindAddress } = settings;
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -78,7 +82,7 @@ export function openSocket(settings: LoginSettings, signal: AbortSignal): Promis
  */
 export function logIn(
   ssh2: Ssh2,
-  socket: Socket,
+  socket: Duplex,
   settings: LoginSettings,
   algorithms: ServerHostKeyAlgorithm[],
   authentication: Authentication,
@@ -108,7 +112,8 @@ export function logIn(
     const failed = (error: Error & { level?: string }): void => {
       // A key that could not be used; the next one is tried.
       if (error.level === "agent") return;
-      giveUp(explain(error));
+      // What carries the connection, a jump host, was lost: that is explained already.
+      giveUp(error instanceof EngineFailure ? error : explain(error));
     };
     const closed = (): void => giveUp(explain(new Error("the connection was closed")));
     const ready = (): void => {
@@ -166,19 +171,10 @@ export function logIn(
 
 function explainHandshake(target: Target, error: Error & { level?: string }, opening: string): Error {
   const where = endpoint(target);
-  const said = JSON.stringify(opening.split(/[\r\n]/, 1)[0]?.slice(0, 100));
-  if (/^Not allowed at this time/.test(opening)) {
-    return fail(
-      target,
-      "ERR_CONNECTION",
-      `${where} refuses this machine for a while, because of failed logins before (PerSourcePenalties of its sshd). Wait a few minutes, and correct the login first.`,
-      {},
-      error,
-    );
-  }
+  if (/^Not allowed at this time/.test(opening)) return banned(target, error);
   if (opening !== "" && !opening.includes("SSH-")) {
     if (/MaxStartups/i.test(opening)) return new DroppedUnheard(busy(target, error));
-    return fail(target, "ERR_CONNECTION", `${where} is no ssh server: it said ${said}. Check the port.`, {}, error);
+    return noSshServer(target, opening, error);
   }
   if ("code" in error && typeof error.code === "number") {
     return fail(
@@ -194,17 +190,6 @@ function explainHandshake(target: Target, error: Error & { level?: string }, ope
     return fail(target, "ERR_CONNECTION", `the ssh handshake with ${where} failed: ${error.message}.`, {}, error);
   }
   return new DroppedUnheard(busy(target, error));
-}
-
-function busy(target: Target, error: Error): EngineFailure {
-  return fail(
-    target,
-    "ERR_CONNECTION",
-    `${endpoint(target)} closed the connection before the ssh handshake, three times. Its sshd may have too many logins at once (MaxStartups), ` +
-      "or refuse this machine; its log says why.",
-    {},
-    error,
-  );
 }
 
 function explainRefusal(

@@ -1,7 +1,5 @@
 /** A host through ssh2: the ssh protocol in this process, one TCP connection per host. */
 
-import { EngineFailure } from "../engine/protocol/failure";
-import type { HostName } from "../engine/protocol/host-name";
 import type { HostSpec } from "../engine/protocol/host-spec";
 import { UserPrompt } from "./ask";
 import { Authentication } from "./auth";
@@ -9,35 +7,45 @@ import { cancelled, timedOut, type Target } from "./connection-errors";
 import { Deadline } from "./deadline";
 import { HostKeyVerifier } from "./host-key";
 import { collectIdentities, type IdentitySettings } from "./identities";
-import { logins, retryDropped } from "./ramp";
+import { openThrough } from "./jump";
+import { JumpHosts } from "./jump-hosts";
+import { retryDropped } from "./ramp";
+import type { Route } from "./route";
+import type { Lease } from "./shared";
 import { Ssh2Connection } from "./ssh2-connection";
 import { logIn, openSocket, type LoginSettings } from "./ssh2-login";
 import { loadSsh2 } from "./ssh2-module";
-import { readSshConfig, type SshConfig } from "./ssh-config";
+import type { SshConfig } from "./ssh-config";
 import { expandHome } from "./ssh-config-paths";
-import { DEFAULT_KEEPALIVE_MS, type ConnectContext, type HostConnection } from "./transport";
+import { DEFAULT_KEEPALIVE_MS, DEFAULT_TIMEOUT_MS, type ConnectContext } from "./transport";
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+const jumpHosts = new JumpHosts<Ssh2Connection>(connectWithin, warmUp);
 
-/** Logs in. Rejects EngineFailure. */
-export function connectSsh2(spec: HostSpec, name: HostName, context: ConnectContext): Promise<HostConnection> {
-  return logins
-    .run(context.signal, async () => {
-      const reading = readSshConfig(spec, name, context.signal);
-      // Loaded while `ssh -G` runs; a failure is met again below.
-      void loadSsh2().catch(() => undefined);
-      const config = await reading;
-      refuseUnsupported(spec, config);
-      return connectWithin(spec, config, context);
-    })
-    .catch((error: unknown) => {
-      if (context.signal.aborted) throw cancelled(spec.host);
-      throw error;
-    });
+/** Logs in, on the jump hosts first. Rejects EngineFailure. */
+export function connectSsh2(route: Route, context: ConnectContext): Promise<Ssh2Connection> {
+  // Loaded while others are waited for; a failure is met again below.
+  void loadSsh2().catch(() => undefined);
+  return jumpHosts.connect(route, context);
 }
 
-/** The time limit counts from here: neither a queue nor `ssh -G` is the host's fault. */
-async function connectWithin(spec: HostSpec, config: SshConfig, context: ConnectContext): Promise<HostConnection> {
+/** sshd holds small packets back for 40 ms until a connection has had a session. A host that allows none is fine too. */
+function warmUp(connection: Ssh2Connection): void {
+  connection.exec("true").then(
+    ({ stdin, stdout, stderr }) => {
+      stdin.end();
+      stdout.resume();
+      stderr.resume();
+    },
+    () => undefined,
+  );
+}
+
+/** The time limit counts from here: neither a queue, nor `ssh -G`, nor a jump host is the host's fault. */
+async function connectWithin(
+  { spec, config }: Route,
+  jump: Lease<Ssh2Connection> | null,
+  context: ConnectContext,
+): Promise<Ssh2Connection> {
   const { connection } = spec;
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
   const timeoutMs = connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -79,7 +87,7 @@ async function connectWithin(spec: HostSpec, config: SshConfig, context: Connect
       (work) => deadline.pausedFor(work),
       async () => {
         unfinished = "did not answer";
-        const opening = openSocket(settings, stop.signal);
+        const opening = jump ? openThrough(jump.value, target, stop.signal) : openSocket(settings, stop.signal);
         const [socket, [algorithms, identities]] = await Promise.all([opening, prepared]).catch((error: unknown) => {
           void opening.then(
             (socket) => socket.destroy(),
@@ -97,7 +105,7 @@ async function connectWithin(spec: HostSpec, config: SshConfig, context: Connect
         return logIn(ssh2, socket, settings, algorithms, authentication, stop.signal);
       },
     );
-    return new Ssh2Connection(target, login, keepaliveIntervalMs, context.log);
+    return new Ssh2Connection(target, login, keepaliveIntervalMs, context.log, jump && (() => jump.release()));
   } catch (error) {
     throw stop.signal.aborted ? stop.signal.reason : error;
   } finally {
@@ -133,28 +141,6 @@ function identitySettings(spec: HostSpec, config: SshConfig): IdentitySettings {
     agentSocket: agentSocket === undefined || agentSocket === "" ? null : agentSocket,
     passphrase: passphrase ?? null,
   };
-}
-
-/** Better a clear word now than a login that goes to the wrong machine, or trusts a revoked key. */
-function refuseUnsupported(spec: HostSpec, config: SshConfig): void {
-  const { proxyJump } = spec.connection;
-  const jump = proxyJump === undefined ? config.proxyJump : proxyJump.toLowerCase() === "none" ? null : proxyJump;
-  const needs =
-    jump !== null
-      ? `ProxyJump (${jump})`
-      : config.proxyCommand !== null
-        ? "ProxyCommand"
-        : config.certificateFiles.length > 0
-          ? "CertificateFile"
-          : config.revokedHostKeys !== null
-            ? "RevokedHostKeys"
-            : null;
-  if (needs === null) return;
-  throw new EngineFailure({
-    code: "ERR_INVALID_RUNTIME",
-    host: spec.host,
-    message: `${spec.host}: this host needs ${needs}, as the ssh config or the options say, and lazycluster does not support that yet. Use a host that is reached directly.`,
-  });
 }
 
 function asList(value: string | readonly string[]): readonly string[] {

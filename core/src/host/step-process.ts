@@ -1,11 +1,15 @@
 /** Commands and functions: a process on the host with its output, its result and its end. */
-import { EngineFailure } from "../engine/protocol";
+import { type ArgumentData, EngineFailure, type ValueData } from "../engine/protocol";
 import { type Encodable, type Frame, WireError } from "../wire";
-import type { AgentClient } from "./agent-client";
 import { agentFailure, harmless } from "./agent-error";
+import { AnnouncedSize } from "./announced-size";
+import type { Operation, OperationListener } from "./operation";
+import { ResultReader } from "./result-reader";
+import { sendInput } from "./step-input";
+import type { Progress } from "./tree";
 
-/** [bytes] that the value of one function may have. */
-const MAX_VALUE = 1024 * 1024 * 1024;
+/** [bytes] from which arguments and values are worth a word on their progress. */
+const LARGE = 1024 * 1024;
 const KEEP = (): void => undefined;
 const STDOUT = 1;
 const STDERR = 2;
@@ -17,14 +21,20 @@ export interface ProcessEnd {
   readonly why: "exit" | "timeout" | "cancelled";
   /** What a function raised. */
   readonly raised: { readonly type: string; readonly message: string; readonly traceback: string } | null;
-  /** Of a function that returned: its value document. */
-  readonly value: Buffer | null;
+  /** The process of its session is gone. */
+  readonly sessionLost: boolean;
+  /** Of a function that returned. */
+  readonly value: ValueData | null;
 }
 
 export interface ProcessSinks {
   started(pid: number): void;
   /** `release` must be called when the bytes are gone; until then they count against the producer. */
   output(stream: "stdout" | "stderr", bytes: Buffer, release: () => void): void;
+  /** Of arguments and values that take their time. */
+  progress(progress: Progress): void;
+  /** A path for a private file, for values that are too large for memory. */
+  newFile(): string;
 }
 
 export interface StepProcess {
@@ -33,29 +43,35 @@ export interface StepProcess {
   cancel(): void;
 }
 
+/** An operation as the process of a step needs it. */
+export type ProcessOperation = Pick<Operation, "grant" | "cancel" | "send">;
+
+/** An agent, or what was recorded by one. */
+export interface ProcessHost {
+  readonly host: string;
+  open(op: string, fields: { readonly [field: string]: Encodable }, listener: OperationListener): ProcessOperation;
+}
+
 /** @param input what it reads: stdin of a command, the arguments of a function; null: nothing. */
 export function startProcess(
-  agent: AgentClient,
+  agent: ProcessHost,
   op: "run" | "call",
   fields: { readonly [field: string]: Encodable },
-  input: Uint8Array | null,
+  input: ArgumentData | null,
   sinks: ProcessSinks,
 ): StepProcess {
-  const value: Buffer[] = [];
-  let valueSize = 0;
+  const report = (bytes: number, totalBytes: number | null): void => {
+    if (bytes >= LARGE) sinks.progress({ bytes, totalBytes, files: 0, totalFiles: null });
+  };
+  const value = new ValueStream(agent.host, sinks, report, () => operation.cancel());
+  /** Of our own, and the reason whatever the host makes of the cancel. */
+  let broken: EngineFailure | null = null;
   let settle: (end: ProcessEnd) => void = () => undefined;
   let fail: (why: EngineFailure) => void = () => undefined;
-  const ended = new Promise<ProcessEnd>((resolve, reject) => {
+  const settled = new Promise<ProcessEnd>((resolve, reject) => {
     settle = resolve;
     fail = reject;
   });
-  /** In the pieces that it came in; the credit of the whole is given back with the last. */
-  const output = (stream: "stdout" | "stderr", { pieces, size }: Frame): void => {
-    if (pieces.length === 0) operation.grant(size);
-    pieces.forEach((piece, index) => {
-      sinks.output(stream, piece, index === pieces.length - 1 ? () => operation.grant(size) : KEEP);
-    });
-  };
   const message = (frame: Frame): void => {
     const { header } = frame;
     if (header.op === "started") {
@@ -63,19 +79,16 @@ export function startProcess(
       return;
     }
     if (header.op !== "data") throw new WireError(`an unexpected ${header.op}`);
+    const release = (): void => operation.grant(frame.size);
     switch (header.integer("s")) {
       case STDOUT:
-        output("stdout", frame);
+        passOn(sinks, "stdout", frame, release);
         break;
       case STDERR:
-        output("stderr", frame);
+        passOn(sinks, "stderr", frame, release);
         break;
       case VALUE:
-        valueSize += frame.size;
-        if (valueSize > MAX_VALUE) throw new WireError("a value of more than 1 GiB");
-        // A payload may be a view of a larger piece; a value may live long.
-        value.push(...frame.pieces.map((piece) => Buffer.from(piece)));
-        operation.grant(frame.size);
+        value.take(frame, release);
         break;
       default:
         throw new WireError("data of an unknown stream");
@@ -85,15 +98,87 @@ export function startProcess(
     message,
     ended: (outcome) => {
       if (outcome instanceof EngineFailure) fail(outcome);
-      else if (outcome.header.op === "exit") settle(readEnd(outcome.header, value));
+      else if (outcome.header.op === "exit") settle(readEnd(outcome.header));
       else fail(agentFailure(agent.host, outcome.header));
     },
   });
-  if (input) void operation.sendAll(input);
-  return { ended, cancel: () => operation.cancel() };
+  if (input) {
+    const size = input.kind === "memory" ? input.bytes.length : input.size;
+    sendInput(operation, input, agent.host, (bytes) => report(size < LARGE ? 0 : bytes, size)).catch(
+      (error: unknown) => {
+        if (error instanceof EngineFailure) broken = error;
+        operation.cancel();
+      },
+    );
+  }
+  return { ended: finish(agent.host, settled, value, () => broken), cancel: () => operation.cancel() };
 }
 
-function readEnd(header: Frame["header"], value: Buffer[]): ProcessEnd {
+async function finish(
+  host: string,
+  settled: Promise<ProcessEnd>,
+  value: ValueStream,
+  broken: () => EngineFailure | null,
+): Promise<ProcessEnd> {
+  try {
+    const end = await settled;
+    const failure = broken();
+    if (failure) throw failure;
+    if (end.why === "exit") return { ...end, value: await value.finish() };
+    await value.discard();
+    return end;
+  } catch (error) {
+    await value.discard().catch(() => undefined);
+    if (!(error instanceof WireError)) throw broken() ?? error;
+    throw new EngineFailure({
+      code: "ERR_OTHER",
+      host,
+      message: `${host}: a function's value could not be read: ${error.message}.`,
+    });
+  }
+}
+
+/** In the pieces that it came in; the credit of the whole is given back with the last. */
+function passOn(sinks: ProcessSinks, stream: "stdout" | "stderr", { pieces }: Frame, release: () => void): void {
+  if (pieces.length === 0) release();
+  pieces.forEach((piece, index) => {
+    sinks.output(stream, piece, index === pieces.length - 1 ? release : KEEP);
+  });
+}
+
+/** The frames of a call's value. */
+class ValueStream {
+  private reader: ResultReader | null = null;
+  private readonly announced = new AnnouncedSize();
+
+  constructor(
+    private readonly host: string,
+    private readonly sinks: ProcessSinks,
+    private readonly report: (bytes: number, totalBytes: number | null) => void,
+    private readonly cancel: () => void,
+  ) {}
+
+  take(frame: Frame, release: () => void): void {
+    this.announced.take(frame.pieces);
+    this.reader ??= new ResultReader({
+      host: this.host,
+      newFile: () => this.sinks.newFile(),
+      failed: this.cancel,
+      progress: (bytes) => this.report(bytes, this.announced.size),
+    });
+    this.reader.take(frame, release);
+  }
+
+  async finish(): Promise<ValueData | null> {
+    return (await this.reader?.finish()) ?? null;
+  }
+
+  async discard(): Promise<void> {
+    await this.reader?.discard();
+  }
+}
+
+function readEnd(header: Frame["header"]): ProcessEnd {
   const why = header.text("why");
   if (why !== "exit" && why !== "timeout" && why !== "cancelled") throw new WireError(`an exit because of ${why}`);
   const raised = header.optionalMap("raised");
@@ -106,6 +191,7 @@ function readEnd(header: Frame["header"], value: Buffer[]): ProcessEnd {
     signal: header.optionalText("sig"),
     why,
     raised: raised && { type: text("type"), message: text("message"), traceback: text("traceback") },
-    value: value.length > 0 ? Buffer.concat(value) : null,
+    sessionLost: header.flag("sessionLost"),
+    value: null,
   };
 }

@@ -48,8 +48,8 @@ export class CellGlobal {
   }
 
   /** `%%lazycluster …` with the lines below it. */
-  async cell(text: string, body: string): Promise<void> {
-    await this.magics.show(text, body, this.host);
+  cell(text: string, body: string): Promise<unknown> {
+    return this.magics.show(text, body, this.host);
   }
 }
 

@@ -1,7 +1,6 @@
 /** Executes cells with tslab's executor, one after the other, and tells what became of each. */
-import { formatWithOptions } from "util";
 import vm from "vm";
-import { type MimeBundle, bundleOf } from "../display/jupyter";
+import type { MimeBundle } from "../display/jupyter";
 import { CellCompiler } from "./cell-compiler";
 import { type CellError, cellName, runtimeError, syntaxError } from "./cell-error";
 import type { Completions, Executor, TslabParts } from "./executor-parts";
@@ -37,6 +36,8 @@ export class CellRunner {
   constructor(
     parts: TslabParts,
     private readonly state: ThreadState,
+    /** What the last expression of a cell shows of itself; null: nothing. */
+    private readonly show: (value: unknown) => MimeBundle | null,
     /** Nobody can stop the thread from another one; Node's own way is to end what runs before the first `await`. */
     private readonly endsAtSignal = false,
   ) {
@@ -127,7 +128,7 @@ export class CellRunner {
     }
     if (!this.value) return { error: null, result: null };
     try {
-      return { error: null, result: bundleFor(this.value.value) };
+      return { error: null, result: this.show(this.value.value) };
     } catch (error) {
       return { error: this.describe(error), result: null };
     }
@@ -174,13 +175,4 @@ export class CellRunner {
     const oldest = this.trails.keys().next();
     if (this.trails.size > KEPT_TRAILS && oldest.value !== undefined) this.trails.delete(oldest.value);
   }
-}
-
-/** As `console.log` shows it, or as it shows itself. */
-export function bundleFor(value: unknown): MimeBundle | null {
-  const own = bundleOf(value);
-  if (own) return own;
-  const text = formatWithOptions({}, value);
-  // Nothing is left to say for what has displayed itself.
-  return text === "" && typeof value === "object" ? null : { "text/plain": text };
 }

@@ -1,6 +1,7 @@
 /** The kernel as Jupyter sees it: each request, and what is answered and published. Whatever carries the messages is outside. */
 import { type DisplayOptions, HOST_SYMBOL, type NotebookHost } from "../display/host";
-import type { MimeBundle } from "../display/jupyter";
+import { formatWithOptions } from "util";
+import { type MimeBundle, bundleOf } from "../display/jupyter";
 import { CellGlobal } from "./cell-global";
 import type { CellError } from "./cell-error";
 import { type CellOutcome, CellRunner } from "./cell-runner";
@@ -60,9 +61,11 @@ export class Kernel implements NotebookHost {
   /** The request of the cell that is being executed. */
   private executing: Request | null = null;
   private payloads: Payload[] = [];
+  /** While the last expression of a cell shows itself: what it shows. */
+  private results: MimeBundle[] | null = null;
 
   constructor(private readonly parts: KernelParts) {
-    this.runner = new CellRunner(parts.tslab, parts.state);
+    this.runner = new CellRunner(parts.tslab, parts.state, (value) => this.resultOf(value));
     this.inspector = new Inspector(this.runner, parts.magics, parts.tslab);
     this.questions = new Questions((request, content) => this.send(request, "stdin", "input_request", content));
     prepareToBeStopped();
@@ -130,6 +133,10 @@ export class Kernel implements NotebookHost {
   }
 
   display(bundle: MimeBundle, { displayId, update = false }: DisplayOptions = {}): void {
+    if (this.results && displayId === undefined) {
+      this.results.push(bundle);
+      return;
+    }
     this.showDisplay(
       { data: bundle, metadata: {}, transient: displayId === undefined ? {} : { display_id: displayId } },
       update,
@@ -156,6 +163,21 @@ export class Kernel implements NotebookHost {
 
   libraryLoaded(): void {
     this.scopes.follow();
+  }
+
+  /** As `console.log` shows it; what it displays by that is the result. What stays alive has a display of its own. */
+  private resultOf(value: unknown): MimeBundle | null {
+    const results: MimeBundle[] = [];
+    this.results = results;
+    try {
+      const text = formatWithOptions({}, value);
+      const [shown] = results;
+      if (shown) return shown;
+      const own = text === "" ? null : bundleOf(value);
+      return own ?? (text === "" && typeof value === "object" ? null : { "text/plain": text });
+    } finally {
+      this.results = null;
+    }
   }
 
   // ------------------------------------------------------------------------------------------------------------ requests

@@ -10,7 +10,8 @@ export interface Completed {
 }
 
 export interface Magics {
-  show(line: string, body: string | null, host: NotebookHost): Promise<void>;
+  /** Shows what the command gives; its data is the result. */
+  show(line: string, body: string | null, host: NotebookHost): Promise<unknown>;
   value(line: string, body: string | null, host: NotebookHost): Promise<unknown>;
   /** @param line what comes after `%lazycluster`, up to the cursor. */
   complete(line: string): Promise<Completed>;

@@ -1,3 +1,12 @@
+export { bridge } from "./bridge";
+export type { Bridge } from "./bridge";
+export { composeCall, composeSpec } from "./compose";
+export type { ComposedCall } from "./compose";
+export { PyDisplay } from "./display-object";
+export { PyHandle } from "./handle";
+export { originOf } from "./kept-home";
+export { ReceivedValue } from "./received";
 export { PySource, py, pyFile, pyModule } from "./source";
-export type { PyFunction, PyKwargs, PyValue } from "./source";
-export { decodeValue, encodeValue } from "./values";
+export type { PyFunction } from "./source";
+export { SpooledArguments } from "./spooled";
+export * from "./values";

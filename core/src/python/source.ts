@@ -5,26 +5,10 @@ import type { FunctionSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
 import { requirePath, requireText, show } from "../validate";
 import { definedFunctions, dedent } from "./source-text";
-import { encodeValue } from "./values";
-
-/** What travels to Python. Integral numbers and bigint arrive as int, Uint8Array as bytes, objects as dict, undefined as None. */
-export type PyValue =
-  | null
-  | undefined
-  | boolean
-  | number
-  | bigint
-  | string
-  | Uint8Array
-  | readonly PyValue[]
-  | ReadonlyMap<string, PyValue>
-  | { readonly [key: string]: PyValue };
-
-/** Keyword arguments. */
-export type PyKwargs = { readonly [name: string]: PyValue };
+import { EXT, type PyValue, type Travels, type ValueWriter, type Written, encodeDocument, travels } from "./values";
 
 /** A Python function as source; works across Python versions. */
-export interface PyFunction {
+export interface PyFunction extends Travels {
   readonly name: string;
   /** The same source, calling another function that it defines. Throws InvalidArgumentError when it has none of that name. */
   named(name: string): PyFunction;
@@ -32,11 +16,14 @@ export interface PyFunction {
 
 const NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u;
 
+/** A function that an import or a source gives. */
+type NamedSpec = Extract<FunctionSpec, { kind: "source" | "module" }>;
+
 /** The one class behind every PyFunction. */
-export class PySource implements PyFunction {
+export class PySource implements PyFunction, Travels {
   constructor(
-    /** @internal */ readonly spec: FunctionSpec,
-    private readonly bound: Readonly<Record<string, PyValue>> = {},
+    /** @internal */ readonly spec: NamedSpec,
+    /** @internal Values of the names that the source uses. */ readonly bound: Readonly<Record<string, PyValue>> = {},
   ) {
     Object.freeze(this);
   }
@@ -54,9 +41,9 @@ export class PySource implements PyFunction {
     return new PySource({ ...this.spec, name }, this.bound);
   }
 
-  /** @internal The arguments as one value document. Throws InvalidArgumentError for what cannot travel. */
-  encodeArguments(args: readonly PyValue[], kwargs: PyKwargs): Uint8Array {
-    return encodeValue({ args, kwargs, bind: this.bound }, this.name);
+  /** @internal As an argument it arrives as a callable. */
+  [travels](writer: ValueWriter): Written {
+    return writer.ext(EXT.function, [this.spec, this.bound]);
   }
 }
 
@@ -83,7 +70,8 @@ export function py(source: TemplateStringsArray, ...values: PyValue[]): PyFuncti
   let text = raw[0] ?? "";
   values.forEach((value, at) => {
     const name = `${prefix}${String(at)}`;
-    encodeValue(value, `the value ${String(at + 1)} of the py template`);
+    // What cannot travel is told here, where it was written.
+    encodeDocument(value, `the value ${String(at + 1)} of the py template`);
     bound[name] = value;
     text += name + (raw[at + 1] ?? "");
   });

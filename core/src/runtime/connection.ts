@@ -21,9 +21,11 @@ export class Connection implements ExecutionTarget {
   readonly #spec: HostSpec;
   #workingDir = "";
   #closed = false;
+  #transport: Transport;
 
   private constructor(spec: HostSpec) {
     this.#spec = spec;
+    this.#transport = spec.transport ?? "ssh2";
   }
 
   /**
@@ -36,7 +38,8 @@ export class Connection implements ExecutionTarget {
     const { spec } = checkRuntimeOptions(name, { connection, ...(transport ? { transport } : {}) }, "Connection.open");
     const opened = new Connection(spec);
     try {
-      await callEngine("connect", { owner: opened.ownerSpec() });
+      const { transport: taken } = await callEngine("connect", { owner: opened.ownerSpec() });
+      opened.#transport = taken;
     } catch (error) {
       await opened.close();
       throw error;
@@ -48,8 +51,9 @@ export class Connection implements ExecutionTarget {
     return this.#spec.host;
   }
 
+  /** How the host is reached; where nothing was asked for, the ssh config decides. */
   get transport(): Transport {
-    return this.#spec.transport ?? (this.host === "localhost" ? "local" : "ssh2");
+    return this.#transport;
   }
 
   get closed(): boolean {
@@ -74,6 +78,8 @@ export class Connection implements ExecutionTarget {
 
   /** @internal */
   readonly targetEnv = Object.freeze({});
+  /** @internal */
+  readonly trusted = false;
 
   /** @internal */
   ownerSpec(): OwnerSpec {

@@ -8,7 +8,7 @@ import {
   type Transport,
   parseHost,
 } from "../engine/protocol";
-import { Environment } from "../environment";
+import { Environment, absolutePath } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireInterpreter } from "../task";
 import {
@@ -49,7 +49,10 @@ export interface RuntimeOptions {
   /** Path on the host (`~` works), created when missing and kept; default: a temporary one, removed at cleanup and exit. */
   workingDir?: string;
   connection?: ConnectionOptions;
-  /** Interpreter (≥ 3.8) for agent and functions, a path or command on the host; default `python3`. */
+  /**
+   * Interpreter (≥ 3.8) for agent and functions: a path or command on the host, the folder of a virtual or conda environment, the name of a
+   * conda environment or of a pyenv version; default `python3`.
+   */
   python?: string;
   /** First value of `envVariables`. */
   env?: Record<string, string>;
@@ -57,20 +60,38 @@ export interface RuntimeOptions {
   loginEnv?: boolean;
   /** [ms] of silence after which the host ends our processes by itself; default 60000. */
   leaseMs?: number;
-  /** Default: `local` for `localhost`, else `ssh2`. */
+  /**
+   * `openssh` runs over the system's `ssh`, which also knows certificates, hardware keys, ProxyCommand and Kerberos.
+   * Default: `local` for `localhost`; `openssh` where the ssh config asks for what only that can do; else `ssh2`.
+   */
   transport?: Transport;
+  /** True: HTML and SVG of objects that come from there are shown as such in a notebook, where they could act in your name; default false: as text. */
+  trusted?: boolean;
+  /** The ssh config that the host is looked up in; default: `Environment.sshConfigFile`. */
+  sshConfigFile?: string;
 }
 
 const DEFAULT_LEASE_MS = 60_000;
 const LEAST_LEASE_MS = 1000;
 const TRANSPORTS: readonly unknown[] = ["ssh2", "openssh", "local"];
-const RUNTIME_KEYS = ["workingDir", "connection", "python", "env", "loginEnv", "leaseMs", "transport"];
+export const RUNTIME_KEYS = [
+  "workingDir",
+  "connection",
+  "python",
+  "env",
+  "loginEnv",
+  "leaseMs",
+  "transport",
+  "sshConfigFile",
+  "trusted",
+] as const;
 
 /** RuntimeOptions after their check. */
 export interface CheckedOptions {
   readonly spec: HostSpec;
   readonly workingDir: string | null;
   readonly env: Record<string, string>;
+  readonly trusted: boolean;
 }
 
 /** Throws InvalidArgumentError. */
@@ -104,12 +125,19 @@ export function checkRuntimeOptions(host: string, options: RuntimeOptions | unde
         given["leaseMs"] === undefined
           ? DEFAULT_LEASE_MS
           : requireDuration(given["leaseMs"], `${what}: leaseMs`, LEAST_LEASE_MS),
-      sshConfigFile: Environment.sshConfigFile || null,
+      sshConfigFile: checkConfigFile(given["sshConfigFile"], what),
       traceProtocol: Environment.thirdPartyLogLevel === "debug",
     },
     workingDir: given["workingDir"] === undefined ? null : requirePath(given["workingDir"], `${what}: workingDir`),
     env: given["env"] === undefined ? {} : requireVariables(given["env"], `${what}: env`),
+    trusted: given["trusted"] === undefined ? false : requireFlag(given["trusted"], `${what}: trusted`),
   };
+}
+
+/** Absolute; null: the user's own. */
+export function checkConfigFile(value: unknown, what: string): string | null {
+  if (value === undefined) return Environment.sshConfigFile || null;
+  return absolutePath(requirePath(value, `${what}: sshConfigFile`));
 }
 
 export function checkTransport(value: unknown, what: string): Transport | null {

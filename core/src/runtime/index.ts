@@ -1,3 +1,16 @@
 export { Connection } from "./connection";
+export type { RuntimeFilter } from "./filter";
+export { RuntimeGroup } from "./group";
+export type { GroupExecuteOptions } from "./group";
 export type { ConnectionOptions, RuntimeOptions } from "./host-options";
+export { INFO_HEAD, infoRow } from "./info";
+export type { RuntimeInfo } from "./info";
+export { RuntimeManager } from "./manager";
+export type { GroupFilters, ManagerOptions } from "./manager";
+export { PortExposure } from "./ports";
+export type { ExposureOptions } from "./ports";
+export { configName, probeHosts } from "./probe";
 export { Runtime } from "./runtime";
+export { Session } from "./session";
+export type { SessionOptions, SessionState } from "./session";
+export { configFiles, configuredHosts } from "./ssh-hosts";

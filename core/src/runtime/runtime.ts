@@ -1,28 +1,46 @@
 import { randomUUID } from "crypto";
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, columns, escapeHtml, jupyterDisplay, showLive } from "../display";
+import {
+  type Displayable,
+  type MimeBundle,
+  jupyterDisplay,
+  showLive,
+  stateCell,
+  tableBundle,
+  tableText,
+} from "../display";
 import { engineClient } from "../engine/client";
-import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
-import { GroupError, type HostResult, InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyKwargs } from "../python";
+import type { Finding, HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "../engine/protocol";
+import { InvalidArgumentError, LazyclusterError } from "../errors";
+import type { PyFunction, PyHandle, PyKwargs } from "../python";
 import {
   EXECUTE_OPTIONS,
+  FUNCTION_OPTIONS,
   type ExecuteOptions,
   type Execution,
   type ExecutionTarget,
   type FunctionOptions,
   type ProcessHandle,
   RuntimeTask,
-  TaskProcess,
+  SYNC_OPTIONS,
+  type SyncOptions,
+  TRANSFER_OPTIONS,
   type TaskRun,
+  type TransferOptions,
   isPortKey,
   isTaskKey,
-  printEntries,
   startExecution,
 } from "../task";
-import { requireOptions, requirePath, requireText, requireVariables, show } from "../validate";
+import { requireOptions, requirePath, requireVariables, show } from "../validate";
 import { callEngine } from "./engine-call";
+import { type RuntimeFilter, checkRuntimeFilter, passesFilter } from "./filter";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
+import { type RuntimeInfo, infoLines } from "./info";
+import { outputOf } from "./output-of";
+import { type ExposureOptions, PortExposure, type PortRoute, firstFreePort, freePorts } from "./ports";
+import { requireAnyUser, requirePort, requirePorts } from "./ports";
+import { ProcessList } from "./process-list";
+import { type Session, type SessionOptions, sessionOf } from "./session";
 
 /** Runtimes that nobody can reach any more give back what they hold. */
 const forgotten = new FinalizationRegistry<string>((owner) => engineClient().releaseQuietly(owner));
@@ -45,23 +63,28 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   readonly host: string;
   readonly className: string = "Runtime";
+  /** @internal */
+  readonly trusted: boolean;
   readonly #spec: HostSpec;
   /** A new one after each cleanup: what the old one left is gone. */
   #owner = newOwner();
   #workingDir: WorkingDirSpec;
   #variables: Record<string, string>;
-  /** What was executed here; a task may run elsewhere afterwards, or here again. */
-  #runs: readonly TaskRun[] = [];
+  readonly #list: ProcessList;
   #used = false;
+  #info: Promise<RuntimeInfo> | null = null;
+  #knownInfo: RuntimeInfo | null = null;
 
   /** @param host an ssh-config alias, `user@host:port` or `localhost`. */
   constructor(host: string, options?: RuntimeOptions) {
     this.host = checkHost(host, "Runtime");
     const checked = checkRuntimeOptions(this.host, options, "Runtime");
     this.#spec = checked.spec;
+    this.trusted = checked.trusted;
     this.#workingDir =
       checked.workingDir === null ? { kind: "temporary" } : { kind: "given", path: checked.workingDir };
     this.#variables = checked.env;
+    this.#list = new ProcessList(this.host);
     forgotten.register(this, this.#owner, this);
   }
 
@@ -112,9 +135,64 @@ export class Runtime implements Displayable, ExecutionTarget {
     return callEngine("workingDir", { owner: this.ownerSpec() });
   }
 
+  /** What the host has: asked in one round trip at the first access, then cached until `cleanup()`; a failure is not. (Python: `info`.) */
+  get info(): Promise<RuntimeInfo> {
+    this.#info ??= this.#askInfo();
+    return this.#info;
+  }
+
+  /** Such as `Debian GNU/Linux 12 (bookworm)`. (Python: `os`.) */
+  get os(): Promise<string> {
+    return this.info.then((info) => info.os);
+  }
+
+  /** Container quotas (cgroup v1, v2) count, so it may be a fraction. (Python: `cpu_cores`.) */
+  get cpuCores(): Promise<number> {
+    return this.info.then((info) => info.cpuCores);
+  }
+
+  /** [bytes] in total; container limits count. (Python: `memory`.) */
+  get memory(): Promise<number> {
+    return this.info.then((info) => info.memory);
+  }
+
+  /** [MB] in total, rounded down. (Python: `memory_in_mb`.) */
+  get memoryInMb(): Promise<number> {
+    return this.info.then((info) => Math.floor(info.memory / (1024 * 1024)));
+  }
+
   /** Such as `3.11.7`. (Python: `python_version`.) */
   get pythonVersion(): Promise<string> {
-    return callEngine("connect", { owner: this.ownerSpec() }).then((info) => info.pythonVersion);
+    return this.info.then((info) => info.pythonVersion);
+  }
+
+  /** A name for each, as `nvidia-smi` and `rocm-smi` tell them. (Python: `gpus`.) */
+  get gpus(): Promise<string[]> {
+    return this.info.then((info) => [...info.gpus]);
+  }
+
+  /** (Python: `gpu_count`.) */
+  get gpuCount(): Promise<number> {
+    return this.info.then((info) => info.gpus.length);
+  }
+
+  /** Prints what the host has. (Python: `print_info`.) */
+  async printInfo(): Promise<void> {
+    const info = await this.info;
+    console.log(tableText({ title: `Runtime ${info.host}`, head: null, rows: infoLines(info) }));
+  }
+
+  /**
+   * Looks at the way to the host step by step: ssh config, name, network, host key, login, agent, Python, disk, clock,
+   * forwarding. It ends at the first step that fails, and says what to do about it; it never rejects for the host's sake.
+   */
+  diagnose(): Promise<readonly Finding[]> {
+    return callEngine("diagnose", { owner: this.ownerSpec() });
+  }
+
+  /** True when every condition holds; conditions are checked in parallel, commands last. (Python: `check_filter`.) */
+  async checkFilter(filter: RuntimeFilter): Promise<boolean> {
+    return passesFilter(this, checkRuntimeFilter(filter, "checkFilter"));
   }
 
   /** From now on steps run in `path` on the host; created when missing, and kept. Rejects PathCreationError. */
@@ -126,30 +204,46 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** Starts the task in the working directory. Throws LazyclusterError when it runs already. (Python: `execute_task`.) */
   executeTask(task: RuntimeTask, options?: ExecuteOptions): Execution {
-    if (!(task instanceof RuntimeTask))
-      throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
-    const { execution, run } = startExecution(task, this, options, "executeTask");
-    this.#runs = [...this.#runs, run];
-    return execution;
+    return this.start(task, options).execution;
   }
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
-  executeFunction(fn: PyFunction, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
-    const given = requireOptions(options, [...EXECUTE_OPTIONS, "args", "timeoutMs", "python"], "executeFunction");
-    const pick = (keys: readonly string[]): object =>
-      Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
-    const task = new RuntimeTask().runFunction(fn, kwargs, pick(["args", "timeoutMs", "python"]));
-    return this.executeTask(task, pick(EXECUTE_OPTIONS));
+  executeFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
+    const [execute, call] = split(options, FUNCTION_OPTIONS, "executeFunction");
+    return this.executeTask(new RuntimeTask().runFunction(fn, kwargs, call), execute);
+  }
+
+  /**
+   * A Python process on the host in which variables persist between calls. It starts with its first call; the same name gives the same
+   * session.
+   *
+   * @example
+   * ```ts
+   * const session = runtime.session("main");
+   * await session.run("import math\\nx = math.pi");
+   * const [y] = await (await session.run("x * 2")).returns();
+   * ```
+   */
+  session(name: string, options?: SessionOptions): Session {
+    return sessionOf(this, name, options);
   }
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */
-  sendFile(localPath: string, remotePath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath), asOptions(options));
+  sendFile(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
+    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "sendFile");
+    return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath, transfer), execute);
   }
 
   /** A task of one `getFile`. (Python: `get_file`.) @param options a boolean is `executeAsync`. */
-  getFile(remotePath: string, localPath?: string, options?: boolean | ExecuteOptions): Execution {
-    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath), asOptions(options));
+  getFile(remotePath: string, localPath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
+    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "getFile");
+    return this.executeTask(new RuntimeTask().getFile(remotePath, localPath, transfer), execute);
+  }
+
+  /** A task of one `syncFolder`. @param options a boolean is `executeAsync`. */
+  syncFolder(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & SyncOptions)): Execution {
+    const [execute, sync] = split(options, SYNC_OPTIONS, "syncFolder");
+    return this.executeTask(new RuntimeTask().syncFolder(localPath, remotePath, sync), execute);
   }
 
   /** What `echo` on the host makes of the text, without the newline at the end; the text is data. (Python: `echo`.) */
@@ -158,59 +252,86 @@ export class Runtime implements Displayable, ExecutionTarget {
       throw new InvalidArgumentError(`echo takes a text without NUL, not ${show(msg)}.`);
     const task = new RuntimeTask("echo").runCommand('echo "$LAZYCLUSTER_ECHO"');
     task.envVariables = { LAZYCLUSTER_ECHO: msg };
-    await startExecution(task, this, undefined, "echo").execution;
-    const pieces: Buffer[] = [];
-    for await (const piece of task.openLog(0, "stdout")) pieces.push(piece);
-    return Buffer.concat(pieces).toString("utf8").replace(/\n$/, "");
+    return (await outputOf(task, this, "echo")).replace(/\n$/, "");
   }
 
   /** Values of all tasks in the order they were given; otherwise as in RuntimeTask. (Python: `function_returns`.) */
   get functionReturns(): AsyncGenerator<unknown, void, undefined> {
-    const runs = this.#runs;
-    return (async function* () {
-      for (const run of runs) yield* run.values();
-    })();
+    return this.#list.functionReturns;
   }
 
   /** Log of the last task of that name. Throws InvalidArgumentError when none ran here. (Python: `execution_log`.) */
   executionLog(taskName: string): string[] {
-    requireText(taskName, "executionLog: the task's name");
-    const run = this.#runs.filter(({ record }) => record.name === taskName).at(-1);
-    if (!run) throw new InvalidArgumentError(`No task ${JSON.stringify(taskName)} was executed on ${this.host}.`);
-    return run.entries;
+    return this.#list.executionLog(taskName);
   }
 
   /** Prints the logs of all tasks. (Python: `print_log`.) */
   printLog(): void {
-    if (this.#runs.length === 0) console.log(`No task was executed on ${this.host}.`);
-    for (const { record, entries } of this.#runs) printEntries(record.name, record.host, entries);
+    this.#list.printLog();
   }
 
   /** Forgets the tasks that ended: logs, values, processes. (Python: `clear_tasks`.) */
   clearTasks(): void {
-    this.#runs = this.#runs.filter((run) => !run.ended);
+    this.#list.clear();
   }
 
   /** Waits for all tasks but those to be omitted. Rejects the error of one, a GroupError of several. (Python: `join`.) */
-  async join(): Promise<void> {
-    const results = await Promise.all(this.#runs.filter(({ task }) => !task.omitOnJoin).map(joined));
-    const errors = results.flatMap(({ error }) => (error ? [error] : []));
-    if (errors.length === 1 && errors[0]) throw errors[0];
-    if (errors.length > 1) throw new GroupError(results);
+  join(): Promise<void> {
+    return this.#list.join();
+  }
+
+  /**
+   * Makes a port of this machine reachable on the host, on its loopback. On a host that shares its ports with this machine
+   * (such as `localhost`), the same port is reachable already, and nothing is done. (Python: `expose_port_to_runtime`.)
+   *
+   * @param runtimePort default: the same.
+   * @returns the process key, for `stopProcess`.
+   * @throws PortInUseError, as a rejection.
+   * @example
+   * ```ts
+   * const key = await runtime.exposePortToRuntime(8786);
+   * await runtime.stopProcess(key);
+   * ```
+   */
+  async exposePortToRuntime(localPort: number, runtimePort?: number, options?: ExposureOptions): Promise<string> {
+    const what = "exposePortToRuntime";
+    const targetPort = requirePort(localPort, `${what}: localPort`);
+    const port = runtimePort === undefined ? targetPort : requirePort(runtimePort, `${what}: runtimePort`);
+    return this.#expose({ at: this, port, to: null, targetPort, anyUser: requireAnyUser(options, what) });
+  }
+
+  /**
+   * Makes a port of the host reachable here, on the loopback. (Python: `expose_port_from_runtime`.)
+   *
+   * @param localPort default: the same.
+   * @returns the process key, for `stopProcess`.
+   * @throws PortInUseError, as a rejection.
+   */
+  async exposePortFromRuntime(runtimePort: number, localPort?: number, options?: ExposureOptions): Promise<string> {
+    const what = "exposePortFromRuntime";
+    const targetPort = requirePort(runtimePort, `${what}: runtimePort`);
+    const port = localPort === undefined ? targetPort : requirePort(localPort, `${what}: localPort`);
+    return this.#expose({ at: null, port, to: this, targetPort, anyUser: requireAnyUser(options, what) });
+  }
+
+  /** The first of the ports that is free on the host. Rejects NoPortsLeftError. (Python: `get_free_port`.) */
+  async getFreePort(ports: number[]): Promise<number> {
+    return firstFreePort([this], requirePorts(ports, "getFreePort"));
+  }
+
+  /** Whether nobody on the host uses the port, on any of its addresses. (Python: `has_free_port`.) */
+  async hasFreePort(port: number): Promise<boolean> {
+    return (await freePorts(this, [requirePort(port, "hasFreePort: the port")])).length > 0;
   }
 
   /** Throws InvalidArgumentError for an unknown key. (Python: `get_process`.) */
   getProcess(key: string): ProcessHandle {
-    const handle = this.getProcesses().get(key);
-    if (!handle)
-      throw new InvalidArgumentError(`${this.host}: there is no process ${show(key)}; getProcesses() has them all.`);
-    return handle;
+    return this.#list.process(key);
   }
 
   /** By key. (Python: `get_processes`.) @param onlyAlive default false. */
   getProcesses(onlyAlive = false): Map<string, ProcessHandle> {
-    const handles = this.taskProcesses.filter((handle) => !onlyAlive || handle.alive);
-    return new Map(handles.map((handle) => [handle.key, handle]));
+    return this.#list.processes(onlyAlive);
   }
 
   /** Ends it; resolves when the remote process group is gone. Rejects InvalidArgumentError for an unknown key. (Python: `stop_process`.) */
@@ -235,16 +356,16 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   get taskProcesses(): ProcessHandle[] {
-    return this.#runs.map((run) => new TaskProcess(run));
+    return this.#list.taskProcesses;
   }
 
   /** Tasks and port exposures. */
   get aliveProcessCount(): number {
-    return this.getProcesses(true).size;
+    return this.#list.aliveCount;
   }
 
   get aliveTaskProcessCount(): number {
-    return this.taskProcesses.filter((handle) => handle.alive).length;
+    return this.#list.aliveTaskCount;
   }
 
   /** Path of a new directory, removed at cleanup. Rejects PathCreationError. (Python: `create_tempdir`.) */
@@ -270,6 +391,8 @@ export class Runtime implements Displayable, ExecutionTarget {
     forgotten.register(this, this.#owner, this);
     const used = this.#used;
     this.#used = false;
+    this.#info = null;
+    this.#knownInfo = null;
     // The engine ends what still runs.
     if (used) await callEngine("release", { owner });
   }
@@ -289,19 +412,67 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const rows = this.#runs.map(({ record }) => [record.name, record.state, String(record.steps.length)]);
-    const cells = rows.map(
-      (row) => `<tr>${row.map((text) => `<td style="text-align:left">${escapeHtml(text)}</td>`).join("")}</tr>`,
-    );
-    const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(rows.length)} tasks run`;
-    return {
-      "text/plain": [head, ...columns(rows).map((line) => `  ${line}`)].join("\n"),
-      "text/html": `<div><b>${escapeHtml(head)}</b><table><tbody>${cells.join("")}</tbody></table></div>`,
-    };
+    const tasks = this.#list.runs.map(({ record }) => record);
+    const head = `Runtime ${this.host}: ${String(this.aliveTaskProcessCount)} of ${String(tasks.length)} tasks run`;
+    return tableBundle({
+      title: head,
+      head: null,
+      rows: [
+        ...(this.#knownInfo ? infoLines(this.#knownInfo) : []),
+        ...tasks.map(({ name, state, steps }) => [name, stateCell(state), String(steps.length)]),
+      ],
+    });
   }
 
   [inspect.custom](depth: number): string {
     return showLive(depth, () => this[jupyterDisplay](), null);
+  }
+
+  /** @internal Starts a task here, and keeps it in the list. */
+  start(task: RuntimeTask, options: ExecuteOptions | undefined): { execution: Execution; run: TaskRun } {
+    if (!(task instanceof RuntimeTask))
+      throw new InvalidArgumentError(`executeTask takes a RuntimeTask, not ${show(task)}.`);
+    const started = startExecution(task, this, options, "executeTask");
+    this.#list.addTask(started.run);
+    return started;
+  }
+
+  /** @internal The answer, once it is there. */
+  get knownInfo(): RuntimeInfo | null {
+    return this.#knownInfo;
+  }
+
+  /** @internal Connects, and makes no working directory. Rejects InvalidRuntimeError. */
+  async reach(): Promise<{ readonly pythonVersion: string }> {
+    return callEngine("connect", { owner: { ...this.ownerSpec(), workingDir: { kind: "asIs", path: "" } } });
+  }
+
+  /** @internal */
+  get lastTask(): { readonly name: string; readonly state: TaskState } | null {
+    return this.#list.runs.at(-1)?.record ?? null;
+  }
+
+  /** @internal Those of the programs that steps would not find. */
+  missing(names: readonly string[]): Promise<readonly string[]> {
+    return callEngine("missing", { owner: this.ownerSpec(), names, env: this.#variables });
+  }
+
+  async #askInfo(): Promise<RuntimeInfo> {
+    const owner = this.#owner;
+    try {
+      const facts = await callEngine("facts", { owner: this.ownerSpec() });
+      const info = Object.freeze({ host: this.host, ...facts });
+      if (this.#owner === owner) this.#knownInfo = info;
+      return info;
+    } catch (error) {
+      if (this.#owner === owner) this.#info = null;
+      throw error;
+    }
+  }
+
+  /** @internal */
+  keepExposure(exposure: PortExposure): void {
+    this.#list.add(exposure);
   }
 
   /** @internal */
@@ -314,24 +485,34 @@ export class Runtime implements Displayable, ExecutionTarget {
     this.#used = true;
     return { id: this.#owner, host: this.#spec, workingDir: this.#workingDir };
   }
+
+  /** What leads the same way already is not exposed twice. */
+  async #expose(route: PortRoute): Promise<string> {
+    const alive = [...this.#list.processes(true).values()];
+    const known = alive.find((handle) => handle instanceof PortExposure && handle.leads(route));
+    if (known) return known.key;
+    const exposure = await PortExposure.open(route);
+    this.#list.add(exposure);
+    return exposure.key;
+  }
 }
 
 function newOwner(): string {
   return `runtime-${randomUUID()}`;
 }
 
-function asOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
-  return typeof options === "boolean" ? { executeAsync: options } : options;
-}
-
-async function joined(run: TaskRun): Promise<HostResult> {
-  const { host } = run.record;
-  const { task } = run;
-  try {
-    await run.join();
-    return { host, task };
-  } catch (error) {
-    if (error instanceof LazyclusterError) return { host, task, error };
-    throw error;
-  }
+/** The options of an execution, and those of its one step. A boolean is `executeAsync`. */
+function split(
+  options: boolean | ExecuteOptions | undefined,
+  ofStep: readonly string[],
+  what: string,
+): [execute: ExecuteOptions, step: object] {
+  const given = requireOptions(
+    typeof options === "boolean" ? { executeAsync: options } : options,
+    [...EXECUTE_OPTIONS, ...ofStep],
+    what,
+  );
+  const pick = (keys: readonly string[]): object =>
+    Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
+  return [pick(EXECUTE_OPTIONS), pick(ofStep)];
 }

@@ -1,3 +1,5 @@
+import { inspect } from "util";
+import { type Displayable, type LiveSource, type MimeBundle, jupyterDisplay, showLive } from "../display";
 import type { ProcessHandle } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
 
@@ -9,6 +11,9 @@ export interface ExecutionParts<T> {
   /** Resolves or rejects with what the Execution does. */
   readonly outcome: () => Promise<T>;
   readonly cancel: () => Promise<void>;
+  readonly detached: () => Promise<void>;
+  /** How it shows itself, where that is not as its one task does. */
+  readonly view?: { readonly show: () => MimeBundle; readonly live: () => LiveSource | null };
 }
 
 /**
@@ -23,7 +28,7 @@ export interface ExecutionParts<T> {
  * await execution;
  * ```
  */
-export class Execution<T = RuntimeTask> extends Promise<T> {
+export class Execution<T = RuntimeTask> extends Promise<T> implements Displayable {
   /** `then` gives ordinary promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
@@ -53,6 +58,14 @@ export class Execution<T = RuntimeTask> extends Promise<T> {
     return this.#parts.cancel();
   }
 
+  /**
+   * Of a task that was started with `detach: true`: resolves when the host has all it needs, so that this process may end.
+   * Rejects like the execution itself when it fails before.
+   */
+  detached(): Promise<void> {
+    return this.#parts.detached();
+  }
+
   override then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
@@ -67,5 +80,14 @@ export class Execution<T = RuntimeTask> extends Promise<T> {
 
   override finally(onFinally?: (() => void) | null): Promise<T> {
     return this.then().finally(onFinally);
+  }
+
+  [jupyterDisplay](): MimeBundle {
+    return this.#parts.view?.show() ?? this.task[jupyterDisplay]();
+  }
+
+  [inspect.custom](depth: number): string {
+    const { view } = this.#parts;
+    return view ? showLive(depth, view.show, view.live()) : this.task[inspect.custom](depth);
   }
 }

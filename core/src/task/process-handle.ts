@@ -24,6 +24,10 @@ export function taskProcessKey(name: string, id: string): string {
   return `${TASK_PREFIX}${name}::${id}`;
 }
 
+export function portProcessKey(name: string, id: string): string {
+  return `${PORT_PREFIX}${name}::${id}`;
+}
+
 export function isTaskKey(key: string): boolean {
   return key.startsWith(TASK_PREFIX);
 }

@@ -1,59 +1,30 @@
 import { EventEmitter } from "events";
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, formatBytes, jupyterDisplay, showLive, taskBundle } from "../display";
+import { type Displayable, type MimeBundle, jupyterDisplay, showLive } from "../display";
 import { engineClient } from "../engine/client";
-import { IndexReader, readRuns } from "../engine/journal";
-import type { ExecutionSpec, StepKind, StepSpec, TaskState } from "../engine/protocol";
-import { Environment } from "../environment";
+import type { ExecutionSpec, StepSpec, TaskState } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyKwargs } from "../python";
+import { type PyDisplay, type PyFunction, type PyHandle, type PyKwargs, SpooledArguments } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
-import { shortPath } from "./log-path";
+import { followLog } from "./follow-log";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
 import { type ExecuteOptions, startExecution } from "./start";
-import {
-  type CommandOptions,
-  type FunctionOptions,
-  getFileStep,
-  runCommandStep,
-  runFunctionStep,
-  sendFileStep,
-} from "./steps";
+import { type CommandOptions, type FunctionOptions, runCommandStep, runFunctionStep } from "./steps";
 import type { ExecutionTarget } from "./target";
+import { type TaskEvents, type TaskStep, runListeners } from "./task-events";
 import { type OutputStream, printEntries } from "./task-log";
-import { type RunEvents, TaskRun } from "./task-run";
+import { TaskRun } from "./task-run";
+import { showTask } from "./task-display";
+import { type SyncOptions, type TransferOptions, getFileStep, sendFileStep, syncFolderStep } from "./transfer-steps";
 import { watchFailure } from "./unnoticed";
 
-/** What a task consists of, and how far each step came. */
-export interface TaskStep {
-  readonly index: number;
-  readonly kind: StepKind;
-  /** One line for people. */
-  readonly description: string;
-  readonly state: TaskState;
-  /** Of a command that ended by itself. */
-  readonly exitCode: number | null;
-  /** The signal that ended it, such as `SIGKILL`. */
-  readonly signal: string | null;
-  /** [ms] */
-  readonly durationMs: number | null;
+interface BeginOptions {
+  readonly debug: boolean;
+  readonly omitOnJoin: boolean | undefined;
+  readonly trusted: boolean;
 }
-
-export interface TaskEvents {
-  /** A transfer moved on; totals are null while unknown. Sizes in [bytes]. */
-  progress: { step: number; bytes: number; totalBytes: number | null; files: number; totalFiles: number | null };
-  /** Output as it arrives. */
-  output: { step: number; stream: OutputStream; data: Buffer };
-  /** A step started or ended. */
-  step: TaskStep;
-  /** The execution settled; once per execution. */
-  end: { state: TaskState; error: LazyclusterError | null };
-}
-
-/** [bytes] of output that the table in a notebook shows. */
-const SHOWN_OUTPUT = 2000;
 
 /**
  * A composition of steps, run in order on one host. Compose it, hand it to `executeTask`, read it afterwards. It is no
@@ -77,6 +48,8 @@ export class RuntimeTask implements Displayable {
   #steps: readonly StepSpec[] = [];
   #run: TaskRun | null = null;
   #clones = 0;
+  /** Arguments that are too large for memory. */
+  #files: readonly SpooledArguments[] = [];
   readonly #events = new EventEmitter();
 
   /** @param name log files are named after it; default: a readable unique name. */
@@ -85,14 +58,14 @@ export class RuntimeTask implements Displayable {
   }
 
   /**
-   * Sends a file or folder. (Python: `send_file`.)
+   * Sends a file or folder. Of a folder, what its `.lazyignore` files name stays here. (Python: `send_file`.)
    *
    * @param localPath must exist now.
    * @param remotePath default: its name in the working directory. An existing folder receives a file under its own name;
    *   a folder is sent onto the path itself, and merged with a folder that is there.
    */
-  sendFile(localPath: string, remotePath?: string): this {
-    return this.#add(() => sendFileStep(localPath, remotePath));
+  sendFile(localPath: string, remotePath?: string, options?: TransferOptions): this {
+    return this.addStep(() => sendFileStep(localPath, remotePath, options));
   }
 
   /**
@@ -100,13 +73,28 @@ export class RuntimeTask implements Displayable {
    *
    * @param localPath default: its name in the manager's current directory; it appears whole or not at all.
    */
-  getFile(remotePath: string, localPath?: string): this {
-    return this.#add(() => getFileStep(remotePath, localPath));
+  getFile(remotePath: string, localPath?: string, options?: TransferOptions): this {
+    return this.addStep(() => getFileStep(remotePath, localPath, options));
+  }
+
+  /**
+   * Makes a folder of the host like a local one, or the reverse: only what differs by size or time travels. What
+   * `.lazyignore` files name is left alone. Its log is a summary.
+   *
+   * @param localPath must exist now, unless it is fetched.
+   * @param remotePath default: the local folder's name in the working directory; always the folder itself.
+   * @example
+   * ```ts
+   * task.syncFolder("project", "work/project", { delete: true });
+   * ```
+   */
+  syncFolder(localPath: string, remotePath?: string, options?: SyncOptions): this {
+    return this.addStep(() => syncFolderStep(localPath, remotePath, options));
   }
 
   /** Runs a shell command (`$SHELL -c`) in the working directory; a non-zero exit fails the task unless `check` is false. (Python: `run_command`.) */
   runCommand(command: string, options?: CommandOptions): this {
-    return this.#add(() => runCommandStep(command, options));
+    return this.addStep(() => runCommandStep(command, options));
   }
 
   /**
@@ -114,8 +102,8 @@ export class RuntimeTask implements Displayable {
    *
    * @param kwargs its keyword arguments, sent as data.
    */
-  runFunction(fn: PyFunction, kwargs?: PyKwargs, options?: FunctionOptions): this {
-    return this.#add(() => runFunctionStep(fn, kwargs, options));
+  runFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: FunctionOptions): this {
+    return this.addStep(() => runFunctionStep(fn, kwargs, options));
   }
 
   /** Environment of all steps; names and values are data. A Runtime's own variables come first, these win. (Python: `env_variables`.) */
@@ -156,7 +144,7 @@ export class RuntimeTask implements Displayable {
   clone(): RuntimeTask {
     this.#clones += 1;
     const copy = new RuntimeTask(`${this.name}-${String(this.#clones)}`);
-    copy.#steps = this.#steps;
+    for (const step of this.#steps) copy.addStep(() => step);
     copy.#variables = { ...this.#variables };
     copy.omitOnJoin = this.omitOnJoin;
     return copy;
@@ -165,6 +153,9 @@ export class RuntimeTask implements Displayable {
   /** Frees temporary resources (also done at exit); logs and values that were read stay. A task that runs is cancelled. */
   async cleanup(): Promise<void> {
     await this.cancel();
+    this.#run?.discard();
+    for (const file of this.#files) file.release();
+    this.#files = [];
   }
 
   /** One entry per started step, `""` where it printed nothing; grows while it runs; the last 1 MiB of a step after a note that says so. (Python: `execution_log`.) */
@@ -194,17 +185,7 @@ export class RuntimeTask implements Displayable {
       throw new InvalidArgumentError(`openLog: the stream is "stdout" or "stderr", not ${show(stream)}.`);
     }
     if (!run) throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no log.`);
-    const selection = { step: step ?? null, stream: stream ?? null };
-    return (async function* () {
-      const index = new IndexReader(run.record.logFile);
-      for (;;) {
-        const { changes, ended } = run;
-        yield* readRuns(run.record.logFile, index.read(), selection);
-        if (ended || index.ended) return;
-        // More may have come while the reader was busy with the last piece.
-        await run.nextChange(changes);
-      }
-    })();
+    return followLog(run, { step: step ?? null, stream: stream ?? null });
   }
 
   /** Prints each log entry with its index; says so when there is none. (Python: `print_log`.) */
@@ -224,6 +205,11 @@ export class RuntimeTask implements Displayable {
     const values: unknown[] = [];
     for await (const value of run?.values() ?? neverExecuted(this.name)) values.push(value);
     return values;
+  }
+
+  /** What the cells of a session showed, such as plots, so far. */
+  get displays(): readonly PyDisplay[] {
+    return this.#run?.displays ?? [];
   }
 
   /** The host of the current or last execution; null before. */
@@ -283,17 +269,7 @@ export class RuntimeTask implements Displayable {
   }
 
   [jupyterDisplay](): MimeBundle {
-    const run = this.#run;
-    return taskBundle({
-      name: this.name,
-      host: this.host,
-      state: this.state,
-      durationMs: this.durationMs,
-      steps: this.steps.map((step) => ({ ...step, progress: describeProgress(run, step.index) })),
-      output: run ? run.log.tail(null, SHOWN_OUTPUT) : "",
-      error: this.error?.message ?? null,
-      logFile: this.executionLogFilePath === null ? null : shortPath(this.executionLogFilePath),
-    });
+    return showTask(this, this.#run);
   }
 
   [inspect.custom](depth: number): string {
@@ -303,13 +279,32 @@ export class RuntimeTask implements Displayable {
     return showLive(depth, () => this[jupyterDisplay](), live);
   }
 
+  /** @internal */
+  addStep(make: () => StepSpec): this {
+    this.#requireIdle();
+    const step = make();
+    this.#steps = Object.freeze([...this.#steps, step]);
+    if (step.kind === "runFunction" && step.arguments instanceof SpooledArguments) {
+      step.arguments.hold();
+      this.#files = [...this.#files, step.arguments];
+    }
+    return this;
+  }
+
   /** @internal The steps as the engine takes them. */
   get stepSpecs(): readonly StepSpec[] {
     return this.#steps;
   }
 
+  /** @internal A task of steps that were made before. */
+  static of(name: string, steps: readonly StepSpec[]): RuntimeTask {
+    const task = new RuntimeTask(name);
+    task.#steps = Object.freeze([...steps]);
+    return task;
+  }
+
   /** @internal Makes a new execution of it. Throws LazyclusterError when it runs, InvalidArgumentError when it has no steps. */
-  begin(spec: ExecutionSpec, options: { debug: boolean; omitOnJoin: boolean | undefined }): TaskRun {
+  begin(spec: ExecutionSpec, options: BeginOptions): TaskRun {
     this.#requireIdle();
     if (this.#steps.length === 0) {
       throw new InvalidArgumentError(
@@ -317,26 +312,11 @@ export class RuntimeTask implements Displayable {
       );
     }
     if (options.omitOnJoin !== undefined) this.omitOnJoin = options.omitOnJoin;
-    const wantsOutput = (): boolean => options.debug || this.#events.listenerCount("output") > 0;
-    const emit = <K extends keyof RunEvents>(event: K, data: RunEvents[K]): void => {
-      if (options.debug && event === "output") process.stdout.write((data as RunEvents["output"]).data);
-      try {
-        this.#events.emit(event, data);
-      } catch (error) {
-        // A fault of the user's listener must not touch the execution.
-        Environment.logger.error(`a listener of task ${JSON.stringify(this.name)} threw: ${inspect(error)}`);
-      }
-    };
-    const run = new TaskRun(this, spec, engineClient(), emit, wantsOutput);
+    const listeners = runListeners(this.name, this.#events, options.debug);
+    const run = new TaskRun(this, spec, engineClient(), listeners, options.trusted);
     this.#run = run;
     watchFailure(run);
     return run;
-  }
-
-  #add(make: () => StepSpec): this {
-    this.#requireIdle();
-    this.#steps = Object.freeze([...this.#steps, make()]);
-    return this;
   }
 
   #requireIdle(): void {
@@ -346,13 +326,6 @@ export class RuntimeTask implements Displayable {
       { code: "ERR_TASK_RUNNING" },
     );
   }
-}
-
-function describeProgress(run: TaskRun | null, step: number): string {
-  const progress = run?.progress.get(step);
-  if (!progress) return "";
-  const total = progress.totalBytes === null ? "" : ` of ${formatBytes(progress.totalBytes)}`;
-  return `${formatBytes(progress.bytes)}${total}`;
 }
 
 async function* neverExecuted(name: string): AsyncGenerator<unknown, void, undefined> {

@@ -1,12 +1,14 @@
 /** From a composed task and a target to a running execution. */
 import { randomUUID } from "crypto";
-import { Environment } from "../environment";
+import { Environment, logs } from "../environment";
 import { InvalidArgumentError } from "../errors";
 import { requireFlag, requireOptions, show } from "../validate";
+import { requireDetachable } from "./detachable";
 import { Execution } from "./execution";
 import { logPath } from "./log-path";
 import { TaskProcess } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
+import { logSteps } from "./step-log";
 import type { ExecutionTarget } from "./target";
 import type { TaskRun } from "./task-run";
 
@@ -19,12 +21,18 @@ export interface ExecuteOptions {
   debug?: boolean;
   /** Aborting it cancels the task. */
   signal?: AbortSignal;
+  /**
+   * True: once it has begun on the host, the task outlives this process and its connection, until a day after the last
+   * manager left (or the lease, when that is longer). `lazycluster ps`, `logs`, `cancel` and `attach` see it from any process
+   * of this user. It has a working directory of its own where the Runtime's is a temporary one. Default false.
+   */
+  detach?: boolean;
 }
 
 /** A Runtime that nobody else holds gives back what it has on the host, and would take its task with it. */
 const running = new Map<TaskRun, ExecutionTarget>();
 
-export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal"] as const;
+export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal", "detach"] as const;
 
 /** Starts at once. Throws LazyclusterError `ERR_TASK_RUNNING`, InvalidArgumentError. */
 export function startExecution(
@@ -33,21 +41,25 @@ export function startExecution(
   options: ExecuteOptions | undefined,
   what: string,
 ): { readonly execution: Execution; readonly run: TaskRun } {
-  const { debug, omitOnJoin, signal } = checkExecuteOptions(options, what);
+  const { debug, omitOnJoin, signal, detach } = checkExecuteOptions(options, what);
+  if (detach) requireDetachable(task.stepSpecs, what);
   const owner = target.ownerSpec();
   const now = new Date();
+  const id = randomUUID();
   const run = task.begin(
     {
-      id: randomUUID(),
+      id,
       name: task.name,
       owner,
       steps: task.stepSpecs,
       env: { ...target.targetEnv, ...task.envVariables },
       logFile: logPath(Environment.mainDirectory, owner.host.host, task.name, now),
       startedAt: now.getTime(),
+      detach: detach ? { name: `task-${id}`, takeOver: null } : null,
     },
-    { debug, omitOnJoin },
+    { debug, omitOnJoin, trusted: target.trusted },
   );
+  const stopLogging = debug || !logs("debug") ? null : logSteps(task, run);
   const onAbort = (): void => {
     // What became of it is the execution's to tell.
     run.cancel().catch(() => undefined);
@@ -56,35 +68,46 @@ export function startExecution(
   void run.settled.then(() => {
     signal?.removeEventListener("abort", onAbort);
     running.delete(run);
+    stopLogging?.();
   });
   running.set(run, target);
   run.start();
   if (signal?.aborted) onAbort();
-  const execution = new Execution<RuntimeTask>({
+  return { execution: executionOf(task, run), run };
+}
+
+/** What `executeTask` gives. */
+export function executionOf(task: RuntimeTask, run: TaskRun): Execution {
+  return new Execution<RuntimeTask>({
     task,
     tasks: [task],
     process: new TaskProcess(run),
     cancel: () => run.cancel(),
+    detached: () => run.untilDetached(),
     outcome: async () => {
       await run.join();
       return task;
     },
   });
-  return { execution, run };
+}
+
+/** A boolean is `executeAsync`. */
+export function asExecuteOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
+  return typeof options === "boolean" ? { executeAsync: options } : options;
 }
 
 export function checkExecuteOptions(
   options: ExecuteOptions | undefined,
   what: string,
   more: readonly string[] = [],
-): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined } {
+): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined; detach: boolean } {
   const given = requireOptions(options, [...EXECUTE_OPTIONS, ...more], what);
-  const flag = (name: "executeAsync" | "omitOnJoin" | "debug"): boolean | undefined =>
+  const flag = (name: "executeAsync" | "omitOnJoin" | "debug" | "detach"): boolean | undefined =>
     given[name] === undefined ? undefined : requireFlag(given[name], `${what}: ${name}`);
   const { signal } = given;
   flag("executeAsync");
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidArgumentError(`${what}: signal must be an AbortSignal, not ${show(signal)}.`);
   }
-  return { debug: flag("debug") ?? false, omitOnJoin: flag("omitOnJoin"), signal };
+  return { debug: flag("debug") ?? false, omitOnJoin: flag("omitOnJoin"), signal, detach: flag("detach") ?? false };
 }

@@ -1,10 +1,8 @@
 /** Composing: each builder checks its arguments and gives a plain, frozen step. No I/O but a look at local files. */
-import { statSync } from "fs";
-import { basename, resolve } from "path";
 import { oneLine } from "../display";
 import type { StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
-import { type PyFunction, type PyKwargs, PySource, type PyValue } from "../python";
+import { type PyFunction, type PyHandle, type PyKwargs, type PyValue, composeCall, composeSpec } from "../python";
 import { requireDuration, requireFlag, requireOptions, requirePath, requireText, show } from "../validate";
 
 export interface CommandOptions {
@@ -23,38 +21,16 @@ export interface FunctionOptions {
   args?: readonly PyValue[];
   /** [ms] As in CommandOptions. */
   timeoutMs?: number;
-  /** Interpreter for this call, a path or command on the host; default: the Runtime's. */
+  /**
+   * Interpreter for this call: a path or command on the host, the folder of a virtual or conda environment, the name of a conda
+   * environment or of a pyenv version; default: the Runtime's.
+   */
   python?: string;
+  /** `handle` keeps the value on the host; `data` refuses what is none. Default: data, and a handle for what is not data. */
+  result?: "data" | "handle";
 }
 
-export function sendFileStep(localPath: string, remotePath?: string): StepSpec {
-  const local = requirePath(localPath, "sendFile: the local path");
-  const absolute = resolve(local) + (local.endsWith("/") ? "/" : "");
-  try {
-    statSync(absolute);
-  } catch (error) {
-    throw new InvalidArgumentError(`sendFile: there is no file or folder ${absolute} on the manager.`, {
-      cause: error,
-    });
-  }
-  const remote = remotePath === undefined ? null : requirePath(remotePath, "sendFile: the remote path");
-  const description = oneLine(`send ${local}${remote === null ? "" : ` to ${remote}`}`);
-  return Object.freeze({ kind: "sendFile", description, localPath: absolute, remotePath: remote });
-}
-
-export function getFileStep(remotePath: string, localPath?: string): StepSpec {
-  const remote = requirePath(remotePath, "getFile: the remote path");
-  const name = basename(remote);
-  if (localPath === undefined && ["", ".", "..", "~"].includes(name)) {
-    throw new InvalidArgumentError(
-      `getFile: ${show(remote)} has no name of its own; say where it shall go as the second argument.`,
-    );
-  }
-  const local = localPath === undefined ? name : requirePath(localPath, "getFile: the local path");
-  const absolute = resolve(local) + (local.endsWith("/") ? "/" : "");
-  const description = oneLine(`get ${remote}${localPath === undefined ? "" : ` to ${local}`}`);
-  return Object.freeze({ kind: "getFile", description, remotePath: remote, localPath: absolute });
-}
+export const FUNCTION_OPTIONS = ["args", "timeoutMs", "python", "result"] as const;
 
 export function runCommandStep(command: string, options?: CommandOptions): StepSpec {
   if (requirePath(command, "runCommand: the command").trim() === "") {
@@ -77,27 +53,73 @@ export function runCommandStep(command: string, options?: CommandOptions): StepS
   });
 }
 
-export function runFunctionStep(fn: PyFunction, kwargs?: PyKwargs, options?: FunctionOptions): StepSpec {
-  if (!(fn instanceof PySource)) {
-    throw new InvalidArgumentError(
-      `runFunction takes a Python function: py\`def f(x): …\`, pyFile(path, name) or pyModule(module, name), not ${show(fn)}.`,
-    );
-  }
+/** @param session the kept process that it runs in. */
+export function runFunctionStep(
+  fn: PyFunction | PyHandle,
+  kwargs?: PyKwargs,
+  options?: FunctionOptions,
+  session: string | null = null,
+): StepSpec {
   if (typeof (kwargs ?? {}) !== "object" || (kwargs as unknown) === null || Array.isArray(kwargs)) {
     throw new InvalidArgumentError(
       `runFunction: keyword arguments are an object such as { name: "World" }, not ${show(kwargs)}.`,
     );
   }
-  const given = requireOptions(options, ["args", "timeoutMs", "python"], "runFunction");
-  const args = given["args"] ?? [];
+  const given = requireOptions(options, FUNCTION_OPTIONS, "runFunction");
+  const { args = [], result = "auto" } = given;
   if (!Array.isArray(args)) throw new InvalidArgumentError(`runFunction: args must be a list, not ${show(args)}.`);
+  if (result !== "auto" && result !== "data" && result !== "handle") {
+    throw new InvalidArgumentError(`runFunction: result is "data" or "handle", not ${show(result)}.`);
+  }
+  const python = given["python"] === undefined ? null : requireInterpreter(given["python"], "runFunction: python");
+  const timeoutMs = optionalDuration(given["timeoutMs"], "runFunction: timeoutMs");
+  // Last of what may throw, because it may keep a file.
+  const call = composeCall(fn, args as readonly PyValue[], kwargs ?? {}, "runFunction");
   return Object.freeze({
     kind: "runFunction",
-    description: oneLine(`call ${fn.name}`),
-    fn: fn.spec,
-    document: fn.encodeArguments(args as readonly PyValue[], kwargs ?? {}),
-    python: given["python"] === undefined ? null : requireInterpreter(given["python"], "runFunction: python"),
-    timeoutMs: optionalDuration(given["timeoutMs"], "runFunction: timeoutMs"),
+    description: oneLine(`call ${"name" in fn ? fn.name : fn.repr}`),
+    ...call,
+    python,
+    timeoutMs,
+    session,
+    result,
+    modules: [],
+  });
+}
+
+export interface CellOptions {
+  /** [ms] After it the cell is interrupted and the task fails with reason `timeout`; default: none. */
+  timeoutMs?: number;
+  /** What tracebacks call the source; default: `<cell 1>`, `<cell 2>` … */
+  file?: string;
+  /** In which form the value of the last expression comes back: `display` is what a notebook shows. Default: data, and a handle for what is not data. */
+  result?: "data" | "handle" | "display";
+}
+export const CELL_OPTIONS = ["timeoutMs", "file", "result"] as const;
+
+/** Source that runs in a kept process, as a notebook runs a cell. */
+export function cellStep(
+  code: string,
+  session: string,
+  options: CellOptions | undefined,
+  defaultFile: string,
+): StepSpec {
+  const source = requireText(code, "run: the code");
+  const given = requireOptions(options, CELL_OPTIONS, "run");
+  const { result = "auto" } = given;
+  if (result !== "auto" && result !== "data" && result !== "handle" && result !== "display") {
+    throw new InvalidArgumentError(`run: result is "data", "handle" or "display", not ${show(result)}.`);
+  }
+  const file = given["file"] === undefined ? defaultFile : requireText(given["file"], "run: file");
+  return Object.freeze({
+    kind: "runFunction",
+    description: oneLine(`run ${source.trim()}`),
+    ...composeSpec({ kind: "cell", source, file }, [], {}, "run"),
+    python: null,
+    timeoutMs: optionalDuration(given["timeoutMs"], "run: timeoutMs"),
+    session,
+    result,
+    modules: [],
   });
 }
 

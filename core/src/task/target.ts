@@ -6,4 +6,6 @@ export interface ExecutionTarget {
   ownerSpec(): OwnerSpec;
   /** Variables of every step; the task's own win. */
   readonly targetEnv: Readonly<Record<string, string>>;
+  /** What it sends may be shown as markup. */
+  readonly trusted: boolean;
 }

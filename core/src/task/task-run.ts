@@ -5,52 +5,41 @@ import {
   EngineFailure,
   type ExecutionChange,
   type ExecutionSpec,
-  type StepRecord,
   type TaskFailure,
   type TaskRecord,
+  type ValueData,
   applyChange,
   startRecord,
 } from "../engine/protocol";
 import { notebookHost } from "../display";
-import { Environment } from "../environment";
+import { log } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
-import { decodeValue } from "../python";
+import type { PyDisplay } from "../python";
 import { cancelWithCell } from "./cell";
+import { RunValues } from "./run-values";
 import type { RuntimeTask } from "./runtime-task";
-import { type OutputStream, TaskLog } from "./task-log";
+import type { RunListeners, TaskEvents } from "./task-events";
+import { TaskLog } from "./task-log";
+import { TransferRate } from "./transfer-rate";
 import { noticeFailure } from "./unnoticed";
 
 /** [bytes] of a failed step that its error carries. */
 const ERROR_OUTPUT = 64 * 1024;
 
-export interface TaskProgress {
-  step: number;
-  bytes: number;
-  totalBytes: number | null;
-  files: number;
-  totalFiles: number | null;
-}
-
-/** What listeners hear, by event. */
-export interface RunEvents {
-  progress: TaskProgress;
-  output: { step: number; stream: OutputStream; data: Buffer };
-  step: StepRecord;
-  end: { state: TaskRecord["state"]; error: LazyclusterError | null };
-}
-
 export class TaskRun {
   readonly log: TaskLog;
   /** Resolves when it has ended; never rejects. */
   readonly settled: Promise<void>;
-  readonly progress = new Map<number, TaskProgress>();
+  readonly progress = new Map<number, TaskEvents["progress"]>();
+  private readonly rates = new Map<number, TransferRate>();
   error: LazyclusterError | null = null;
   private current: TaskRecord;
-  private readonly received = new Map<number, { readonly value: unknown }>();
+  private readonly received: RunValues;
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
   /** The cell of a notebook that started it; null elsewhere. */
   readonly startedIn = notebookHost()?.runningCell ?? null;
+  private awaited = false;
   /** Runs of the log that were told to listeners. */
   private relayed = 0;
   /** Of the first value that was none. */
@@ -61,11 +50,11 @@ export class TaskRun {
     readonly task: RuntimeTask,
     private readonly spec: ExecutionSpec,
     private readonly engine: EngineClient,
-    /** Hears everything, at once. */
-    private readonly emit: <K extends keyof RunEvents>(event: K, data: RunEvents[K]) => void,
-    /** Whether somebody listens to `output`, which costs reading the log. */
-    private readonly wantsOutput: () => boolean,
+    private readonly listeners: RunListeners,
+    /** Markup of the host may be shown as such. */
+    trusted: boolean,
   ) {
+    this.received = new RunValues(spec, trusted);
     this.current = startRecord({
       id: spec.id,
       name: spec.name,
@@ -110,7 +99,7 @@ export class TaskRun {
   /** Waits for its end. Rejects its error; a signal that is aborted ends the waiting only. */
   async join(signal?: AbortSignal): Promise<void> {
     noticeFailure(this);
-    cancelWithCell(this);
+    this.await();
     await untilAborted(this.settled, signal);
     if (this.error) throw this.error;
   }
@@ -127,17 +116,39 @@ export class TaskRun {
     }
   }
 
-  private async value(step: number): Promise<unknown> {
+  /** What its cells have shown. */
+  get displays(): PyDisplay[] {
+    return this.received.displays;
+  }
+
+  /** Removes what it keeps on disk but the log. */
+  discard(): void {
+    this.received.discard();
+  }
+
+  /** Resolves when it goes on without us, or has ended. */
+  async untilDetached(): Promise<void> {
+    while (!this.ended && this.current.detached === null) await this.nextChange();
+    if (this.current.detached === null) await this.join();
+  }
+
+  private await(): void {
+    this.awaited = true;
     cancelWithCell(this);
-    for (;;) {
-      const value = this.received.get(step);
-      if (value) return value.value;
+    this.engine.hold(this.spec.id);
+  }
+
+  private async value(step: number): Promise<unknown> {
+    this.await();
+    // A cell that fails may have shown something before, and that comes the same way.
+    while (!(this.received.has(step) && this.current.steps[step]?.state === "done")) {
       if (this.ended) {
         noticeFailure(this);
         throw this.error ?? new LazyclusterError(`${this.current.host}: the function gave no value.`);
       }
       await this.nextChange();
     }
+    return this.received.load(step);
   }
 
   /** How many there were so far, for `nextChange`. */
@@ -157,18 +168,26 @@ export class TaskRun {
         this.relayOutput();
         return;
       case "value":
-        this.keepValue(change.step, change.document);
+        this.keepValue(change.step, change.value, change.agent);
         return;
       case "progress": {
-        const { kind: _kind, ...progress } = change;
+        const { kind: _kind, ...reported } = change;
+        const rate = this.rates.get(change.step) ?? new TransferRate();
+        this.rates.set(change.step, rate);
+        const progress = { ...reported, bytesPerSecond: rate.at(performance.now(), change.bytes) };
         this.progress.set(change.step, progress);
-        this.emit("progress", progress);
+        this.listeners.emit("progress", progress);
         return;
       }
       case "stepStarted":
       case "stepEnded":
         this.current = applyChange(this.current, change);
         this.emitStep(change.step);
+        return;
+      case "detached":
+        this.current = applyChange(this.current, change);
+        // Whoever waits already still does.
+        if (this.awaited) this.engine.hold(this.spec.id);
         return;
       case "pid":
         this.current = applyChange(this.current, change);
@@ -182,13 +201,13 @@ export class TaskRun {
         );
         this.error = this.current.failure ? this.makeError(this.current.failure) : null;
         this.settle();
-        this.emit("end", { state: this.current.state, error: this.error });
+        this.listeners.emit("end", { state: this.current.state, error: this.error });
     }
   }
 
   private emitStep(index: number): void {
     const step = this.current.steps[index];
-    if (step) this.emit("step", step);
+    if (step) this.listeners.emit("step", step);
   }
 
   /** Others read the log too, so this has a position of its own; who listens late hears only what is new. */
@@ -196,9 +215,9 @@ export class TaskRun {
     this.withLog(() => {
       const first = this.relayed;
       this.relayed = this.log.length;
-      if (!this.wantsOutput()) return;
+      if (!this.listeners.wantsOutput()) return;
       for (const { run, data } of this.log.readFrom(first)) {
-        this.emit("output", { step: run.step, stream: run.stream, data });
+        this.listeners.emit("output", { step: run.step, stream: run.stream, data });
       }
     });
   }
@@ -208,13 +227,14 @@ export class TaskRun {
     try {
       read();
     } catch (error) {
-      Environment.logger.warn(`${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
+      log("warn", `${this.current.host}: the log ${this.current.logFile} cannot be read: ${String(error)}`);
     }
   }
 
-  private keepValue(step: number, document: Uint8Array): void {
+  private keepValue(step: number, value: ValueData, agent: string): void {
     try {
-      this.received.set(step, { value: decodeValue(document, this.current.host) });
+      for (const display of this.received.receive(step, value, agent))
+        this.listeners.emit("display", { step, display });
     } catch (error) {
       // The engine does not read values, so it takes the step for done; for us, who do, the task has failed.
       this.unreadable ??= {

@@ -7,8 +7,9 @@ let listening = false;
 
 export function watchFailure(run: TaskRun): void {
   void run.settled.then(() => {
-    // Cancelling is what somebody wanted.
-    if (!run.error || noticed.has(run) || run.record.state === "cancelled") return;
+    // Cancelling is what somebody wanted, and so is leaving a task to itself.
+    const { state, detached } = run.record;
+    if (!run.error || noticed.has(run) || state === "cancelled" || (state === "lost" && detached !== null)) return;
     failed.add(run);
     if (listening) return;
     listening = true;

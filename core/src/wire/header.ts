@@ -38,6 +38,16 @@ export class Header {
     return Number.isSafeInteger(value) ? BigInt(value as number) : this.refuse(name, "an integer");
   }
 
+  /** Any finite number. */
+  number(name: string): number {
+    const value = this.fields.get(name);
+    return isNumber(value) ? value : this.refuse(name, "a number");
+  }
+
+  numberList(name: string): number[] {
+    return this.list(name).map((item) => (isNumber(item) ? item : this.refuse(name, "a list of numbers")));
+  }
+
   flag(name: string): boolean {
     const value = this.fields.get(name) ?? false;
     return typeof value === "boolean" ? value : this.refuse(name, "a boolean");
@@ -62,6 +72,15 @@ export class Header {
     return this.list(name).map((item) => (typeof item === "string" ? item : this.refuse(name, "a list of strings")));
   }
 
+  /** Safe integers from 0 on. */
+  integerList(name: string): number[] {
+    return this.list(name).map((item) =>
+      Number.isSafeInteger(item) && (item as number) >= 0
+        ? (item as number)
+        : this.refuse(name, "a list of integers from 0 on"),
+    );
+  }
+
   /** A map as a header of its own, null where it is nil. */
   optionalMap(name: string): ReadonlyMap<string, Decoded> | null {
     const value = this.fields.get(name) ?? null;
@@ -77,4 +96,8 @@ export class Header {
     const op = this.fields.get("op");
     throw new WireError(`${typeof op === "string" ? op : "a message"}: its field ${name} must be ${expected}`);
   }
+}
+
+function isNumber(value: Decoded | undefined): value is number {
+  return typeof value === "number" && Number.isFinite(value);
 }

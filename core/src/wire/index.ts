@@ -1,5 +1,7 @@
 export * from "./limits";
-export { Ext, decode, encode } from "./msgpack";
+export { Double, Ext, decode, encode } from "./msgpack";
 export type { Decoded, Encodable } from "./msgpack";
 export { Frame, FrameDecoder, encodeFrameHead } from "./frame";
 export { Header } from "./header";
+export { DocumentCutter, documentLengths } from "./document";
+export type { CutDocument } from "./document";

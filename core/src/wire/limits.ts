@@ -8,6 +8,8 @@ export const MAX_PAYLOAD = 1024 * 1024;
 export const MAX_DEPTH = 64;
 /** [bytes] of a value document's tree; buffers are not counted. */
 export const MAX_TREE = 16 * 1024 * 1024;
+/** Buffers of a value document, and ext values in its tree: each takes many times its bytes in memory. */
+export const MAX_SPECIALS = 1024 * 1024;
 /** [bytes] that a login may print before the agent speaks. */
 export const MAX_NOISE = 64 * 1024;
 /** Credit of each operation and direction at its start, in cost units. */
@@ -20,7 +22,7 @@ export const CHUNK = 256 * 1024;
 /** Entries of one tree from a host: a bound on what it can make us remember. */
 export const MAX_ENTRIES = 4_000_000;
 /** [bytes] of a path in a tree; file systems take less. */
-export const MAX_PATH = 64 * 1024;
+export const MAX_PATH = 2 ** 16 - 1;
 
 /** The other end broke the protocol; the connection cannot go on. */
 export class WireError extends Error {

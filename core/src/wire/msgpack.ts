@@ -5,9 +5,9 @@
  */
 import { isUtf8 } from "buffer";
 import { createRequire } from "module";
-import { MAX_DEPTH, WireError } from "./limits";
+import { MAX_DEPTH, MAX_SPECIALS, WireError } from "./limits";
 
-/** An ext value; headers have none, values have those of docs/agent-protocol.md. */
+/** An ext value; headers have none, values have those of docs/agent-protocol.md. Read ones are views of what they were read from. */
 export class Ext {
   constructor(
     readonly type: number,
@@ -15,12 +15,22 @@ export class Ext {
   ) {}
 }
 
+/** A number that is written as float64 even where it is integral. */
+export class Double {
+  constructor(readonly value: number) {}
+}
+
 /** What `decode` gives: integers that a double cannot hold exactly are bigint, binaries Uint8Array. */
 export type Decoded = null | boolean | number | bigint | string | Uint8Array | Ext | Decoded[] | Map<string, Decoded>;
 
-/** What `encode` takes. Integral safe numbers and bigint (within int64) become integers, `undefined` nil. */
+/** What `encode` takes. Integral safe numbers but -0 and bigint (within int64) become integers, `undefined` nil. */
 export type Encodable =
-  Decoded | undefined | readonly Encodable[] | ReadonlyMap<string, Encodable> | { readonly [key: string]: Encodable };
+  | Decoded
+  | Double
+  | undefined
+  | readonly Encodable[]
+  | ReadonlyMap<string, Encodable>
+  | { readonly [key: string]: Encodable };
 
 /** msgpack-lite and int64-buffer as far as we use them. */
 interface MsgpackLite {
@@ -29,8 +39,13 @@ interface MsgpackLite {
   readonly decode: (input: Uint8Array, options: { codec: LibraryCodec }) => unknown;
 }
 interface LibraryCodec {
+  encode: (encoder: LibraryEncoder, value: unknown) => void;
   addExtPacker(type: number, constructor: unknown, packer: (value: Ext) => Uint8Array): void;
   addExtUnpacker(type: number, unpacker: (data: Uint8Array) => Ext): void;
+}
+interface LibraryEncoder {
+  /** Appends bytes as they are. */
+  send(bytes: Uint8Array): void;
 }
 interface Int64 {
   toString(): string;
@@ -43,7 +58,7 @@ interface Library extends Int64Buffer {
   readonly decode: (bytes: Uint8Array) => unknown;
 }
 
-const EXT_TYPES = [1, 2, 3, 4, 5, 6, 7, 8] as const;
+const EXT_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] as const;
 /** One class per ext type, because the codec finds the packer by constructor. */
 const extClasses = new Map(
   EXT_TYPES.map((type): [number, new (data: Uint8Array) => Ext] => [type, makeExtClass(type)]),
@@ -60,8 +75,14 @@ function library(): Library {
   const codec = createCodec({ usemap: true, int64: true });
   for (const [type, packed] of extClasses) {
     codec.addExtPacker(type, packed, (value) => asBuffer(value.data));
-    codec.addExtUnpacker(type, (data) => new Ext(type, Uint8Array.from(data)));
+    codec.addExtUnpacker(type, (data) => new Ext(type, data));
   }
+  // The library writes every integral number as an integer.
+  const { encode: write } = codec;
+  codec.encode = (encoder, value) => {
+    if (value instanceof Double) encoder.send(float64(value.value));
+    else write(encoder, value);
+  };
   loaded = { Int64BE, encode: (value) => encode(value, { codec }), decode: (bytes) => decode(bytes, { codec }) };
   return loaded;
 }
@@ -76,6 +97,13 @@ function makeExtClass(type: number): new (data: Uint8Array) => Ext {
   return Object.defineProperty(packed, "name", { value: `Ext${String(type)}` });
 }
 
+function float64(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(9);
+  bytes[0] = 0xcb;
+  bytes.writeDoubleBE(value, 1);
+  return bytes;
+}
+
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
@@ -87,9 +115,14 @@ export function encode(value: Encodable): Buffer {
 /**
  * Reads exactly one value that fills `bytes`. Throws WireError for anything else: no input crashes, hangs, or makes
  * it allocate more than a small multiple of the input.
+ *
+ * @param options.depth of the containers around it, which count too.
  */
-export function decode(bytes: Uint8Array, options: { ext: boolean } = { ext: false }): Decoded {
-  const needsRepair = inspect(bytes, options.ext);
+export function decode(
+  bytes: Uint8Array,
+  options: { readonly ext: boolean; readonly depth?: number } = { ext: false },
+): Decoded {
+  const needsRepair = inspect(bytes, options.ext, options.depth ?? 0);
   let value: unknown;
   try {
     value = library().decode(asBuffer(bytes));
@@ -108,6 +141,7 @@ function prepare(value: Encodable, depth: number): unknown {
     case "string":
       return value;
     case "number":
+      if (Object.is(value, -0)) return new Double(value);
       return Number.isSafeInteger(value) && (value > 0xffffffff || value < -0x80000000) ? int64(BigInt(value)) : value;
     case "bigint":
       return int64(value);
@@ -118,6 +152,7 @@ function prepare(value: Encodable, depth: number): unknown {
   }
   if (value === null) return null;
   if (value instanceof Uint8Array) return asBuffer(value);
+  if (value instanceof Double) return value;
   if (value instanceof Ext) {
     const packed = extClasses.get(value.type);
     if (!packed) throw new WireError(`ext type ${String(value.type)} is not in use`);
@@ -217,11 +252,12 @@ interface Open {
 }
 
 /** Walks the bytes without recursion. True when `repair` has something to do. */
-function inspect(input: Uint8Array, allowExt: boolean): boolean {
+function inspect(input: Uint8Array, allowExt: boolean, depth: number): boolean {
   const bytes = asBuffer(input);
   const open: Open[] = [];
   let offset = 0;
   let needsRepair = false;
+  let exts = 0;
   const need = (count: number): void => {
     if (count > bytes.length - offset) throw new WireError("cut off");
   };
@@ -266,6 +302,7 @@ function inspect(input: Uint8Array, allowExt: boolean): boolean {
           need(length + 1);
           const type = bytes[offset] ?? 0;
           if (!allowExt || !extClasses.has(type)) throw new WireError(`ext type ${String(type)} is not expected here`);
+          if ((exts += 1) > MAX_SPECIALS) throw new WireError("too many special values");
           offset += length + 1;
           break;
         }
@@ -285,7 +322,7 @@ function inspect(input: Uint8Array, allowExt: boolean): boolean {
       if (parent.keys) parent.atKey = !parent.atKey;
     }
     if (children) {
-      if (open.length >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
+      if (depth + open.length >= MAX_DEPTH) throw new WireError(`nested deeper than ${String(MAX_DEPTH)}`);
       open.push(children);
     }
     while (open.at(-1)?.left === 0) open.pop();

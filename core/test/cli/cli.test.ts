@@ -1,6 +1,6 @@
 /** The command line as a user calls it: a process of its own, real hosts, real signals. */
 import { type ChildProcess, spawn } from "child_process";
-import { mkdtempSync, rmSync } from "fs";
+import { mkdtempSync, rmSync, writeFileSync } from "fs";
 import { tmpdir } from "os";
 import { join } from "path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -91,18 +91,49 @@ describe("lazycluster", () => {
 
 describe("list-runtimes", () => {
   it("shows the hosts of the ssh config, and why one is inactive", async () => {
-    const { code, stdout } = await lazycluster("list-runtimes", "-l");
+    const config = join(state, "config");
+    writeFileSync(config, `Include ${hosts.configFile}\nHost down\n  HostName 127.0.0.1\n  Port 1\n`);
+    const list = (...args: string[]): Promise<Ended> => lazycluster("--ssh-config", config, "list-runtimes", ...args);
+    const { code, stdout } = await list();
     expect(code).toBe(0);
-    expect(stdout).toContain("Active runtimes: 2 of 2");
-    expect(stdout).toMatch(/host-1 +3\.\d+/);
-    const probes = JSON.parse((await lazycluster("list-runtimes", "--json")).stdout) as {
-      host: string;
-      active: boolean;
-    }[];
-    expect(probes.map(({ host, active }) => [host, active])).toEqual([
-      ["host-1", true],
-      ["host-2", true],
+    expect(stdout).toMatch(
+      /^Active runtimes: 2 of 3\n {2}host-1\n {2}host-2\nInactive runtimes:\n {2}down: .*refused.*\n$/,
+    );
+    const probes = JSON.parse((await list("--json")).stdout) as Record<string, unknown>[];
+    const version = expect.stringMatching(/^3\.\d+/) as string;
+    expect(probes).toEqual([
+      { host: "host-1", active: true, pythonVersion: version, reason: null },
+      { host: "host-2", active: true, pythonVersion: version, reason: null },
+      { host: "down", active: false, reason: expect.stringContaining("refused") as string },
     ]);
+  });
+
+  it("-l adds CPU, memory, GPUs, OS and Python", async () => {
+    const { stdout } = await lazycluster("list-runtimes", "-l");
+    expect(stdout).toMatch(
+      /^Active runtimes: 2 of 2\nHOST +CPU +MEMORY +GPU +OS +PYTHON\nhost-1 +[\d.]+ +[\d.]+ [MGT]B .* 3\.\d+\.\d+\nhost-2 /,
+    );
+    const [first] = JSON.parse((await lazycluster("list-runtimes", "-l", "--json")).stdout) as object[];
+    const number = expect.any(Number) as number;
+    expect(first).toMatchObject({
+      host: "host-1",
+      cpuCores: number,
+      memory: number,
+      gpus: [],
+      loadAverage: [number, number, number],
+    });
+  });
+
+  it("lists them also when none is usable; says what to do where there are none", async () => {
+    const config = join(state, "config-down");
+    writeFileSync(config, "Host down\n  HostName 127.0.0.1\n  Port 1\n");
+    const { code, stdout } = await lazycluster("--ssh-config", config, "list-runtimes");
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^Active runtimes: 0 of 1\nInactive runtimes:\n {2}down: /) as string,
+    });
+    const none = await lazycluster("--ssh-config", join(state, "missing"), "list-runtimes");
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("names no hosts") as string });
   });
 });
 

@@ -27,10 +27,13 @@ import {
   type AgentClientType,
   EngineFailure,
   type FailureData,
+  askFacts,
   hostSpec,
   never,
   receiveTree,
   startProcess,
+  syncTree,
+  treeRecord,
 } from "../support/engine-parts";
 import { FakeAgent, HELLO, MARKER } from "../support/fake-agent";
 
@@ -58,24 +61,26 @@ async function failure(work: PromiseLike<unknown>): Promise<FailureData> {
   return data;
 }
 
-type Entry = Record<string, unknown> & { data?: Buffer };
-const names = (path: string): Buffer[] => (path === "" ? [] : path.split("/").map((name) => Buffer.from(name)));
-const dir = (path: string): Entry => ({ path: names(path), kind: "dir", mode: 0o755, mtime: 0 });
-const file = (path: string, text = "evil", size = text.length): Entry => ({
-  path: names(path),
-  kind: "file",
-  mode: 0o644,
-  mtime: 0,
-  size,
+interface Entry {
+  /** Of the record. */
+  readonly letter: string;
+  readonly path: Buffer;
+  readonly size: bigint;
+  readonly extra: Buffer;
+  readonly mode?: number;
+  readonly data: Buffer;
+}
+const NONE = Buffer.alloc(0);
+const dir = (path: string): Entry => ({ letter: "d", path: Buffer.from(path), size: 0n, extra: NONE, data: NONE });
+const file = (path: string, text = "evil", size: bigint | number = text.length): Entry => ({
+  ...dir(path),
+  letter: "f",
+  size: BigInt(size),
   data: Buffer.from(text),
 });
-const link = (path: string, target: string): Entry => ({
-  path: names(path),
-  kind: "link",
-  mode: 0o777,
-  mtime: 0,
-  target: Buffer.from(target),
-});
+const link = (path: string, target: string): Entry => ({ ...dir(path), letter: "l", extra: Buffer.from(target) });
+const bytesOf = ({ letter, path, size, extra, mode, data }: Entry): Buffer =>
+  Buffer.concat([treeRecord(letter, path, size, extra, mode), data]);
 
 /** Sends these entries as the answer to a `get`. */
 function archive(entries: readonly Entry[], end: Record<string, unknown> | null = {}, cancel = true): FakeAgent {
@@ -86,10 +91,9 @@ function archive(entries: readonly Entry[], end: Record<string, unknown> | null 
         agent.send({ op: "error", id, kind: "cancelled", message: "cancelled", errno: null, path: null });
       if (header.op !== "get") return;
       let bytes = 0;
-      for (const { data, ...fields } of entries) {
-        agent.send({ op: "entry", id, ...fields });
-        if (data && data.length > 0) agent.send({ op: "data", id }, data);
-        bytes += data?.length ?? 0;
+      for (const entry of entries) {
+        agent.send({ op: "data", id }, bytesOf(entry));
+        bytes += entry.data.length;
       }
       if (end) agent.send({ op: "end", id, bytes, entries: entries.length, notes: [], ...end });
     },
@@ -115,13 +119,13 @@ const MALICIOUS: Record<string, readonly Entry[]> = {
   "a name that is `..`": [dir(""), dir("a"), file("a/..")],
   "a path that climbs": [dir(""), file("../canary")],
   "a path that climbs from below": [dir(""), dir("a"), file("a/../../canary")],
-  "a name with a slash": [dir(""), { ...file("x"), path: [Buffer.from("../canary")] }],
-  "an absolute name": [dir(""), { ...file("x"), path: [Buffer.from("/tmp/lazycluster-evil")] }],
-  "an empty name": [dir(""), { ...file("x"), path: [Buffer.alloc(0)] }],
-  "a name that is `.`": [dir(""), { ...dir("x"), path: [Buffer.from(".")] }],
-  "a NUL in a name": [dir(""), { ...file("x"), path: [Buffer.from("canary\0")] }],
-  "a name as text, not bytes": [dir(""), { ...file("x"), path: ["x"] }],
-  "a path that is no list": [dir(""), { ...file("x"), path: "x" }],
+  "an absolute name": [dir(""), file("/tmp/lazycluster-evil")],
+  "an absolute name in the root": [dir(""), file("/lazycluster-evil")],
+  "an empty name": [dir(""), dir("a"), file("a/")],
+  "an empty name on the way": [dir(""), dir("a"), file("a//b")],
+  "a name that is `.`": [dir(""), dir(".")],
+  "a name that is `.` further down": [dir(""), dir("a"), dir("a/.")],
+  "a NUL in a name": [dir(""), file("canary\0")],
   "a link out of the folder": [dir(""), link("a", "../canary")],
   "a link out from below": [dir(""), dir("a"), link("a/b", "../../canary")],
   "a link behind a name": [dir(""), dir("a"), link("b", "a/../../canary")],
@@ -139,23 +143,25 @@ const MALICIOUS: Record<string, readonly Entry[]> = {
   "a file behind a root that is a file": [file(""), file("a")],
   "a root that is a link": [link("", "canary")],
   "no root": [file("a")],
-  "a device": [dir(""), { ...file("a"), kind: "device" }],
-  "a named pipe": [dir(""), { ...file("a"), kind: "fifo" }],
-  "a kind that is a number": [dir(""), { ...file("a"), kind: 7 }],
+  "a device": [dir(""), { ...dir("a"), letter: "c" }],
+  "a kind that is no letter": [dir(""), { ...dir("a"), letter: "\0" }],
+  "what only a sync may ask for": [dir(""), { ...dir("a"), letter: "x" }],
+  "a hash of nothing": [dir(""), { ...dir("a"), letter: "s", extra: Buffer.alloc(32) }],
+  "a wrong hash": [file(""), { ...dir(""), letter: "s", extra: Buffer.alloc(32) }],
+  "a record that is cut off": [{ ...dir(""), data: treeRecord("d", Buffer.from("a"), 0n, NONE).subarray(0, 23) }],
   "more content than announced": [dir(""), file("a", "evil", 3)],
   "less content than announced": [dir(""), file("a", "evil", 5), file("b")],
   "less content at the end": [dir(""), file("a", "evil", 2 ** 50)],
-  "a negative size": [dir(""), file("a", "", -1)],
-  "a size that is no integer": [dir(""), file("a", "", 0.5)],
-  "a size beyond 2^53": [dir(""), { ...file("a", ""), size: 2n ** 60n }],
+  "a size beyond 2^53": [dir(""), file("a", "", 2n ** 60n)],
+  "a size beyond 2^63": [dir(""), file("a", "", 2n ** 64n - 1n)],
   "content without a file": [{ ...dir(""), data: Buffer.from("evil") }],
   "a name that is too long": [dir(""), file("x".repeat(300))],
   "a path that is too deep": [
     dir(""),
-    ...Array.from({ length: 3000 }, (_, depth) =>
+    ...Array.from({ length: 20 }, (_, depth) =>
       dir(
-        Array(depth + 1)
-          .fill("dd")
+        Array<string>(depth + 1)
+          .fill("d".repeat(250))
           .join("/"),
       ),
     ),
@@ -187,9 +193,9 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
       message: (header, fake) => {
         if (header.op !== "get") return;
         const id = header.integer("id");
-        fake.send({ op: "entry", id, ...dir("") });
+        fake.send({ op: "data", id }, bytesOf(dir("")));
         fake.send({ op: "end", id, bytes: 0, entries: 1, notes: [] });
-        fake.send({ op: "entry", id, ...dir("late") });
+        fake.send({ op: "data", id }, bytesOf(dir("late")));
         fake.send({ op: "end", id, bytes: 0, entries: 2, notes: [] });
       },
     });
@@ -229,7 +235,7 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
     const data = await failure(
       fetch(archive([dir(""), file("../canary")], null, false), join(base, "inside", "target")),
     );
-    expect(data.message).toMatch(/unsafe/);
+    expect(data.message).toMatch(/outside of a folder/);
     expect(readdirSync(join(base, "inside"))).toEqual([]);
   });
 
@@ -238,7 +244,7 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
       message: (header, fake) => {
         if (header.op !== "get") return;
         const id = header.integer("id");
-        fake.send({ op: "entry", id, ...file("", "", 2 ** 40) });
+        fake.send({ op: "data", id }, bytesOf(file("", "", 2 ** 40)));
         for (let count = 0; count < 64; count++) fake.send({ op: "data", id }, Buffer.alloc(1024 * 1024));
       },
     });
@@ -249,6 +255,86 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
     });
     expect(agent.isClosed).toBe(true);
     expect(readdirSync(join(base, "inside"))).toEqual([]);
+  });
+});
+
+/** Answers each operation of a sync with these bytes, as if they were what it had asked for. */
+function folder(answers: Readonly<Record<string, readonly Entry[]>>): FakeAgent {
+  return new FakeAgent(HOST, {
+    message: (header, agent) => {
+      const id = header.integer("id");
+      if (header.op === "cancel")
+        agent.send({ op: "error", id, kind: "cancelled", message: "cancelled", errno: null, path: null });
+      const entries = answers[header.op];
+      if (!entries) return;
+      for (const entry of entries) agent.send({ op: "data", id }, bytesOf(entry));
+      const bytes = entries.reduce((sum, { data }) => sum + data.length, 0);
+      agent.send({ op: "end", id, bytes, entries: entries.length, notes: [] });
+    },
+  });
+}
+
+async function sync(agent: FakeAgent, direction: "up" | "down"): Promise<unknown> {
+  const client = await start(agent);
+  try {
+    return await syncTree(client, {
+      remotePath: "thing",
+      cwd: "",
+      localPath: join(base, "inside"),
+      direction,
+      delete: true,
+      dryRun: false,
+      progress: () => undefined,
+      signal: never,
+    });
+  } finally {
+    await client.close();
+  }
+}
+
+/** What a listing says of a file. */
+const listed = (path: string, size = 4): Entry => ({ ...file(path, "", size), letter: "p" });
+
+const MANIFESTS: Record<string, readonly Entry[]> = {
+  "a way up": [dir(""), listed("../canary")],
+  "a name that is `..`": [dir(""), dir("a"), dir("a/..")],
+  "an absolute path": [dir(""), listed("/tmp/lazycluster-evil")],
+  "the same path twice": [dir(""), listed("a"), listed("a")],
+  "something below a file": [dir(""), listed("a"), listed("a/b")],
+  "something below a link": [dir(""), link("a", "."), listed("a/b")],
+  "a link out of the folder": [dir(""), link("a", "../canary")],
+  "two roots": [dir(""), dir("")],
+  "a file as its root": [listed("")],
+  "content in it": [dir(""), file("a")],
+  "no root": [listed("a")],
+};
+
+describe("a hostile manifest writes nothing outside of the folder, and removes nothing", () => {
+  it.each(Object.entries(MANIFESTS))("%s", async (_name, entries) => {
+    writeFileSync(join(base, "inside", "mine"), "mine");
+    await failure(sync(folder({ list: entries, get: [dir(""), file("a")] }), "down"));
+    expect(readdirSync(base, { recursive: true }).sort()).toEqual(["canary", "inside", "inside/mine"]);
+    expect(readFileSync(join(base, "canary"), "utf8")).toBe("untouched");
+  });
+
+  it("a file that nobody asked for is not taken", async () => {
+    writeFileSync(join(base, "inside", ".lazyignore"), "mine\n");
+    writeFileSync(join(base, "inside", "mine"), "mine");
+    const agent = folder({ list: [dir(""), listed("a")], get: [dir(""), file("mine")] });
+    expect((await failure(sync(agent, "down"))).message).toContain("not asked for");
+    expect(readFileSync(join(base, "inside", "mine"), "utf8")).toBe("mine");
+    expect(leftovers(base)).toEqual([]);
+  });
+
+  it("a link in the local folder is not followed", async () => {
+    symlinkSync("..", join(base, "inside", "link"));
+    const entries = [dir(""), dir("link"), listed("link/canary")];
+    const agent = folder({ list: entries, get: [dir(""), dir("link"), file("link/canary")] });
+    // The link itself goes, for the host has a folder of that name.
+    await sync(agent, "down");
+    expect(readFileSync(join(base, "canary"), "utf8")).toBe("untouched");
+    expect(readFileSync(join(base, "inside", "link", "canary"), "utf8")).toBe("evil");
+    expect(lstatSync(join(base, "inside", "link")).isDirectory()).toBe(true);
   });
 });
 
@@ -344,6 +430,8 @@ describe("a broken protocol ends the connection with one clear error", () => {
       null,
       {
         started: () => undefined,
+        progress: () => undefined,
+        newFile: () => "",
         output: (_stream, _bytes, release) => release(),
       },
     );
@@ -516,5 +604,49 @@ describe("a value that is none", () => {
       expect(await rejection(task.returns())).toBe(error);
       await runtime.close();
     }
+  });
+});
+
+describe("facts that a host tells", () => {
+  const FACTS = {
+    os: "Evil\u001b[2J",
+    cores: 1.5,
+    memory: 1,
+    available: 1,
+    load: [],
+    diskTotal: 1,
+    diskFree: 1,
+    gpus: ["GPU\u0007"],
+    notes: [],
+  };
+  const ask = async (facts: object): Promise<Awaited<ReturnType<typeof askFacts>>> => {
+    const agent = await start(
+      new FakeAgent(HOST, { message: ({ op }, to) => op === "facts" && to.send({ op: "done", id: 2, ...facts }) }),
+    );
+    try {
+      return await askFacts(agent, { kind: "temporary" }, never);
+    } finally {
+      await agent.close();
+    }
+  };
+
+  it("are read with their types, and harmless for a terminal", async () => {
+    expect((await ask(FACTS)).facts).toMatchObject({ os: "Evil\ufffd[2J", cpuCores: 1.5, gpus: ["GPU\ufffd"] });
+  });
+
+  it.each([
+    { cores: "many" },
+    { cores: 0 },
+    { cores: -4 },
+    { cores: Infinity },
+    { memory: -1 },
+    { memory: 2 ** 60 },
+    { load: ["high"] },
+    { gpus: "all" },
+    { os: 7 },
+    { notes: [1] },
+    { diskFree: undefined },
+  ])("of a wrong form are an error that names the host: %o", async (wrong) => {
+    expect(await failure(ask({ ...FACTS, ...wrong }))).toMatchObject({ code: "ERR_OTHER" });
   });
 });

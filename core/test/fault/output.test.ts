@@ -122,6 +122,8 @@ while sent < ${total}:
   let received = 0;
   const hash = createHash("sha1");
   const flood = startProcess(agent, "run", fields, null, {
+    progress: () => undefined,
+    newFile: () => "",
     started: () => undefined,
     output: (_stream, bytes, release) => {
       received += bytes.length;
@@ -137,6 +139,8 @@ while sent < ${total}:
   await eventually(async () => {
     const echo = startProcess(agent, "run", { ...fields, cmd: "echo hello", env: {} }, null, {
       started: () => undefined,
+      progress: () => undefined,
+      newFile: () => "",
       output: (_stream, _bytes, release) => release(),
     });
     expect((await echo.ended).code).toBe(0);

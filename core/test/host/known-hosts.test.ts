@@ -82,6 +82,12 @@ describe("which entries count", () => {
       { port: 2200, shows: "b" },
       /is not known/,
     ],
+    [
+      "entry without the port does not vouch where the port has another",
+      "gpu KEY_a\n[gpu]:2200 KEY_b\n",
+      { port: 2200 },
+      /HAS CHANGED/,
+    ],
     ["entry of another port", "[gpu]:2201 KEY_a\n", { port: 2200 }, /is not known/],
     ["entry with a port, asked without", "[gpu]:2200 KEY_a\n", {}, /is not known/],
     ["ipv6 with port", "[::1]:2200 KEY_a\n", { address: "::1", port: 2200 }, null],
@@ -94,7 +100,7 @@ describe("which entries count", () => {
     ["revoked for all hosts, though known", "gpu KEY_a\n@revoked * KEY_a\n", {}, /revoked/],
     ["another key revoked", "@revoked gpu KEY_b\ngpu KEY_a\n", {}, null],
     ["revoked without the port", "@revoked gpu KEY_a\n", { port: 2200 }, /revoked/],
-    ["certificate authority", "@cert-authority gpu KEY_a\n", {}, /certificates are not supported/],
+    ["certificate authority", "@cert-authority gpu KEY_a\n", {}, /does not support host certificates/],
     ["HostKeyAlias", "cluster KEY_a\n", { settings: { hostKeyAlias: "Cluster" }, port: 2200 }, null],
     ["HostKeyAlias, not the name", "gpu KEY_a\n", { settings: { hostKeyAlias: "cluster" } }, /is not known/],
   ])("%s", async (_, content, given, expected) => {

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { EngineFailure } from "../../src/engine/protocol/failure";
@@ -115,9 +115,118 @@ Host gpu
     expect((await read(`StrictHostKeyChecking ${value}`)).hostKeyPolicy).toBe(policy);
   });
 
-  test("Match and Include are OpenSSH's business", async () => {
-    writeFileSync(join(dir, "more"), "Match host gpu exec true\n  Port 77\n");
-    expect((await read(`Include "${dir}/more"`)).port).toBe(77);
+  describe("the table of OpenSSH's and asyncssh's tests", () => {
+    const include = (name: string, text: string): void => writeFileSync(join(dir, name), text);
+
+    test.each<[string, string, string, Partial<SshConfig>]>([
+      ["the first value counts", "Port 1\nPort 2", "gpu", { port: 1 }],
+      ["also over sections", "Host gpu\n Port 1\nHost *\n Port 2\n User u", "gpu", { port: 1, user: "u" }],
+      ["key = value, and quotes", 'Port=7\nUser = "a"', "gpu", { port: 7, user: "a" }],
+      ["keywords in any case, comments, blank lines", "# x\n\n  pOrT 7 # y\n", "gpu", { port: 7 }],
+      ["CRLF", "Host gpu\r\n  Port 7\r\n", "gpu", { port: 7 }],
+      ["wildcards", "Host g*-?\n Port 7", "gpu-1", { port: 7 }],
+      ["a wildcard that does not fit", "Host g*-?\n Port 7", "gpu-10", { port: 22 }],
+      ["several patterns", "Host a b gpu\n Port 7", "gpu", { port: 7 }],
+      ["negated", "Host * !gpu\n Port 7", "gpu", { port: 22 }],
+      ["negated, another", "Host * !gpu\n Port 7", "cpu", { port: 7 }],
+      ["negated alone matches nothing", "Host !gpu\n Port 7", "cpu", { port: 22 }],
+      [
+        "patterns are about the name as given",
+        "Host 10.0.0.1\n Port 7\nHost gpu\n HostName 10.0.0.1",
+        "gpu",
+        { port: 22 },
+      ],
+      [
+        "Match host is about the address",
+        "Host gpu\n HostName 10.0.0.1\nMatch host 10.0.0.*\n Port 7",
+        "gpu",
+        { port: 7 },
+      ],
+      ["Match originalhost", "Host gpu\n HostName x\nMatch originalhost gpu\n Port 7", "gpu", { port: 7 }],
+      ["Match user", "Match user bob\n Port 7", "bob@gpu", { port: 7 }],
+      ["Match user, another", "Match user bob\n Port 7", "eve@gpu", { port: 22 }],
+      ["Match negated", "Match !user bob\n Port 7", "eve@gpu", { port: 7 }],
+      ["Match with two conditions", "Match host gpu user bob\n Port 7", "eve@gpu", { port: 22 }],
+      ["Match exec", 'Match exec "test %h = gpu"\n Port 7', "gpu", { port: 7 }],
+      ["Match exec that fails", "Match exec false\n Port 7", "gpu", { port: 22 }],
+      ["Match all", "Match all\n Port 7", "gpu", { port: 7 }],
+      [
+        "Match final sees the whole config",
+        "Match final host 10.0.0.1\n Port 7\nHost gpu\n HostName 10.0.0.1",
+        "gpu",
+        { port: 7 },
+      ],
+      ["HostName with a token", "HostName %h.example.org", "gpu", { hostname: "gpu.example.org" }],
+      ["HostName with a percent sign", "HostName fe80::1%%eth0", "gpu", { hostname: "fe80::1%eth0" }],
+      [
+        "tokens in paths",
+        "HostName x\nUser u\nPort 7\nIdentityFile /k/%n/%h/%p/%r/%%",
+        "gpu",
+        { identityFiles: ["/k/gpu/x/7/u/%"] },
+      ],
+      [
+        "tokens of this machine",
+        "IdentityFile %d/a\nIdentityFile /%i/%u",
+        "gpu",
+        { identityFiles: [join(homedir(), "a"), `/${userInfo().uid}/${userInfo().username}`] },
+      ],
+      [
+        "the token of the host key's name",
+        "HostKeyAlias k\nUserKnownHostsFile /%k",
+        "gpu",
+        { userKnownHostsFiles: ["/k"] },
+      ],
+      ["environment in paths", "IdentityFile ${HOME}/a", "gpu", { identityFiles: [join(homedir(), "a")] }],
+      ["identities add up", "IdentityFile /a\nHost *\n IdentityFile /b", "gpu", { identityFiles: ["/a", "/b"] }],
+      ["an agent by a variable", "IdentityAgent $LC_TEST_AGENT", "gpu", { identityAgent: "/agent" }],
+      ["one jump host", "ProxyJump bastion", "gpu", { proxyJump: "bastion" }],
+      ["several, with users and ports", "ProxyJump a@b:23,c,[::1]:24", "gpu", { proxyJump: "a@b:23,c,[::1]:24" }],
+      ["as a URI", "ProxyJump ssh://a@b:23", "gpu", { proxyJump: "a@b:23" }],
+      ["none", "ProxyJump none\nHost *\n ProxyJump b", "gpu", { proxyJump: null }],
+      [
+        "ProxyCommand first",
+        "ProxyCommand nc %h %p\nProxyJump b",
+        "gpu",
+        { proxyJump: null, proxyCommand: "nc %h %p" },
+      ],
+      ["ProxyJump first", "ProxyJump b\nProxyCommand nc %h %p", "gpu", { proxyJump: "b", proxyCommand: null }],
+      ["ProxyCommand none", "ProxyCommand none", "gpu", { proxyCommand: null }],
+    ])("%s", async (_, config, host, expected) => {
+      process.env["LC_TEST_AGENT"] = "/agent";
+      expect(await read(config, host)).toMatchObject(expected);
+      delete process.env["LC_TEST_AGENT"];
+    });
+
+    test("Include: one, a glob in order of names, none, in a section, and one inside another", async () => {
+      include("one", "Port 77\n");
+      include("part-2", "User second\nPort 2\n");
+      include("part-1", "User first\n");
+      include("outer", `Include "${dir}/part-*"\n`);
+      expect(await read(`Include "${dir}/one"`)).toMatchObject({ port: 77 });
+      expect(await read(`Include "${dir}/part-*"`)).toMatchObject({ user: "first", port: 2 });
+      expect(await read(`Include "${dir}/nothing-*"\nPort 5`)).toMatchObject({ port: 5 });
+      expect(await read(`Host other\n  Include "${dir}/one"`)).toMatchObject({ port: 22 });
+      expect(await read(`Match host gpu exec true\n  Include "${dir}/one"`)).toMatchObject({ port: 77 });
+      expect(await read(`Include "${dir}/outer"`)).toMatchObject({ user: "first", port: 2 });
+      expect(await read(`Include "${dir}/one" "${dir}/part-1"`)).toMatchObject({ user: "first", port: 77 });
+    });
+
+    test("Include in a circle ends", async () => {
+      include("circle", `Include "${dir}/circle"\n`);
+      expect((await failure(read(`Include "${dir}/circle"`))).message).toMatch(/cannot be used: .*Too many recursive/);
+    });
+
+    test.each([
+      ["a jump host that is its own", "Host *\n  ProxyJump gpu", /jumphost loop/],
+      ["a bad jump host", "ProxyJump a@:b", /Invalid ProxyJump/],
+      ["a bad port", "Port x", /Bad (number|port)/],
+      ["a Match without a condition", "Match", /[Mm]issing Match|Bad Match|no argument|missing argument/i],
+      ["quotes that do not end", 'User "a', /quot|missing argument|terminat/i],
+    ])("%s is reported", async (_, config, words) => {
+      const data = await failure(read(config));
+      expect(data.code).toBe("ERR_INVALID_RUNTIME");
+      expect(data.message).toMatch(words);
+    });
   });
 
   test("a bad line is reported in ssh's words", async () => {

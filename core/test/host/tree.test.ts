@@ -1,17 +1,17 @@
 import fc from "fast-check";
 import { posix } from "path";
 import { describe, expect, it } from "vitest";
-import { TreeCheck, type TreeEntry, staysInside } from "../../src/host/tree";
+import { TreeCheck, type TreeEntry, staysInside } from "../../src/host/tree/entry";
 import { WireError } from "../../src/wire";
 
 function entry(path: string[], kind: TreeEntry["kind"] = "file", target = ""): TreeEntry {
   return {
-    path: path.map((name) => Buffer.from(name)),
+    path: Buffer.from(path.join("/")),
     kind,
     mode: 0o644,
     mtime: 0n,
     size: 0,
-    target: Buffer.from(target),
+    extra: Buffer.from(target),
   };
 }
 function check(...entries: TreeEntry[]): void {

@@ -6,6 +6,10 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 export interface DelayProxy {
   readonly address: string;
   readonly port: number;
+  /** Those that are open now. */
+  connections(): number;
+  /** Cuts the newest connection. */
+  dropNewest(): void;
   stop(): Promise<void>;
 }
 
@@ -14,6 +18,7 @@ export async function startDelayProxy(options: {
   readonly rttMs: number;
 }): Promise<DelayProxy> {
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
     const far = connect({
       host: options.target.address,
@@ -21,6 +26,8 @@ export async function startDelayProxy(options: {
       noDelay: true,
       allowHalfOpen: true,
     });
+    clients.add(near);
+    near.on("close", () => clients.delete(near));
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
@@ -34,6 +41,8 @@ export async function startDelayProxy(options: {
   return {
     address: "127.0.0.1",
     port,
+    connections: () => clients.size,
+    dropNewest: () => [...clients].at(-1)?.destroy(),
     stop: async () => {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -46,7 +55,7 @@ export async function startDelayProxy(options: {
 function delay(from: Socket, to: Socket, ms: number): void {
   from.on("data", (chunk) => {
     setTimeout(() => {
-      if (!to.writable || to.write(chunk)) return;
+      if (!to.writable || to.write(chunk) || from.isPaused()) return;
       from.pause();
       to.once("drain", () => from.resume());
     }, ms);

@@ -4,7 +4,6 @@ import { join } from "path";
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../../src/errors";
 import { PySource, py, pyFile, pyModule } from "../../src/python";
-import { decodeValue } from "../../src/python";
 import { dedent, definedFunctions } from "../../src/python/source-text";
 
 function sourceOf(fn: unknown): string {
@@ -49,8 +48,7 @@ describe("py", () => {
           return ${hostile}
     `;
     expect(sourceOf(fn)).not.toContain("rm -rf");
-    const document = (fn as PySource).encodeArguments([], {});
-    expect(decodeValue(document, "h")).toEqual({ args: [], kwargs: {}, bind: { _lc_value_0: hostile } });
+    expect((fn as PySource).bound).toEqual({ _lc_value_0: hostile });
   });
 
   it("finds names of its own for values", () => {

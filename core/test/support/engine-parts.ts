@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Protocol from "../../src/engine/protocol";
+import type * as Facts from "../../src/engine/facts";
 import type * as Host from "../../src/host";
 import type * as Connect from "../../src/host/connect";
 import type { HostConnection } from "../../src/host/transport";
@@ -9,9 +10,20 @@ import type { HostConnection } from "../../src/host/transport";
 const load = createRequire(__filename);
 const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist", name));
 
-export const { AgentClient, receiveTree, sendTree, startProcess } = part("host/index.js") as typeof Host;
+export const { AgentClient, receiveTree, sendTree, startProcess, syncTree } = part("host/index.js") as typeof Host;
 export const { connectHost } = part("host/connect.js") as typeof Connect;
+export const { askFacts } = part("engine/facts.js") as typeof Facts;
 export const { EngineFailure } = part("engine/protocol/index.js") as typeof Protocol;
+/** A record of a tree as it travels; fields may be wrong. */
+export function treeRecord(letter: string, path: Buffer, size: bigint, extra: Buffer, mode = 0o644): Buffer {
+  const head = Buffer.alloc(23);
+  head.write(letter, "latin1");
+  head.writeUInt16BE(mode, 1);
+  head.writeBigUInt64BE(size, 11);
+  head.writeUInt16BE(path.length, 19);
+  head.writeUInt16BE(extra.length, 21);
+  return Buffer.concat([head, path, extra]);
+}
 export type { HostConnection, RemoteProcess } from "../../src/host/transport";
 export type { FailureData, HostSpec } from "../../src/engine/protocol";
 export type { AgentClient as AgentClientType } from "../../src/host";

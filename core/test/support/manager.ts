@@ -91,7 +91,7 @@ export class Manager {
 export function startManager(body: string, options: ManagerOptions): Manager {
   const script = `
     const lazycluster = require(${JSON.stringify(LIBRARY)});
-    const { Runtime, RuntimeTask, Connection, Environment, py, pyFile, pyModule } = lazycluster;
+    const { Runtime, RuntimeTask, Connection, Environment, bridge, py, pyFile, pyModule } = lazycluster;
     const input = JSON.parse(process.env.LAZYCLUSTER_TEST_INPUT);
     const say = (name, data) => process.stdout.write("\\x01" + JSON.stringify({ name, data: data ?? null }) + "\\n");
     const lines = require("node:readline").createInterface({ input: process.stdin });

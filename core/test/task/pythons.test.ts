@@ -1,25 +1,11 @@
 /** Every Python from 3.8 to 3.13 that this machine has, as the host's. */
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { PYTHONS, type TestHosts, canIsolate, startHosts } from "../hosts";
-import { Runtime, RuntimeTask, type Workspace, expectCleanHost, py, rejection, workspace } from "../support";
+import { type TestHosts, startHosts } from "../hosts";
+import { Runtime, RuntimeTask, type Workspace, expectCleanHost, py, pythonOf, rejection, workspace } from "../support";
 
 const MINORS = [8, 9, 10, 11, 12, 13];
-
-/** As the host sees it; null where there is none. */
-function interpreter(minor: number): string | null {
-  const inPath = ["/usr/local/bin", "/usr/bin"]
-    .map((dir) => `${dir}/python3.${minor}`)
-    .find((path) => existsSync(path));
-  if (inPath !== undefined) return inPath;
-  const versions = join(homedir(), ".pyenv", "versions");
-  if (!canIsolate() || !existsSync(versions)) return null;
-  const version = readdirSync(versions).find((name) => name.startsWith(`3.${minor}.`));
-  return version === undefined ? null : `${PYTHONS}/${version}/bin/python3`;
-}
 
 let hosts: TestHosts;
 let space: Workspace;
@@ -34,7 +20,7 @@ afterAll(async () => {
 });
 
 for (const minor of MINORS) {
-  const python = interpreter(minor);
+  const python = pythonOf(minor);
   const title = `Python 3.${minor} as a host: a command, functions, a folder there and back`;
   if (python === null) {
     it.skip(`${title} (3.${minor} is not on this machine)`, () => undefined);
@@ -72,7 +58,7 @@ for (const minor of MINORS) {
     expect(error).toMatchObject({ reason: "failed", cause: { code: "ERR_PYTHON" } });
     expect((error as Error).message).toContain('raise ValueError("nothing " + "works")');
     // One interpreter for the agent, another for a call.
-    const other = interpreter(minor === 13 ? 8 : 13);
+    const other = pythonOf(minor === 13 ? 8 : 13);
     if (other !== null) {
       const elsewhere = await runtime.executeFunction(describeIt, {}, { args: [[]], python: other });
       expect(((await elsewhere.returns()) as [Record<string, unknown>])[0]["minor"]).toBe(minor === 13 ? 8 : 13);

@@ -8,7 +8,6 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
-  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -18,8 +17,8 @@ import {
 } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type TestHost, canIsolate, startHosts } from "../hosts";
 import {
   Environment,
   type LazyclusterErrorType,
@@ -30,71 +29,24 @@ import {
   type Workspace,
   eventually,
   expectCleanHost,
-  leftovers,
   rejection,
   startManager,
-  workspace,
 } from "../support";
+import { shapeOf, useSite } from "./site";
 
 const MIB = 1024 * 1024;
 const TIME = new Date("2001-02-03T04:05:06.789Z");
 
-let hosts: TestHosts;
+const site = useSite();
 let host: TestHost;
 let space: Workspace;
 let runtime: RuntimeType;
-/** The working directory, as the host and as this machine see it. */
 let there: string;
 let seen: string;
 let local: string;
-
-beforeAll(async () => {
-  hosts = await startHosts();
-  host = hosts.hosts[0]!;
-  space = workspace(hosts.configFile);
+beforeEach(() => {
+  ({ host, space, runtime, there, seen, local } = site);
 });
-beforeEach(async () => {
-  local = space.path("local");
-  mkdirSync(local);
-  runtime = new Runtime("host-1");
-  there = await runtime.workingDir;
-  seen = join(host.dir, there);
-});
-afterEach(async () => {
-  const left = [...leftovers(seen), ...leftovers(local)];
-  await runtime.close();
-  expect(left).toEqual([]);
-  await expectCleanHost(host, 2000);
-});
-afterAll(async () => {
-  await hosts.stop();
-  space.remove();
-});
-
-interface Shape {
-  readonly kind: "file" | "dir" | "link";
-  readonly mode?: number;
-  readonly mtimeMs?: number;
-  readonly content?: string;
-}
-
-/** Everything of a folder that must survive, by relative path. */
-function shapeOf(root: string): Record<string, Shape> {
-  const shape: Record<string, Shape> = {};
-  const visit = (path: string, name: string): void => {
-    const stats = lstatSync(path);
-    if (stats.isSymbolicLink()) shape[name] = { kind: "link", content: readlinkSync(path) };
-    else if (stats.isFile()) {
-      const content = createHash("sha1").update(readFileSync(path)).digest("hex");
-      shape[name] = { kind: "file", mode: stats.mode & 0o7777, mtimeMs: Math.floor(stats.mtimeMs), content };
-    } else {
-      shape[name] = { kind: "dir", mode: stats.mode & 0o7777, mtimeMs: Math.floor(stats.mtimeMs) };
-      for (const child of readdirSync(path)) visit(join(path, child), `${name}/${child}`);
-    }
-  };
-  visit(root, ".");
-  return shape;
-}
 
 function makeTree(root: string): void {
   mkdirSync(join(root, "nested", "deep", "er"), { recursive: true });
@@ -527,7 +479,7 @@ describe.runIf(canIsolate())("on file systems and for users with limits", () => 
         });
       }
     } finally {
-      Environment.sshConfigFile = hosts.configFile;
+      Environment.sshConfigFile = site.hosts.configFile;
       await ordinary.stop();
     }
   });

@@ -16,16 +16,17 @@ from .operations import MESSAGES, OPERATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Optional
+    from typing import Callable, Dict, List, Optional, Tuple
 
     from .frames import Header
     from .functions import Functions
     from .loop import Timer
     from .operation import Operation
+    from .session import Session
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
-CAPABILITIES = ["run", "pty", "loginEnv", "call", "put", "get", "tempdir", "mkdir", "remove", "reap"]
+CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "sessions", "ports", "detach"]
 #: [s] without a sign of the manager, until it says its own.
 FIRST_LEASE = 60.0
 #: [s] between SIGTERM and SIGKILL when the connection ends.
@@ -36,10 +37,11 @@ EXIT_OK, EXIT_LOST, EXIT_PROTOCOL = 0, 75, 76
 
 class Agent:
     def __init__(
-        self, reading: int, writing: int, keeper: int, keeper_lives: int, notes: int, mark: bytes
+        self, connection: Optional[Tuple[int, int]], keeper: int, keeper_lives: int, notes: int, mark: bytes
     ) -> None:
+        """Without a connection its first client is still to come (detached.py)."""
         self.loop = Loop(self._before_wait)
-        self.channel = Channel(self.loop, reading, writing, self._on_frame, self._on_end, self._on_drained)
+        self.channel: Channel = self._open(connection)
         self.keeper = keeper
         self._keeper_lives = keeper_lives
         self.mark = mark
@@ -55,6 +57,9 @@ class Agent:
         #: Who wants to know how a process ended.
         self.children: Dict[int, Callable[[int], None]] = {}
         self.functions: Optional[Functions] = None
+        self.sessions: Dict[Tuple[str, str], Session] = {}
+        #: The sshd that listens on ports in our stead; 0 without.
+        self.session = 0
         self._ready = False
         self._greeted = False
         #: Operations that wait for the login environment; None when there is nothing to wait for.
@@ -72,16 +77,18 @@ class Agent:
         self._child_ended = system.wake_on_child()
         self.loop.watch(self._child_ended, READ, self._on_child)
         self.loop.watch(self._keeper_lives, READ, self._on_keeper_end)
-        self._say_hello()
-        self.channel.start(leftover)
+        self._meet(leftover)
         self.loop.later(0, self._get_ready)
         self._check_lease()
         # A forked child on its way to another role (errors.Become) passes here and must end nothing.
         try:
-            self.loop.run()
-        except ProtocolError as error:
-            self._last_words("protocol error: %s" % error)
-            self._exit = EXIT_PROTOCOL
+            while True:
+                try:
+                    self.loop.run()
+                    break
+                except ProtocolError as error:
+                    if not self._on_protocol_error(error):
+                        break
         except Exception:
             self._end_everything()
             raise
@@ -89,6 +96,23 @@ class Agent:
         return self._exit
 
     # Life and death.
+
+    def _open(self, connection: Optional[Tuple[int, int]]) -> Channel:
+        assert connection is not None
+        return Channel(self.loop, *connection, self._on_frame, self._on_end, self._on_drained)
+
+    def _meet(self, leftover: bytes) -> None:
+        self._say_hello()
+        self.channel.start(leftover)
+
+    def _on_protocol_error(self, error: ProtocolError) -> bool:
+        """Whether to go on."""
+        self._last_words("protocol error: %s" % error)
+        self._exit = EXIT_PROTOCOL
+        return False
+
+    def _on_bye(self) -> None:
+        self.loop.stop()
 
     def _say_hello(self) -> None:
         account = system.account()
@@ -107,6 +131,7 @@ class Agent:
                 "shell": printable(self.shell),
                 "hostname": uname.nodename,
                 "system": uname.sysname,
+                "network": system.network_stack(),
                 "caps": CAPABILITIES,
             }
         )
@@ -151,6 +176,10 @@ class Agent:
         for operation in list(self.operations.values()):
             operation.release()
         self.leftovers.remove_all()
+        if self.session and self._exit == EXIT_LOST:
+            from .relay_sshd import end_session
+
+            end_session(self.session)
 
     def _last_words(self, text: str) -> None:
         system.write_quietly(2, b"lazycluster agent: %s\n" % text.encode("utf-8", "replace"))
@@ -166,7 +195,7 @@ class Agent:
         elif op == "ping":
             self.channel.send({"op": "pong", "t": fields.number(header, "t")})
         elif op == "bye":
-            self.loop.stop()
+            self._on_bye()
         elif op in OPERATIONS:
             self._begin(op, header)
         elif op in MESSAGES:
@@ -249,21 +278,26 @@ class Agent:
         if callback is not None:
             callback(status)
 
-    def temporary_directory(self) -> bytes:
-        """One for the connection, private, made on first use."""
+    def temporary_path(self) -> bytes:
+        """The connection's own directory, which may not be there yet."""
         if self._temporary is None:
             parent = self.environment.get(b"TMPDIR") or b"/tmp"
-            path = os.path.join(self.home, parent, b"lazycluster-" + self.mark[:16])
-            self.leftovers.add(path)
-            try:
-                os.mkdir(path, 0o700)
-            except OSError as error:
-                self.leftovers.discard(path)
-                what = "The temporary directory %s cannot be created" % printable(path)
-                advice = "Set TMPDIR on the host to a directory that can be written."
-                raise Failure.of("path", error, path, what, advice) from None
-            self._temporary = path
+            self._temporary = os.path.join(self.home, parent, b"lazycluster-" + self.mark[:16])
+            self.leftovers.add(self._temporary)
         return self._temporary
+
+    def temporary_directory(self) -> bytes:
+        """The same; private, made on first use."""
+        path = self.temporary_path()
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass  # Made before, or by a function that had a handle to keep.
+        except OSError as error:
+            what = "The temporary directory %s cannot be created" % printable(path)
+            advice = "Set TMPDIR on the host to a directory that can be written."
+            raise Failure.of("path", error, path, what, advice) from None
+        return path
 
     def is_temporary(self, path: bytes) -> bool:
         """Whether it lies in the connection's own directory, which is removed whatever its modes say."""

@@ -50,16 +50,23 @@ class Importer:
 
     def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
         package, _, module = name.partition(".")
-        module = module or "__init__"
-        if package != PACKAGE or module not in self.lazycluster_sources:
+        return self.specify(name, module) if package == PACKAGE else None
+
+    def specify(self, name: str, module: str) -> Any:
+        """What is imported as `name` is our `module`."""
+        module = module.replace(".", "/")
+        folder = (module + "/__init__").lstrip("/")
+        is_package = folder in self.lazycluster_sources
+        module = folder if is_package else module
+        if module not in self.lazycluster_sources:
             return None
-        return ModuleSpec(name, self, origin=filename(module), is_package=module == "__init__")
+        return ModuleSpec(name, self, origin=filename(module), is_package=is_package, loader_state=module)
 
     def create_module(self, spec: Any) -> None:
         """The default is right."""
 
     def exec_module(self, module: Any) -> None:
-        name = module.__spec__.name.partition(".")[2] or "__init__"
+        name = module.__spec__.loader_state
         code = self._helped(name) if name in HELPED else None
         exec(code or self.compile(name), module.__dict__)
 
@@ -89,6 +96,17 @@ class Importer:
                 self.help.close()
                 self.help = None
         return self._codes.pop(wanted, None)
+
+    def stand_in_for(self, package: str) -> None:
+        """Lets `package` be imported from ours of the same name, where the host has none."""
+        importer = self
+
+        class Substitute:
+            @staticmethod
+            def find_spec(name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
+                return importer.specify(name, name) if name.partition(".")[0] == package else None
+
+        sys.meta_path.append(Substitute)
 
     def reveal(self) -> None:
         """Lets tracebacks show our lines."""
@@ -149,19 +167,50 @@ def choose_role(importer: Importer, stdin: io.BufferedReader) -> Role:
             ForkServer(control).run()
 
         return serve
-    return divide(importer, stdin)
+    mode, _, name = stdin.readline().decode("ascii", "replace").strip().partition(" ")
+    if mode == "agent":
+        return divide_here(importer, stdin)
+    from lazycluster_agent import detach
+
+    if mode not in ("attach", "detach") or not detach.is_name(name):
+        detach.refuse("there is no mode %.40s %.40s" % (mode, name))
+    if mode == "attach":
+        return detach.attach(name, stdin)
+    return detach.start(name, stdin, lambda listener, folder: divide_apart(importer, listener, folder))
 
 
-def divide(importer: Importer, stdin: io.BufferedReader) -> Role:
+def divide_here(importer: Importer, stdin: io.BufferedReader) -> Role:
     # No descriptor that our own steps or functions could write to may lead to the manager.
     os.set_blocking(0, False)
     leftover = bytes(stdin.peek())
-    reading, writing = os.dup(0), os.dup(1)
+    connection = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
     os.chdir("/")
+
+    def serve(*rest: Any) -> int:
+        from lazycluster_agent.agent import Agent
+
+        return Agent(connection, *rest).run(leftover)
+
+    return divide(importer, connection, serve)
+
+
+def divide_apart(importer: Importer, listener: int, folder: bytes) -> Role:
+    """For an agent that lives without a connection."""
+
+    def serve(*rest: Any) -> int:
+        from lazycluster_agent.detached import DetachedAgent
+
+        return DetachedAgent(listener, folder, *rest).run(b"")
+
+    return divide(importer, (listener,), serve)
+
+
+def divide(importer: Importer, fds: Sequence[int], run: Callable[..., int]) -> Role:
+    """Keeper and agent; `fds` are the agent's alone, and `run` is its whole life."""
     mark = os.urandom(16).hex().encode()
     keeper_lives, keeper_holds = os.pipe()
     notes, agent_notes = os.pipe()
@@ -171,7 +220,7 @@ def divide(importer: Importer, stdin: io.BufferedReader) -> Role:
     if agent:
 
         def keep() -> NoReturn:
-            for fd in (reading, writing, keeper_lives, agent_notes, helped):
+            for fd in (*fds, keeper_lives, agent_notes, helped):
                 os.close(fd)
             importer.compile_for(help_out)
             # The agent is what somebody waits for; until it is ready we take no time from it.
@@ -187,9 +236,7 @@ def divide(importer: Importer, stdin: io.BufferedReader) -> Role:
             os.close(fd)
         importer.help = os.fdopen(helped, "rb")
         os.setsid()
-        from lazycluster_agent.agent import Agent
-
-        sys.exit(Agent(reading, writing, keeper, keeper_lives, agent_notes, mark).run(leftover))
+        sys.exit(run(keeper, keeper_lives, agent_notes, mark))
 
     return serve
 

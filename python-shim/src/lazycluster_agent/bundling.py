@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List
 
+#: Packages that are part of a bundle and not ours.
+BORROWED = ("cloudpickle",)
 #: The last line of a bundle.
 RUN = 'exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))'
 
@@ -25,13 +27,32 @@ def sources() -> Dict[str, str]:
         texts = getattr(finder, "lazycluster_sources", None)
         if texts is not None:
             return dict(texts)
+    texts = read_folder(os.path.dirname(os.path.abspath(__file__)))
+    for folder in borrowed():
+        texts.update(read_folder(folder, os.path.basename(folder) + "/"))
+    return dict(sorted(texts.items()))
+
+
+def read_folder(folder: str, prefix: str = "") -> Dict[str, str]:
     texts = {}
-    folder = os.path.dirname(os.path.abspath(__file__))
-    for name in sorted(os.listdir(folder)):
+    for name in os.listdir(folder):
         if name.endswith(".py"):
             with open(os.path.join(folder, name), encoding="utf-8") as file:
-                texts[name[:-3]] = file.read()
+                texts[prefix + name[:-3]] = file.read()
     return texts
+
+
+def borrowed() -> List[str]:
+    """Their folders."""
+    from importlib.util import find_spec
+
+    folders = []
+    for package in BORROWED:
+        spec = find_spec(package)
+        if spec is None or not spec.origin:
+            raise RuntimeError("%s is missing here. Run pip install -r requirements-dev.txt." % package)
+        folders.append(os.path.dirname(spec.origin))
+    return folders
 
 
 def start_line() -> List[bytes]:

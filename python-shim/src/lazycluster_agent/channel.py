@@ -70,6 +70,12 @@ class Channel:
         if not self._waiting:
             self._write()
 
+    def close(self) -> None:
+        """Neither reads nor writes any more; the descriptors are the owner's."""
+        self._dead = True
+        self._loop.forget(self._reading)
+        self._loop.forget(self._writing)
+
     def _write(self) -> None:
         while self._queue and not self._dead:
             try:

@@ -32,6 +32,8 @@ class Failure(Exception):
         self.errno = errno.errorcode.get(code, str(code)) if code is not None else None
         self.path = printable(path) if path is not None else None
         self.raised = raised
+        #: What else the message has.
+        self.more: Dict[str, str] = {}
 
     @classmethod
     def of(cls, kind: str, error: OSError, path: PathLike, what: str, advice: str = "") -> Failure:
@@ -49,6 +51,7 @@ class Failure(Exception):
         }
         if self.raised is not None:
             fields["raised"] = self.raised
+        fields.update(self.more)
         return fields
 
 

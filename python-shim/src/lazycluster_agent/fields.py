@@ -69,6 +69,20 @@ def raw_list(header: Header, name: str) -> List[bytes]:
     return value
 
 
+def text_list(header: Header, name: str) -> List[str]:
+    value = header.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise refuse(header, name, "a list of strings")
+    return value
+
+
+def integers(header: Header, name: str, least: int, most: int) -> List[int]:
+    value = header.get(name)
+    if not isinstance(value, list) or not all(type(item) is int and least <= item <= most for item in value):
+        raise refuse(header, name, "a list of integers from %d to %d" % (least, most))
+    return value
+
+
 def mapping(header: Header, name: str) -> Dict[str, Any]:
     value = header.get(name)
     if not isinstance(value, dict):

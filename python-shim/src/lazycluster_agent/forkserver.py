@@ -5,16 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import select
+import sys
 
 from . import system
 from .descriptors import Control, stream_pair
-from .errors import Become
 from .msgpack import WireError
-from .worker import Worker, make_ready
+from .worker import Worker, make_ready, rehearse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
+
+#: How often a function is run for nothing.
+REHEARSALS = 20
 
 
 class ForkServer:
@@ -54,6 +58,10 @@ class ForkServer:
 
         site.main()
         make_ready()
+        offer_cloudpickle()
+        # Newer Pythons rewrite code that has run a few times; each child would do it, and copy it for that.
+        for _ in range(REHEARSALS):
+            rehearse()
         # What lives until now stays untouched in the children, and so shared with them.
         gc.collect()
         gc.freeze()
@@ -65,6 +73,12 @@ class ForkServer:
             return
         if message.get("op") == "fork":
             self._fork()
+        elif message.get("op") == "warm":
+            from . import pickles
+
+            pickles.prepare()
+            gc.collect()
+            gc.freeze()
 
     def _fork(self) -> None:
         """A child that waits for its function, and for the agent the other ends of all that it has."""
@@ -73,8 +87,8 @@ class ForkServer:
         err, err_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._control.close()
-            raise Become(Worker(theirs, out_end, err_end).run)
+            # Not by way of `boot` for a clean stack: what that touches would have to be copied.
+            Worker(theirs, out_end, err_end).run()
         self._control.send({"op": "spare", "pid": pid}, (ours, out, err))
         for fd in (ours, theirs, out, out_end, err, err_end):
             os.close(fd)
@@ -85,3 +99,11 @@ class ForkServer:
             if ended is None:
                 return
             self._control.send({"op": "ended", "pid": ended[0], "status": ended[1]})
+
+
+def offer_cloudpickle() -> None:
+    """To hosts that have none."""
+    for finder in sys.meta_path:
+        if hasattr(finder, "stand_in_for"):
+            finder.stand_in_for("cloudpickle")
+            return

@@ -1,15 +1,15 @@
-"""`call`: a Python function in a child of a fork server."""
+"""`call`: a Python function in a fresh child of a fork server."""
 
 from __future__ import annotations
 
 import os
 
 from . import fields
-from .descriptors import shut_down_writing
+from .calling import Calling, block
 from .errors import Failure, ProtocolError
 from .frames import FrameDecoder, frame_head
-from .functions import Functions
-from .msgpack import NotData, WireError
+from .functions import functions_of
+from .msgpack import WireError
 from .step import RESULT, STDERR, STDOUT, Step
 from .streams import Inlet, Outlet
 
@@ -21,40 +21,78 @@ if TYPE_CHECKING:
     from .frames import Header
     from .functions import Server
 
-#: The strings that each kind of function is told by.
-FIELDS = {"source": ("source", "name", "file"), "module": ("module", "name")}
 
+class CallStep(Step):
+    """What all calls have in common: arguments on their way in, answers on their way out."""
 
-class Function(Step):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Agent, id: int, header: Header, kept: bool) -> None:
         super().__init__(agent, id, header)
-        self._function = fields.mapping(header, "fn")
-        kind = fields.text(self._function, "kind")
-        if kind not in FIELDS:
-            raise ProtocolError("a function of kind %.40r" % kind)
-        for name in FIELDS[kind]:
-            fields.text(self._function, name)
-        self._interpreter = fields.optional_text(header, "python")
+        self.calling = Calling(header, kept)
+        self.failure: Optional[Failure] = None
         self._inlet: Optional[Inlet] = None
-        self._server: Optional[Server] = None
         #: Arguments that came before the child was there.
         self._early: List[Tuple[memoryview, int, bool]] = []
+
+    def on_data(self, header: Header, payload: memoryview) -> None:
+        cost = self.received(payload)
+        end = fields.flag(header, "eof")
+        if self._inlet is None:
+            self._early.append((memoryview(bytes(payload)), cost, end))
+        else:
+            self._pass_on(payload, cost, end)
+
+    def begin(self, inlet: Inlet, request: bytes) -> None:
+        self._inlet = inlet
+        inlet.write(memoryview(request), 0)
+        early, self._early = self._early, []
+        for data, cost, end in early:
+            self._pass_on(data, cost, end)
+
+    def _pass_on(self, data: memoryview, cost: int, end: bool) -> None:
+        assert self._inlet is not None
+        self._inlet.write(memoryview(frame_head({"op": "data", "eof": end}, len(data))), 0)
+        self._inlet.write(data, cost)
+
+    def on_answer(self, header: Header, payload: memoryview) -> None:
+        op = header.get("op")
+        if op == "result":
+            self.output(RESULT, payload)
+        elif op == "raised":
+            self.raised = fields.mapping(header, "raised")
+        elif op == "failed":
+            self.failure = failure = Failure(fields.text(header, "kind"), fields.text(header, "message"))
+            failure.errno = fields.optional_text(header, "errno")
+            failure.path = fields.optional_text(header, "path")
+            failure.raised = header.get("raised")
+            failure.more = {name: fields.text(header, name) for name in ("found", "needed") if name in header}
+
+    def settled(self, code: Optional[int], signal: Optional[str]) -> None:
+        if self.failure is not None:
+            self.fail(self.failure)
+        else:
+            super().settled(code, signal)
+
+    def release(self) -> None:
+        super().release()
+        for _, cost, _ in self._early:
+            self.repay(cost)
+        self._early.clear()
+
+
+class Function(CallStep):
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id, header, kept=False)
+        self._server: Optional[Server] = None
         self._decoder = FrameDecoder()
         self._control: Optional[Outlet] = None
-        self._failure: Optional[Failure] = None
         self._request = b""
 
     def start(self) -> None:
-        environment = b"\0".join(map(b"=".join, self.full_environment().items()))
-        try:
-            self._request = frame_head({"fn": self._function, "cwd": self.cwd, "env": environment})
-        except NotData as error:
-            text = "The function %s. Put its data into arguments or files." % error.message
-            raise Failure("limit", text) from None
-        if self.agent.functions is None:
-            self.agent.functions = Functions(self.agent)
-        self._server = self.agent.functions.server(self._interpreter, self.cwd)
-        self._server.acquire(self._assigned)
+        server = functions_of(self.agent).server(self.calling.interpreter, self.cwd)
+        environment = block(self.full_environment(server.environment))
+        self._request = self.calling.request(self.agent, cwd=self.cwd, env=environment)
+        self._server = server
+        server.acquire(self._assigned)
 
     def _assigned(self, failure: Optional[Failure], pid: int, fds: Tuple[int, ...]) -> None:
         if failure is not None:
@@ -72,55 +110,27 @@ class Function(Step):
         self.attach(out, STDOUT)
         self.attach(err, STDERR)
         answers = os.dup(control)
-        self._control = Outlet(self.loop, answers, self._on_answer, self._settle)
+        self._control = Outlet(self.loop, answers, self._on_answers, self._settle)
         self.outlets.append(self._control)
-        self._inlet = Inlet(self.loop, control, self.repay, lambda: shut_down_writing(control))
-        self._inlet.write(memoryview(self._request), 0)
-        for data, cost, end in self._early:
-            self._pass_on(data, cost, end)
-        self._early.clear()
+        self.begin(Inlet(self.loop, control, self.repay), self._request)
 
-    def on_data(self, header: Header, payload: memoryview) -> None:
-        cost = self.received(payload)
-        end = fields.flag(header, "eof")
-        if self._inlet is None:
-            self._early.append((memoryview(bytes(payload)), cost, end))
-        else:
-            self._pass_on(payload, cost, end)
-
-    def _pass_on(self, data: memoryview, cost: int, end: bool) -> None:
-        assert self._inlet is not None
-        self._inlet.write(data, cost)
-        if end:
-            self._inlet.end()
-
-    def _on_answer(self, data: bytes) -> None:
+    def _on_answers(self, data: bytes) -> None:
         """The child may be as broken as its function, so what it says is checked."""
         try:
             for header, payload in self._decoder.feed(data):
-                self._on_message(header, payload)
+                if header.get("op") == "ending":
+                    if fields.flag(header, "pickled") and self._server is not None:
+                        self._server.warm()
+                    self._end_of_answers()
+                    # The process may take another moment; it is past everything that could change this.
+                    assert self.pid is not None
+                    self.agent.child_ended(self.pid, fields.integer(header, "code", 0, 255) << 8)
+                else:
+                    self.on_answer(header, payload)
         except (WireError, ProtocolError) as error:
             text = "The function's process wrote %s to its control socket." % error
-            self._failure = Failure("internal", text)
+            self.failure = Failure("internal", text)
             self._end_of_answers()
-
-    def _on_message(self, header: Header, payload: memoryview) -> None:
-        op = header.get("op")
-        if op == "result":
-            self.output(RESULT, bytes(payload))
-        elif op == "raised":
-            self.raised = fields.mapping(header, "raised")
-        elif op == "failed":
-            failure = Failure(fields.text(header, "kind"), fields.text(header, "message"))
-            failure.errno = fields.optional_text(header, "errno")
-            failure.path = fields.optional_text(header, "path")
-            failure.raised = header.get("raised")
-            self._failure = failure
-        elif op == "ending":
-            self._end_of_answers()
-            # The process may take another moment; it is past everything that could change this.
-            assert self.pid is not None
-            self.agent.child_ended(self.pid, fields.integer(header, "code", 0, 255) << 8)
 
     def _end_of_answers(self) -> None:
         """Nothing comes after this; a process in the background may hold the socket for long."""
@@ -128,20 +138,11 @@ class Function(Step):
             self._control.close()
         self._settle()
 
-    def settled(self, code: Optional[int], signal: Optional[str]) -> None:
-        if self._failure is not None:
-            self.fail(self._failure)
-        else:
-            super().settled(code, signal)
-
     def release(self) -> None:
         super().release()
         if self._inlet is not None:
             self._inlet.close()
-            os.close(self._inlet.fd)
             self._inlet = None
-        for _, cost, _ in self._early:
-            self.repay(cost)
         if self._server is not None:
             self._server.released()
             self._server = None

@@ -8,9 +8,9 @@ import os
 from . import system
 from .descriptors import Control, control_pair
 from .errors import Become, Failure, exhausted
+from .interpreters import activated, find
 from .loop import READ
 from .msgpack import WireError
-from .paths import expand
 from .spawn import spawn
 from .streams import Inlet, Outlet
 
@@ -44,6 +44,9 @@ class Server:
     def __init__(self, agent: Agent, interpreter: Optional[bytes], ended: Callable[[Server], None]) -> None:
         self._agent, self._loop = agent, agent.loop
         self.interpreter = interpreter
+        #: The interpreter's path, and the variables that its children start with.
+        self.program = interpreter or os.fsencode(system.interpreter())
+        self.environment = activated(self.program, agent.environment)
         self._ended = ended
         self._spares: List[Tuple[int, Tuple[int, ...]]] = []
         self._waiting: List[Assigned] = []
@@ -53,6 +56,7 @@ class Server:
         self.busy = 0
         #: How often it was asked for a child: tells whether it was idle.
         self.uses = 0
+        self._warm = False
         self._noise: List[bytes] = []
         self._closed = False
         self._pid, self._control = self._fork() if interpreter is None else self._start(interpreter)
@@ -75,6 +79,12 @@ class Server:
         """A function has ended. Only now, when its result is out, a fork may cost time."""
         self.busy -= 1
         self._loop.later(0.001, self.refill)
+
+    def warm(self) -> None:
+        """Its next children have cloudpickle at hand."""
+        if not self._warm and self._ready and not self._closed:
+            self._warm = True
+            self._tell("warm")
 
     def refill(self) -> None:
         self._order(len(self._waiting) + SPARES - len(self._spares))
@@ -100,11 +110,13 @@ class Server:
     def _order(self, wanted: int) -> None:
         while self._ordered < wanted and self._ready and not self._closed:
             self._ordered += 1
-            try:
-                self._control.send({"op": "fork"})
-            except OSError:
-                self._loop.soon(self.close)
-                return
+            self._tell("fork")
+
+    def _tell(self, op: str) -> None:
+        try:
+            self._control.send({"op": op})
+        except OSError:
+            self._loop.soon(self.close)
 
     def _fork(self) -> Tuple[int, Control]:
         ours, theirs = control_pair()
@@ -130,7 +142,7 @@ class Server:
         noise_out, noise_in = os.pipe()
         text = bundle()
         text = b"%d\n%s" % (len(text), text)
-        environment = dict(self._agent.environment)
+        environment = dict(self.environment)
         environment[b"LAZYCLUSTER_UTF8"] = environment.get(b"PYTHONUTF8", b"")
         environment[b"PYTHONUTF8"] = b"1"
         environment[system.CONNECTION_VARIABLE] = self._agent.mark
@@ -229,7 +241,7 @@ class Functions:
 
     def server(self, interpreter: Optional[str], cwd: bytes) -> Server:
         """Raises Failure."""
-        key = None if interpreter is None else self._find(interpreter, cwd)
+        key = None if interpreter is None else self.find(interpreter, cwd)
         server = self._servers.get(key)
         if server is None:
             self._make_room()
@@ -237,17 +249,8 @@ class Functions:
             self._look_after(server, server.uses)
         return server
 
-    def _find(self, interpreter: str, cwd: bytes) -> bytes:
-        given = expand(interpreter.encode("utf-8", "surrogateescape"), self._agent.home)
-        folders = (
-            [cwd] if b"/" in given else self._agent.environment.get(b"PATH", os.defpath.encode()).split(b":")
-        )
-        for folder in folders:
-            path = os.path.join(folder or cwd, given)
-            if os.access(path, os.X_OK) and os.path.isfile(path):
-                return path
-        text = "There is no interpreter %s on this host. Install it, or name another one." % interpreter
-        raise Failure("python", text, path=given)
+    def find(self, interpreter: str, cwd: bytes) -> bytes:
+        return find(interpreter, cwd, self._agent.home, self._agent.environment)
 
     def _make_room(self) -> None:
         idle = [server for server in self._servers.values() if server.interpreter and not server.busy]
@@ -268,3 +271,9 @@ class Functions:
     def _forget(self, server: Server) -> None:
         if self._servers.get(server.interpreter) is server:
             del self._servers[server.interpreter]
+
+
+def functions_of(agent: Agent) -> Functions:
+    if agent.functions is None:
+        agent.functions = Functions(agent)
+    return agent.functions

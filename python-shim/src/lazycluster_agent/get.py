@@ -1,36 +1,47 @@
-"""`get`: sends a file or a folder to the manager."""
+"""`get` sends a file or a folder to the manager, `list` what is in a folder."""
 
 from __future__ import annotations
 
 import os
 import stat
 
+from . import fields
 from .errors import Failure, internal, printable
-from .files import PathOperation
 from .frames import PIECE
-from .links import stays_inside
+from .hashes import Selection
 from .loop import Job
+from .pieces import PieceSender
+from .ranges import READ_FLAGS, changed
+from .records import APART, FILE, SUM, pack_record
+from .walk import Walk, fail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, List, NoReturn, Optional, Tuple
+    from typing import Iterator, List, Optional
+
+    from .agent import Agent
+    from .frames import Header
+    from .walk import Found
 
     Steps = Iterator[bool]
-    Names = List[bytes]
 
-ADVICE = "Check who may read it."
-#: NONBLOCK, for a named pipe in the place of a file must not stop us.
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+#: Notes that are told; a folder may hold any number of sockets.
+MAX_NOTES = 1000
 
 
-class Get(PathOperation):
+class TreeSender(Selection):
     _job: Optional[Job] = None
 
-    def start(self) -> None:
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id, header)
         self._bytes = 0
         self._entries = 0
+        self._sender = PieceSender(self)
         self._notes: List[str] = []
-        self._job = Job(self.loop, self._guarded(self.path()))
+
+    def begin(self, paths: Optional[List[bytes]]) -> None:
+        if self._job is None:
+            self._job = Job(self.loop, self._guarded(self.path(), paths))
 
     def resume(self) -> None:
         if self._job is not None:
@@ -40,17 +51,77 @@ class Get(PathOperation):
         if self._job is not None:
             self._job.cancel()
 
-    def _guarded(self, path: bytes) -> Steps:
+    def _guarded(self, path: bytes, paths: Optional[List[bytes]]) -> Steps:
         try:
-            yield from self._send_root(path)
+            yield from self.send_root(path, paths)
+            yield from self._sender.flush()
         except Failure as failure:
             self.fail(failure)
         except Exception as error:
             self.fail(internal(error))
         else:
-            self.finish("end", bytes=self._bytes, entries=self._entries, notes=self._notes)
+            notes = self._notes[:MAX_NOTES]
+            if len(self._notes) > MAX_NOTES:
+                notes.append("%d more were left out." % (len(self._notes) - MAX_NOTES))
+            self.finish("end", bytes=self._bytes, entries=self._entries, notes=notes)
 
-    def _send_root(self, path: bytes) -> Steps:
+    def send_root(self, path: bytes, paths: Optional[List[bytes]]) -> Steps:
+        raise NotImplementedError
+
+    def record(self, kind: bytes, found: Found, extra: Optional[bytes] = None) -> Steps:
+        _, path, status, _, target = found
+        self._entries += 1
+        extra = target if extra is None else extra
+        mode = stat.S_IMODE(status.st_mode)
+        return self._sender.add(pack_record(kind, mode, status.st_mtime_ns, status.st_size, path, extra))
+
+
+class Listing(TreeSender):
+    """The records alone. No records: there is nothing."""
+
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id, header)
+        self._leaving = fields.flag(header, "leaving")
+
+    def start(self) -> None:
+        self.begin(None)
+
+    def send_root(self, path: bytes, paths: Optional[List[bytes]]) -> Steps:
+        self._sender.always_pack()
+        try:
+            path = os.path.realpath(path)
+            status = os.stat(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            fail("cannot be read", error, path)
+        if not stat.S_ISDIR(status.st_mode):
+            raise Failure("path", "%s is no folder." % printable(path), path=path)
+        walk = Walk(path, self._leaving)
+        for found in walk.all():
+            if found is not None:
+                yield from self.record(APART if found[0] == FILE else found[0], found)
+            yield True
+        self._notes = walk.notes
+
+
+class Get(TreeSender):
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id, header)
+        self._only = fields.flag(header, "only")
+        #: Size from which on the content of a file is fetched by `read`; 0: never.
+        self._apart = fields.integer(header, "apart") if "apart" in header else 0
+        self._verify = fields.flag(header, "verify")
+
+    def start(self) -> None:
+        if not self._only:
+            self.begin(None)
+
+    def on_end(self, header: Header) -> None:
+        if self._only:
+            self.begin(self.selected())
+
+    def send_root(self, path: bytes, paths: Optional[List[bytes]]) -> Steps:
         try:
             # The root was named by the user, so a link is followed here, and only here.
             path = os.path.realpath(path)
@@ -58,115 +129,62 @@ class Get(PathOperation):
         except OSError as error:
             what = "%s cannot be sent" % printable(path)
             raise Failure.of("path", error, path, what, "Check the path.") from None
-        if stat.S_ISDIR(status.st_mode):
-            yield from self._send_folder(path, status)
-        elif stat.S_ISREG(status.st_mode):
-            yield from self._send_file(path, [])
+        if stat.S_ISREG(status.st_mode):
+            yield from self._send_file((FILE, b"", status, path, b""))
+        elif stat.S_ISDIR(status.st_mode):
+            walk = Walk(path)
+            for found in walk.all() if paths is None else walk.some(paths):
+                if found is None:
+                    pass
+                elif found[0] == FILE:
+                    yield from self._send_file(found)
+                else:
+                    yield from self.record(found[0], found)
+                yield True
+            self._notes = walk.notes
         else:
             raise Failure("path", "%s is neither a file nor a folder." % printable(path), path=path)
 
-    def _send_folder(self, root: bytes, status: os.stat_result) -> Steps:
-        """Depth first with an explicit stack, for a tree may be deeper than Python's."""
-        self._send_entry([], "dir", status)
-        stack: List[Tuple[Names, Iterator[os.DirEntry[bytes]]]] = [([], self._list(root))]
-        while stack:
-            names, entries = stack[-1]
-            entry = next(entries, None)
-            if entry is None:
-                stack.pop()
-                continue
-            child = [*names, entry.name]
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                fail("cannot be read", error, entry.path)
-            if stat.S_ISDIR(status.st_mode):
-                self._send_entry(child, "dir", status)
-                yield from self._pass_on()
-                stack.append((child, self._list(entry.path)))
-            elif stat.S_ISREG(status.st_mode):
-                yield from self._send_file(entry.path, child)
-            elif stat.S_ISLNK(status.st_mode):
-                yield from self._send_link(entry.path, child, status)
-            else:
-                self._notes.append(
-                    "%s was left out: it is neither a file nor a folder." % printable(entry.path)
-                )
-                yield True
-
-    def _list(self, path: bytes) -> Iterator[os.DirEntry[bytes]]:
+    def _send_file(self, found: Found) -> Steps:
+        _, path, _, source, _ = found
         try:
-            with os.scandir(path) as entries:
-                return iter(sorted(entries, key=lambda entry: entry.name))
+            fd = os.open(source, READ_FLAGS)
         except OSError as error:
-            fail("cannot be listed", error, path)
-
-    def _send_link(self, path: bytes, names: Names, status: os.stat_result) -> Steps:
-        try:
-            target = os.readlink(path)
-        except OSError as error:
-            fail("cannot be read", error, path)
-        if stays_inside(target, len(names) - 1):
-            self._send_entry(names, "link", status, target=target)
-            yield from self._pass_on()
-            return
-        try:
-            # What lies outside does not come along, so a file's content takes the link's place.
-            mode = os.stat(path).st_mode
-        except OSError:
-            self._notes.append("%s was left out: it is a link that leads nowhere." % printable(path))
-            return
-        if stat.S_ISDIR(mode):
-            text = "%s is a link to the folder %s, which is not in the folder that is sent. "
-            text += "Send that one, too, or remove the link."
-            raise Failure("transfer", text % (printable(path), printable(target)), path=path)
-        if stat.S_ISREG(mode):
-            yield from self._send_file(os.path.realpath(path), names)
-        else:
-            self._notes.append("%s was left out: it leads to neither a file nor a folder." % printable(path))
-
-    def _send_file(self, path: bytes, names: Names) -> Steps:
-        try:
-            fd = os.open(path, OPEN_FLAGS)
-        except OSError as error:
-            fail("cannot be read", error, path)
+            fail("cannot be read", error, source)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise changed(path)
-            self._send_entry(names, "file", status, size=status.st_size)
-            left = status.st_size
-            while left:
-                yield from self._pass_on()
-                # One byte more than expected shows at no cost whether the file has grown.
-                try:
-                    data = os.read(fd, min(PIECE, left + 1))
-                except OSError as error:
-                    fail("cannot be read", error, path)
-                if not data or len(data) > left:
-                    raise changed(path)
-                left -= len(data)
-                self._bytes += len(data)
-                self.send("data", data)
-            yield from self._pass_on()
+                raise changed(source)
+            size = status.st_size
+            found = FILE, path, status, source, b""
+            self._bytes += size
+            if self._apart and size >= self._apart:
+                yield from self.record(APART, found, extra=source)
+                yield from self._sender.flush()
+            else:
+                yield from self.record(FILE, found)
+                yield from self._send_content(fd, path, source, size)
         finally:
             os.close(fd)
 
-    def _send_entry(self, names: Names, kind: str, status: os.stat_result, **fields: Any) -> None:
-        self._entries += 1
-        mode = stat.S_IMODE(status.st_mode)
-        self.send("entry", path=names, kind=kind, mode=mode, mtime=status.st_mtime_ns, **fields)
+    def _send_content(self, fd: int, path: bytes, source: bytes, size: int) -> Steps:
+        digest = None
+        if self._verify:
+            from hashlib import sha256
 
-    def _pass_on(self) -> Steps:
-        while not self.may_send:
-            yield False
-        yield True
-
-
-def changed(path: bytes) -> Failure:
-    text = "%s has changed while it was sent. Send it when nothing writes to it." % printable(path)
-    return Failure("transfer", text, path=path)
-
-
-def fail(what: str, error: OSError, path: bytes) -> NoReturn:
-    raise Failure.of("path", error, path, "%s %s" % (printable(path), what), ADVICE) from None
+            digest = sha256()
+        left = size
+        while left:
+            # One byte more than expected shows at no cost whether the file has grown.
+            try:
+                data = os.read(fd, min(PIECE, left + 1))
+            except OSError as error:
+                fail("cannot be read", error, source)
+            if not data or len(data) > left:
+                raise changed(source)
+            left -= len(data)
+            if digest is not None:
+                digest.update(data)
+            yield from self._sender.add(data)
+        if digest is not None:
+            yield from self._sender.add(pack_record(SUM, 0, 0, 0, path, digest.digest()))

@@ -25,6 +25,8 @@ class Operation:
         self.finished = False
         #: What we may still send.
         self._credit = INITIAL_CREDIT
+        #: Cost of what we sent and the manager has no more.
+        self.arrived = 0
         #: What the manager may still send, and what of it waits to be given back.
         self._inbound = INITIAL_CREDIT
         self._owed = 0
@@ -39,9 +41,6 @@ class Operation:
 
     def on_data(self, header: Header, payload: memoryview) -> None:
         raise ProtocolError("data for operation %d, which takes none" % self.id)
-
-    def on_entry(self, header: Header) -> None:
-        raise ProtocolError("an entry for operation %d, which takes none" % self.id)
 
     def on_end(self, header: Header) -> None:
         raise ProtocolError("an end for operation %d, which takes none" % self.id)
@@ -64,12 +63,13 @@ class Operation:
     def send(self, op: str, payload: Buffer = b"", **fields: Any) -> None:
         header = {"op": op, "id": self.id}
         header.update(fields)
-        if op in ("data", "entry"):
+        if op == "data":
             self._credit -= FRAME_COST + len(payload)
         self.agent.channel.send(header, payload)
 
     def on_credit(self, units: int) -> None:
         self._credit += units
+        self.arrived += units
         if self.may_send:
             self.resume()
 
@@ -97,6 +97,11 @@ class Operation:
         if self._inbound < -(FRAME_COST + MAX_PAYLOAD):
             raise ProtocolError("operation %d was sent more than its credit" % self.id)
         return cost
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether its credit allows more input."""
+        return self._inbound > 0
 
     def repay(self, cost: int) -> None:
         if not self._owed and not self.finished:

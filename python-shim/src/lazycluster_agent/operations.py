@@ -23,9 +23,25 @@ def _run(agent: Agent, id: int, header: Header) -> Operation:
 
 
 def _call(agent: Agent, id: int, header: Header) -> Operation:
+    if header.get("session") is not None:
+        from .session_call import SessionCall
+
+        return SessionCall(agent, id, header)
     from .function import Function
 
     return Function(agent, id, header)
+
+
+def _end_session(agent: Agent, id: int, header: Header) -> Operation:
+    from .session_call import EndSession
+
+    return EndSession(agent, id, header)
+
+
+def _interrupt(agent: Agent, id: int, header: Header) -> Operation:
+    from .session_call import Interrupt
+
+    return Interrupt(agent, id, header)
 
 
 def _put(agent: Agent, id: int, header: Header) -> Operation:
@@ -38,6 +54,30 @@ def _get(agent: Agent, id: int, header: Header) -> Operation:
     from .get import Get
 
     return Get(agent, id, header)
+
+
+def _list(agent: Agent, id: int, header: Header) -> Operation:
+    from .get import Listing
+
+    return Listing(agent, id, header)
+
+
+def _read(agent: Agent, id: int, header: Header) -> Operation:
+    from .ranges import Read
+
+    return Read(agent, id, header)
+
+
+def _write(agent: Agent, id: int, header: Header) -> Operation:
+    from .ranges import Write
+
+    return Write(agent, id, header)
+
+
+def _hash(agent: Agent, id: int, header: Header) -> Operation:
+    from .hashes import Hash
+
+    return Hash(agent, id, header)
 
 
 def _tempdir(agent: Agent, id: int, header: Header) -> Operation:
@@ -64,15 +104,93 @@ def _reap(agent: Agent, id: int, header: Header) -> Operation:
     return Reap(agent, id, header)
 
 
+def _record(agent: Agent, id: int, header: Header) -> Operation:
+    from . import recording
+
+    kinds = {
+        "record": recording.Record,
+        "follow": recording.Follow,
+        "stop": recording.Stop,
+        "forget": recording.Forget,
+    }
+    return kinds[header["op"]](agent, id, header)
+
+
+def _facts(agent: Agent, id: int, header: Header) -> Operation:
+    from .facts import Facts
+
+    return Facts(agent, id, header)
+
+
+def _which(agent: Agent, id: int, header: Header) -> Operation:
+    from .executables import Which
+
+    return Which(agent, id, header)
+
+
+def _dial(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay import Dial
+
+    return Dial(agent, id, header)
+
+
+def _listen(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_listen import Listen
+
+    return Listen(agent, id, header)
+
+
+def _accept(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_listen import Accept
+
+    return Accept(agent, id, header)
+
+
+def _peer(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_peer import Peer
+
+    return Peer(agent, id, header)
+
+
+def _ports(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_ports import FreePorts
+
+    return FreePorts(agent, id, header)
+
+
+def _sshd(agent: Agent, id: int, header: Header) -> Operation:
+    from .relay_sshd import Sshd
+
+    return Sshd(agent, id, header)
+
+
 OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
+    "endsession": _end_session,
+    "interrupt": _interrupt,
     "put": _put,
     "get": _get,
+    "list": _list,
+    "read": _read,
+    "write": _write,
+    "hash": _hash,
     "tempdir": _tempdir,
     "mkdir": _mkdir,
     "remove": _remove,
     "reap": _reap,
+    "record": _record,
+    "follow": _record,
+    "stop": _record,
+    "forget": _record,
+    "facts": _facts,
+    "which": _which,
+    "dial": _dial,
+    "listen": _listen,
+    "accept": _accept,
+    "peer": _peer,
+    "ports": _ports,
+    "sshd": _sshd,
 }
 
 
@@ -85,7 +203,6 @@ MESSAGES: Dict[str, Callable[[Operation, Header, memoryview], None]] = {
     "cancel": lambda operation, header, payload: operation.cancel(),
     "credit": _credit,
     "data": lambda operation, header, payload: operation.on_data(header, payload),
-    "entry": lambda operation, header, payload: operation.on_entry(header),
     "end": lambda operation, header, payload: operation.on_end(header),
     "abort": lambda operation, header, payload: operation.on_abort(header),
 }

@@ -16,12 +16,22 @@ MAX_TRACEBACK = 256 * 1024
 
 def describe(error: BaseException) -> Dict[str, Any]:
     kind = type(error)
-    plain = kind.__module__ in ("builtins", "__main__", "__lazycluster__")
+    plain = own_module(kind.__module__)
+    message = text(error)
+    if isinstance(error, ModuleNotFoundError):
+        from .missing import told
+
+        message = told(error)
     return {
         "type": kind.__qualname__ if plain else "%s.%s" % (kind.__module__, kind.__qualname__),
-        "message": shorten(text(error), MAX_MESSAGE, head=MAX_MESSAGE),
+        "message": shorten(message, MAX_MESSAGE, head=MAX_MESSAGE),
         "traceback": shorten(format_traceback(error), MAX_TRACEBACK, head=MAX_TRACEBACK // 4),
     }
+
+
+def own_module(module: str) -> bool:
+    """Whether its classes are known by their bare names."""
+    return module in ("builtins", "__main__") or module.partition(".")[0] == "__lazycluster__"
 
 
 def complete(error: BaseException) -> int:
@@ -52,14 +62,19 @@ def format_traceback(error: BaseException) -> str:
 
 
 def own_lines(trace: Optional[TracebackType]) -> Optional[TracebackType]:
-    """Without the frames of the agent above the user's function."""
-    while trace is not None and is_ours(trace.tb_frame.f_globals.get("__name__", "")):
+    """Without the agent's frames above the user's function, and below it, where a signal has called us."""
+    while trace is not None and is_ours(trace):
         trace = trace.tb_next
+    last = trace
+    while last is not None and last.tb_next is not None:
+        if is_ours(last.tb_next):
+            last.tb_next = None
+        last = last.tb_next
     return trace
 
 
-def is_ours(module: str) -> bool:
-    return module.partition(".")[0] == __name__.partition(".")[0] or module == "__main__"
+def is_ours(trace: TracebackType) -> bool:
+    return trace.tb_frame.f_code.co_filename.startswith("<lazycluster_agent/")
 
 
 def shorten(value: str, limit: int, head: int) -> str:

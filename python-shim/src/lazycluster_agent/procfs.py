@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .system import SIGINT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Set
@@ -72,6 +74,14 @@ def kill(pid: int, signal: int) -> None:
         os.kill(pid, signal)
     except OSError:
         pass  # It is gone already, or runs as another user now.
+
+
+def interrupt_group(leader: int) -> None:
+    """What Ctrl-C does to the program in a terminal and to all that it runs."""
+    try:
+        os.killpg(leader, SIGINT)
+    except OSError:
+        pass  # It is gone already.
 
 
 def _read(path: str) -> bytes:

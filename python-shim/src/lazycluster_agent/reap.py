@@ -29,6 +29,10 @@ class Reap(Operation):
             for step in self.agent.operations.values()
             if isinstance(step, Step) and step.pid is not None and self._covers(step.tag)
         ]
+        for session in list(self.agent.sessions.values()):
+            if self._covers(session.tag):
+                leaders += [session.pid] if session.pid is not None else []
+                session.end(lambda: None)
         family = Family(system.TAG_VARIABLE, self._tag, below=True, leaders=leaders)
         self._ending = Ending(self.loop, family, GRACE, self._ended)
 

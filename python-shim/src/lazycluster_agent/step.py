@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
     from .agent import Agent
-    from .frames import Header
+    from .frames import Buffer, Header
     from .loop import Timer
 
 #: [s] that output is still read after the process itself has ended.
@@ -43,8 +43,8 @@ class Step(Operation):
         self._ending: Optional[Ending] = None
         self._timers: List[Timer] = []
 
-    def full_environment(self) -> Dict[bytes, bytes]:
-        environment = dict(self.agent.environment)
+    def full_environment(self, base: Optional[Dict[bytes, bytes]] = None) -> Dict[bytes, bytes]:
+        environment = dict(self.agent.environment if base is None else base)
         environment[b"PWD"] = self.cwd
         environment.update(self.environment)
         environment[system.TAG_VARIABLE] = self.tag
@@ -85,7 +85,10 @@ class Step(Operation):
         self._ending = None
         self.agent.reap()
         self._expire_later()
-        self._settle(unreachable=self._status is None)
+        if self._status is None:
+            # A fork server tells the end of its child a moment later, unless it is gone too.
+            self._timers.append(self.loop.later(DRAIN, lambda: self._settle(unreachable=True)))
+        self._settle()
 
     def exited(self, status: int) -> None:
         """The step's own process has ended."""
@@ -118,7 +121,7 @@ class Step(Operation):
     def attach(self, fd: int, stream: int) -> None:
         self.outlets.append(Outlet(self.loop, fd, lambda data: self.output(stream, data), self._settle))
 
-    def output(self, stream: int, data: bytes) -> None:
+    def output(self, stream: int, data: Buffer) -> None:
         self.send("data", data, s=stream)
         if not self.may_send:
             for outlet in self.outlets:

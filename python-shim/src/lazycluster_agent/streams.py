@@ -46,10 +46,14 @@ class Outlet:
             self._reading = True
             self._loop.watch(self._fd, READ, self._readable)
 
+    def pending(self) -> int:
+        """Bytes that were written and not read yet."""
+        return pending_bytes(self._fd) if self.open else 0
+
     def expire(self) -> None:
         """What is in the pipe now is delivered, what comes later is not: it belongs to nobody."""
         if self.open and self._left is None:
-            self._left = pending_bytes(self._fd)
+            self._left = self.pending()
             if self._left == 0:
                 self._detach()
 

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pwd
     import signal
+    from types import FrameType
     from typing import Any, Callable, Container, Dict, Optional, Tuple
 else:
     import _signal as signal
@@ -20,7 +21,7 @@ else:
 PR_SET_CHILD_SUBREAPER = 36
 TOO_BIG = errno.E2BIG
 
-SIGTERM, SIGKILL, SIGCONT = int(signal.SIGTERM), int(signal.SIGKILL), int(signal.SIGCONT)
+SIGINT, SIGTERM, SIGKILL, SIGCONT = map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGCONT))
 
 #: Marks every process that was started by this connection, in its environment.
 CONNECTION_VARIABLE = b"LAZYCLUSTER_CONNECTION"
@@ -64,6 +65,10 @@ def ignore_signals(*names: str) -> None:
 def on_termination(action: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: action())
+
+
+def on_interrupt(handler: Callable[[int, Optional[FrameType]], None]) -> None:
+    signal.signal(signal.SIGINT, handler)
 
 
 def restore_signals() -> None:
@@ -173,6 +178,15 @@ def home_directory() -> bytes:
         return home
     record = account()
     return os.fsencode(record.pw_dir) if record else b"/"
+
+
+def network_stack() -> str:
+    """The same text for all who share their ports: a boot and a network namespace. Empty: unknown."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return "%s %s" % (file.read().strip(), os.readlink("/proc/self/ns/net"))
+    except OSError:
+        return ""
 
 
 def account() -> Optional[pwd.struct_passwd]:

@@ -1,56 +1,43 @@
-import { Environment } from "../../environment";
-import { LazyclusterError } from "../../errors";
 import { oneLine } from "../../display";
-import { Runtime } from "../../runtime";
-import { configuredHosts } from "../ssh-hosts";
+import { INFO_HEAD, type RuntimeInfo, configName, infoRow, probeHosts } from "../../runtime";
 import { CommandFailure, EXIT, printJson, printLine, printTable } from "../output";
-
-interface Probe {
-  readonly host: string;
-  readonly active: boolean;
-  readonly pythonVersion: string | null;
-  readonly reason: string | null;
-}
 
 /** The hosts of the ssh config, probed in parallel: which are usable, and why the others are not. */
 export async function listRuntimes(options: { long?: boolean; json?: boolean }): Promise<void> {
-  const hosts = configuredHosts(Environment.sshConfigFile || null);
-  if (hosts.length === 0) {
-    const file = Environment.sshConfigFile || "~/.ssh/config";
+  const known = new Map<string, Partial<RuntimeInfo>>();
+  const probes = await probeHosts({}, "list-runtimes", async (runtime) => {
+    const { host } = runtime;
+    if (options.long) known.set(host, await runtime.info);
+    else known.set(host, { pythonVersion: (await runtime.reach()).pythonVersion });
+  });
+  if (probes.length === 0) {
+    const file = configName(undefined, "list-runtimes");
     throw new CommandFailure(
       `${file} names no hosts. Add a \`Host\` entry, or try \`lazycluster demo up\`.`,
       EXIT.failed,
     );
   }
-  const probes = await Promise.all(hosts.map(probe));
+  const active = probes.filter(({ error }) => !error).map(({ runtime }) => runtime.host);
+  const inactive = probes.flatMap(({ runtime, error }) => (error ? [{ host: runtime.host, error }] : []));
   if (options.json) {
-    printJson(probes);
-    return;
-  }
-  const active = probes.filter((found) => found.active);
-  const inactive = probes.filter((found) => !found.active);
-  printLine(`Active runtimes: ${String(active.length)} of ${String(probes.length)}`);
-  if (options.long) {
-    printTable(
-      ["HOST", "PYTHON"],
-      active.map((found) => [found.host, found.pythonVersion ?? ""]),
+    printJson(
+      probes.map(({ runtime: { host }, error }) => ({
+        host,
+        active: error === null,
+        ...known.get(host),
+        reason: error?.message ?? null,
+      })),
     );
   } else {
-    for (const found of active) printLine(`  ${found.host}`);
+    printLine(`Active runtimes: ${String(active.length)} of ${String(probes.length)}`);
+    if (options.long)
+      printTable(
+        INFO_HEAD,
+        active.map((host) => infoRow(known.get(host) as RuntimeInfo)),
+      );
+    else for (const host of active) printLine(`  ${host}`);
+    if (inactive.length > 0) printLine("Inactive runtimes:");
+    for (const { host, error } of inactive) printLine(`  ${host}: ${oneLine(error.message, 300)}`);
   }
-  if (inactive.length === 0) return;
-  printLine("Inactive runtimes:");
-  for (const found of inactive) printLine(`  ${found.host}: ${oneLine(found.reason ?? "", 300)}`);
-}
-
-async function probe(host: string): Promise<Probe> {
-  const runtime = new Runtime(host);
-  try {
-    return { host, active: true, pythonVersion: await runtime.pythonVersion, reason: null };
-  } catch (error) {
-    if (!(error instanceof LazyclusterError)) throw error;
-    return { host, active: false, pythonVersion: null, reason: error.message };
-  } finally {
-    await runtime.close();
-  }
+  await Promise.all(probes.map(({ runtime }) => runtime.close()));
 }

@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from "fs";
-import { IndexReader, readRuns } from "../../engine/journal";
-import { findTask } from "../executions";
+import { IndexReader, type LogSelection, readRuns } from "../../engine/journal";
+import { TaskExecutionError } from "../../errors";
+import { type KnownTask, adopt, findTask } from "../executions";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT } from "../output";
 
@@ -15,17 +16,46 @@ export interface LogsOptions {
 
 /** Prints what a task printed, byte for byte; with `follow` until it ends. */
 export async function logs(wanted: string, options: LogsOptions): Promise<void> {
-  const { task } = findTask(wanted);
+  const known = findTask(wanted);
+  const { task } = known;
   const selection = { step: readStep(options.step, task.steps.length), stream: readStream(options.stream) };
-  const index = new IndexReader(task.logFile);
+  if (options.follow === true) await followed(known, selection);
+  else for (const piece of readRuns(task.logFile, new IndexReader(task.logFile).read(), selection)) await write(piece);
+}
+
+/** Prints until the task ends, as `logs -f`, and gives its exit code. */
+export async function attach(wanted: string): Promise<number> {
+  const known = findTask(wanted);
+  const interrupted = await followed(known, { step: null, stream: null });
+  if (interrupted) return EXIT.interrupted;
+  const { task } = findTask(known.task.id);
+  const code = task.failure?.task?.exitCode ?? null;
+  if (task.state === "done") return 0;
+  if (code === null) throw new CommandFailure(task.failure?.message ?? `The task is ${task.state}.`, EXIT.failed);
+  return code;
+}
+
+/** A detached task that nobody looks after is looked after from here. True: it was interrupted. */
+async function followed(known: KnownTask, selection: LogSelection): Promise<boolean> {
   const signal = interruptSignal();
+  const { id, logFile } = known.task;
+  const execution = adopt(known);
+  let over = execution === null;
+  const ended = (): void => {
+    over = true;
+  };
+  // Its failure is told by its record.
+  void execution?.then(ended, ended);
+  const index = new IndexReader(logFile);
   for (;;) {
     // Asked first, so that what was written before the end is still read.
-    const last = options.follow !== true || signal.aborted || index.ended || !runs(task.id);
-    for (const piece of readRuns(task.logFile, index.read(), selection)) await write(piece);
-    if (last) return;
-    await changed(task.logFile, signal);
+    const last = signal.aborted || (over && (index.ended || !runs(id)));
+    for (const piece of readRuns(logFile, index.read(), selection)) await write(piece);
+    if (last) break;
+    await changed(logFile, signal);
   }
+  if (execution?.task.error && !(execution.task.error instanceof TaskExecutionError)) throw execution.task.error;
+  return signal.aborted;
 }
 
 /** The journal knows it even where the log could not be finished. */

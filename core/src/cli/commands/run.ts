@@ -1,10 +1,10 @@
 import { createHash } from "crypto";
-import { Environment } from "../../environment";
+import { log } from "../../environment";
 import { InvalidRuntimeError, TaskExecutionError } from "../../errors";
 import { Runtime } from "../../runtime";
 import { RuntimeTask } from "../../task";
 import { interruptSignal } from "../interrupt";
-import { EXIT, printJson } from "../output";
+import { EXIT, printJson, printLine } from "../output";
 
 export interface RunOptions {
   workingDir?: string;
@@ -13,6 +13,7 @@ export interface RunOptions {
   pty?: boolean;
   stdin?: boolean;
   json?: boolean;
+  detach?: boolean;
 }
 
 /** Runs a command on a host; its output and exit code become those of this process. */
@@ -23,23 +24,34 @@ export async function run(host: string, words: readonly string[], options: RunOp
   const task = new RuntimeTask(`run-${createHash("sha256").update(command).digest("hex").slice(0, 8)}`).runCommand(
     command,
     {
-      check: false,
+      // Later, its exit code is known by its failure.
+      check: options.detach === true,
       ...(options.pty ? { pty: true } : {}),
       ...(options.timeout === undefined ? {} : { timeoutMs: Number(options.timeout) * 1000 }),
       ...(options.stdin ? { stdin: await readAll(process.stdin) } : {}),
     },
   );
   const captured: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
-  task.on("output", ({ stream, data }) => {
-    if (options.json) captured[stream].push(data);
-    else process[stream].write(data);
-  });
+  if (!options.detach) {
+    task.on("output", ({ stream, data }) => {
+      if (options.json) captured[stream].push(data);
+      else process[stream].write(data);
+    });
+  }
   const runtime = new Runtime(host, {
     workingDir: options.workingDir ?? "~",
     ...(options.python === undefined ? {} : { python: options.python }),
   });
   try {
-    await runtime.executeTask(task, { signal });
+    const execution = runtime.executeTask(task, { signal, detach: options.detach === true });
+    if (options.detach) {
+      await execution.detached();
+      const id = execution.process.key.split("::").at(-1) ?? "";
+      if (options.json) printJson({ host, id, task: task.name });
+      else printLine(id);
+      return 0;
+    }
+    await execution;
     return report(task, captured, options);
   } catch (error) {
     if (!(error instanceof TaskExecutionError)) throw error;
@@ -50,7 +62,7 @@ export async function run(host: string, words: readonly string[], options: RunOp
     await runtime.close().catch((error: unknown) => {
       // What the command gave is known; that the host went away afterwards changes nothing about it.
       if (!(error instanceof InvalidRuntimeError)) throw error;
-      Environment.logger.debug(error.message);
+      log("debug", error.message);
     });
   }
 }

@@ -31,8 +31,7 @@ export class CollectedOutput implements CommandOutput {
 
   /** Null where there is nothing to show. */
   bundle(): MimeBundle | null {
-    if (this.parts.length === 0)
-      return this.value === undefined ? null : { "text/plain": JSON.stringify(this.value, null, 2) };
+    if (this.parts.length === 0) return null;
     const html = this.parts.map(partHtml).join("");
     return { "text/plain": this.text, "text/html": `<div>${html}</div>` };
   }

@@ -1,7 +1,7 @@
 /** What may stand at the end of a magic line: commands, options, choices, hosts. From the table of commands alone. */
 import type { Command } from "commander";
 import { Environment } from "../../environment";
-import { configuredHosts } from "../ssh-hosts";
+import { configuredHosts } from "../../runtime";
 
 export interface Candidates {
   readonly matches: readonly string[];

@@ -26,6 +26,7 @@ export const magics: Magics = {
     const bundle = output.bundle();
     if (bundle) host.display(bundle);
     if (exitCode !== 0) throw new MagicError(`%lazycluster ${line}: exit code ${String(exitCode)}`);
+    return output.value;
   },
 
   async value(line, body, host) {

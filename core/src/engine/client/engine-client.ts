@@ -6,6 +6,7 @@ import {
   EngineFailure,
   type EngineMessage,
   type ExecutionChange,
+  type ExposureChange,
   type PromptRequest,
   type RequestKind,
   type Requests,
@@ -14,6 +15,7 @@ import {
 type LogLevel = "error" | "warn" | "info" | "debug";
 export type PromptCallback = (request: PromptRequest) => Promise<string[]>;
 export type ChangeListener = (changes: readonly ExecutionChange[]) => void;
+export type OutputListener = (stream: "stdout" | "stderr", data: Uint8Array) => void;
 
 /** [ms] that a polite end may take at exit. */
 const SHUTDOWN_MS = 8000;
@@ -23,6 +25,10 @@ export class EngineClient {
   private nextId = 1;
   private readonly requests = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   private readonly executions = new Map<string, ChangeListener>();
+  /** Executions that keep the process alive: all but those that go on without us, and that nobody waits for. */
+  private readonly holding = new Set<string>();
+  private readonly calls = new Map<string, OutputListener>();
+  private readonly exposures = new Map<string, (change: ExposureChange) => void>();
   private readonly prompts = new Map<number, PromptCallback>();
   private readonly promptIds = new Map<PromptCallback, number>();
   private log: (level: LogLevel, message: string) => void = () => undefined;
@@ -47,11 +53,46 @@ export class EngineClient {
   execute(body: Requests["execute"]["in"], listener: ChangeListener): void {
     const { id } = body.spec;
     this.executions.set(id, listener);
+    this.holding.add(id);
     this.request("execute", body).catch((error: unknown) => {
       const failure =
         error instanceof EngineFailure ? error.data : { code: "ERR_OTHER" as const, message: String(error) };
       this.deliver(id, [{ kind: "end", state: "failed", failure: { ...failure, task: null }, time: Date.now() }]);
     });
+  }
+
+  /** Somebody waits for the execution: the process lives on until it has ended. */
+  hold(id: string): void {
+    if (!this.worker || !this.executions.has(id)) return;
+    this.holding.add(id);
+    this.keepAlive(this.worker);
+  }
+
+  /** A call without a task. Rejects EngineFailure. @param output hears what it prints. */
+  async call(body: Requests["call"]["in"], output: OutputListener): Promise<Requests["call"]["out"]> {
+    this.calls.set(body.id, output);
+    try {
+      return await this.request("call", body);
+    } finally {
+      this.calls.delete(body.id);
+    }
+  }
+
+  /** Nobody waits for it; without an engine there is nothing to be done. Never rejects. */
+  async requestQuietly<K extends RequestKind>(kind: K, body: Requests[K]["in"]): Promise<void> {
+    if (this.worker) await this.request(kind, body).catch(() => undefined);
+  }
+
+  /** Makes an exposure and hears what becomes of it, until its end. It keeps no process alive. Rejects EngineFailure. */
+  async expose(body: Requests["expose"]["in"], listener: (change: ExposureChange) => void): Promise<void> {
+    const { id } = body.spec;
+    this.exposures.set(id, listener);
+    try {
+      await this.request("expose", body);
+    } catch (error) {
+      this.exposures.delete(id);
+      throw error;
+    }
   }
 
   /** A number for a callback that may be asked for passwords; the same one for the same callback. */
@@ -66,7 +107,7 @@ export class EngineClient {
 
   /** Gives back what an owner holds without anybody waiting for it; used when an owner was garbage collected. */
   releaseQuietly(owner: string): void {
-    if (this.worker) this.request("release", { owner }).catch(() => undefined);
+    void this.requestQuietly("release", { owner });
   }
 
   /** Starts the thread ahead of need. */
@@ -123,6 +164,12 @@ export class EngineClient {
       case "execution":
         this.deliver(message.id, message.changes);
         break;
+      case "callOutput":
+        this.calls.get(message.id)?.(message.stream, message.data);
+        break;
+      case "exposure":
+        this.tellExposure(message.id, message.change);
+        break;
       case "prompt":
         void this.answer(message.id, message.promptId, message.request);
         break;
@@ -135,9 +182,19 @@ export class EngineClient {
   private deliver(id: string, changes: readonly ExecutionChange[]): void {
     const listener = this.executions.get(id);
     if (!listener) return;
-    if (changes.some((change) => change.kind === "end")) this.executions.delete(id);
+    if (changes.some((change) => change.kind === "detached")) this.holding.delete(id);
+    if (changes.some((change) => change.kind === "end")) {
+      this.executions.delete(id);
+      this.holding.delete(id);
+    }
     listener(changes);
     this.letGo();
+  }
+
+  private tellExposure(id: string, change: ExposureChange): void {
+    const listener = this.exposures.get(id);
+    if (change.kind === "end") this.exposures.delete(id);
+    listener?.(change);
   }
 
   private async answer(id: number, promptId: number, request: PromptRequest): Promise<void> {
@@ -156,7 +213,7 @@ export class EngineClient {
   }
 
   private letGo(): void {
-    if (this.requests.size === 0 && this.executions.size === 0) this.worker?.unref();
+    if (this.requests.size === 0 && this.holding.size === 0) this.worker?.unref();
   }
 
   private ended(worker: Worker): void {
@@ -169,6 +226,7 @@ export class EngineClient {
     });
     for (const { reject } of this.requests.values()) reject(failure);
     this.requests.clear();
+    for (const id of [...this.exposures.keys()]) this.tellExposure(id, { kind: "end", failure: failure.data });
     for (const id of [...this.executions.keys()]) {
       this.deliver(id, [{ kind: "end", state: "lost", failure: { ...failure.data, task: null }, time: Date.now() }]);
     }

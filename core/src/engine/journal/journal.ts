@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "fs";
 import { dirname, join } from "path";
-import { type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
+import { type Detachment, type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
 import {
   ENGINE_FILE,
   type EngineRecord,
@@ -22,11 +22,13 @@ import {
   isAlive,
   readEngine,
 } from "./layout";
+import { sweepSpools } from "./spool";
 
 /** A line of the journal. */
 export type JournalEvent =
   | { readonly time: number; readonly execution: string; readonly start: StartOfTask }
-  | { readonly time: number; readonly execution: string; readonly change: TaskChange };
+  | { readonly time: number; readonly execution: string; readonly change: TaskChange }
+  | { readonly time: number; readonly execution: string; readonly detachment: Detachment };
 type StartOfTask = Parameters<typeof startRecord>[0];
 
 /** [ms] for which journals of engines that ended are kept. */
@@ -53,6 +55,7 @@ export class JournalWriter {
     const journal = new JournalWriter(folder, warn);
     try {
       removeOld();
+      sweepSpools();
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(join(folder, ENGINE_FILE), `${JSON.stringify(engine)}\n`, { mode: 0o600 });
       journal.file = openSync(join(folder, JOURNAL_FILE), "ax", 0o600);
@@ -96,22 +99,30 @@ export interface EngineHistory {
   readonly alive: boolean;
   /** In the order of their start. What a dead engine left running is `lost`. */
   readonly tasks: readonly TaskRecord[];
+  /** By task. */
+  readonly detachments: ReadonlyMap<string, Detachment>;
 }
 
-/** The journals of all engines of this user, the oldest first. */
+/** The journals of all engines of this user, the oldest first. A task that was taken over is its last engine's. */
 export function readJournals(): EngineHistory[] {
   const histories: EngineHistory[] = [];
   for (const folder of engineFolders()) {
     const engine = readEngine(folder);
     if (engine) histories.push(readJournal(folder, engine));
   }
-  return histories.sort((a, b) => a.engine.startedAt - b.engine.startedAt);
+  histories.sort((a, b) => a.engine.startedAt - b.engine.startedAt);
+  const last = new Map(histories.flatMap((history) => history.tasks.map(({ id }) => [id, history] as const)));
+  return histories.map((history) => ({
+    ...history,
+    tasks: history.tasks.filter(({ id }) => last.get(id) === history),
+  }));
 }
 
 function readJournal(folder: string, engine: EngineRecord): EngineHistory {
   // Asked first: an engine that ends while we read has written everything by then.
   const alive = isAlive(engine);
   const tasks = new Map<string, TaskRecord>();
+  const detachments = new Map<string, Detachment>();
   let text = "";
   try {
     text = readFileSync(join(folder, JOURNAL_FILE), "utf8");
@@ -122,12 +133,13 @@ function readJournal(folder: string, engine: EngineRecord): EngineHistory {
     const event = parseEvent(line);
     if (!event) continue;
     if ("start" in event) tasks.set(event.execution, startRecord(event.start));
+    else if ("detachment" in event) detachments.set(event.execution, event.detachment);
     else {
       const record = tasks.get(event.execution);
       if (record && isPossible(record, event.change)) tasks.set(event.execution, applyChange(record, event.change));
     }
   }
-  return { engine, alive, tasks: [...tasks.values()].map((task) => (alive ? task : orphaned(task))) };
+  return { engine, alive, tasks: [...tasks.values()].map((task) => (alive ? task : orphaned(task))), detachments };
 }
 
 /** Null for a line that a crash cut off. */
@@ -141,7 +153,7 @@ function parseEvent(line: string): JournalEvent | null {
 }
 
 function orphaned(task: TaskRecord): TaskRecord {
-  if (task.state !== "running") return task;
+  if (task.state !== "running" || task.detached !== null) return task;
   return applyChange(task, { kind: "end", state: "lost", failure: null, time: task.startedAt });
 }
 

@@ -59,7 +59,7 @@ export function readEngine(folder: string): EngineRecord | null {
 }
 
 /** True while the very process that wrote the record runs. */
-export function isAlive(record: EngineRecord): boolean {
+export function isAlive(record: Pick<EngineRecord, "pid" | "processStart" | "bootId">): boolean {
   if (record.bootId !== null && record.bootId !== bootId()) return false;
   if (record.processStart !== null) return processStart(record.pid) === record.processStart;
   try {

@@ -3,6 +3,7 @@ import { mkdirSync, openSync, closeSync, writeSync } from "fs";
 import { type FileHandle, open } from "fs/promises";
 import { dirname } from "path";
 import { EngineFailure } from "../protocol";
+import { type LoggedSoFar, resumeLog } from "./log-resume";
 import { END_LINE, INDEX_SUFFIX, type LogRun, formatRun } from "./log-index";
 
 /** [bytes] below which a batch is written at once: cheaper than a turn through the thread pool. */
@@ -40,6 +41,28 @@ export class LogWriter {
     }
   }
 
+  /** Goes on where a writer that died has stopped. Throws EngineFailure. */
+  static resume(
+    path: string,
+    host: string,
+    grew: (size: number) => void,
+  ): { readonly log: LogWriter; readonly soFar: LoggedSoFar } {
+    try {
+      const soFar = resumeLog(path);
+      const file = openSync(path, "a");
+      try {
+        const log = new LogWriter(path, host, file, openSync(path + INDEX_SUFFIX, "a"), grew);
+        log.position = soFar.size;
+        return { log, soFar };
+      } catch (error) {
+        closeSync(file);
+        throw error;
+      }
+    } catch (error) {
+      throw logFailure(host, path, error);
+    }
+  }
+
   private constructor(
     private readonly path: string,
     private readonly host: string,
@@ -69,6 +92,14 @@ export class LogWriter {
     if (!this.writing && this.queue.length > 0) this.writeSoon();
     while (this.writing) await this.writing;
     if (this.failed) throw this.failed;
+  }
+
+  /** Flushes what it can and closes the files; another writer will go on. */
+  async suspend(): Promise<void> {
+    await this.flush().catch(() => undefined);
+    await this.slow?.close().catch(() => undefined);
+    closeSync(this.log);
+    closeSync(this.index);
   }
 
   /** Flushes what it can and closes the files. */

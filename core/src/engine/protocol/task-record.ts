@@ -5,7 +5,7 @@
 import type { FailureData, TaskFailureReason } from "./failure";
 
 export type TaskState = "new" | "running" | "done" | "failed" | "cancelled" | "lost";
-export type StepKind = "sendFile" | "getFile" | "runCommand" | "runFunction";
+export type StepKind = "sendFile" | "getFile" | "syncFolder" | "runCommand" | "runFunction";
 
 export interface StepRecord {
   readonly index: number;
@@ -46,11 +46,14 @@ export interface TaskRecord {
   readonly pid: number | null;
   readonly steps: readonly StepRecord[];
   readonly failure: TaskFailure | null;
+  /** What it is called on its host, once it goes on there without us; null: it ends with us. */
+  readonly detached: string | null;
 }
 
 export type TaskChange =
   | { readonly kind: "stepStarted"; readonly step: number; readonly time: number }
   | { readonly kind: "pid"; readonly pid: number }
+  | { readonly kind: "detached"; readonly name: string }
   | {
       readonly kind: "stepEnded";
       readonly step: number;
@@ -82,6 +85,7 @@ export function startRecord(
     durationMs: null,
     pid: null,
     failure: null,
+    detached: null,
     steps: start.steps.map(({ kind, description }, index) => ({
       index,
       kind,
@@ -104,6 +108,8 @@ export function isPossible(record: TaskRecord, change: TaskChange): boolean {
         record.steps[change.step]?.state === "new" &&
         record.steps.slice(0, change.step).every((step) => step.state === "done")
       );
+    case "detached":
+      return record.detached === null;
     case "pid":
       return record.steps.some((step) => step.state === "running");
     case "stepEnded":
@@ -123,6 +129,8 @@ export function applyChange(record: TaskRecord, change: TaskChange): TaskRecord 
   switch (change.kind) {
     case "stepStarted":
       return withStep(record, change.step, (step) => ({ ...step, state: "running", startedAt: change.time }));
+    case "detached":
+      return { ...record, detached: change.name };
     case "pid":
       return { ...record, pid: change.pid };
     case "stepEnded":

@@ -89,9 +89,27 @@ export function magicEdits(magics: readonly LineMagic[]): Edit[] {
   }));
 }
 
+/** What Python binds at the top level of a cell: functions, classes, variables. */
+const BINDING =
+  /^(?:async[ \t]+)?(?:def|class)[ \t]+([A-Za-z]\w*)|^([A-Za-z]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|^(?:from\s+\S+\s+)?import\s+(?:.*\bas[ \t]+)?([A-Za-z]\w*)[ \t]*$/gm;
+
+/** The cell as TypeScript: a call, whose data becomes the variables that the cell makes. */
 export function cellMagicCall({ line, body }: CellMagic): string {
-  return `await ${CALL}.cell(${JSON.stringify(line)}, ${JSON.stringify(body)});`;
+  const call = `await ${CALL}.cell(${JSON.stringify(line)}, ${JSON.stringify(body)})`;
+  const name = /(?:^|\s)--name[ \t=]+([A-Za-z_$][\w$]*)/.exec(line)?.[1];
+  if (name !== undefined) return `const ${name}: any = ${call};`;
+  if (!/^define\b/.test(line)) return `void (${call});`;
+  const bound = [...body.matchAll(BINDING)].map((found) => found[1] ?? found[2] ?? found[3] ?? "");
+  const names = [...new Set(bound)].filter((word) => !RESERVED.has(word));
+  return names.length === 0 ? `void (${call});` : `const { ${names.join(", ")} }: any = ${call};`;
 }
+
+/** Names of Python that are no names of TypeScript. */
+const RESERVED = new Set(
+  "arguments await break case catch const continue debugger default delete do enum eval export extends false finally function if implements in instanceof interface let new null package private protected public return static super switch this throw true try typeof var void while with yield".split(
+    " ",
+  ),
+);
 
 /** For questions about other lines: the same length, and no error. */
 export function withoutMagics(code: string, magics: readonly LineMagic[]): string {

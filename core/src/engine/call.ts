@@ -1,0 +1,47 @@
+/** A call of a Python function on a host, with the objects that it takes. */
+import { type AgentClient, type ProcessEnd, type ProcessHost, type ProcessSinks, startProcess } from "../host";
+import type { ObjectStore } from "./objects";
+import { type ProcessPlace, callRequest } from "./process-request";
+import type { CallSpec } from "./protocol";
+
+export interface CallContext extends ProcessSinks, ProcessPlace {
+  readonly agent: AgentClient;
+  /** Runs it: the agent, or what was recorded there. */
+  readonly processes: ProcessHost;
+  readonly signal: AbortSignal;
+  readonly objects: ObjectStore;
+}
+
+/** Rejects EngineFailure when it could not start, or the host was lost. */
+export async function runCall(call: CallSpec, context: CallContext): Promise<ProcessEnd> {
+  const { agent, objects, signal, scope } = context;
+  const { session } = call;
+  const held = await objects.hold(call, agent, signal);
+  try {
+    const changed = (): void => {
+      if (session !== null && call.fn.kind !== "forget") objects.sessionRan(agent, scope, session);
+    };
+    changed();
+    const { op, fields, input } = callRequest(call, context, held.paths);
+    const process = startProcess(context.processes, op, fields, input, context);
+    try {
+      return await untilEnd(process, signal);
+    } finally {
+      changed();
+    }
+  } finally {
+    held.release();
+  }
+}
+
+/** A signal that is aborted cancels it; how it ends then is the host's to say. */
+export async function untilEnd(process: ReturnType<typeof startProcess>, signal: AbortSignal): Promise<ProcessEnd> {
+  const cancel = (): void => process.cancel();
+  signal.addEventListener("abort", cancel);
+  if (signal.aborted) cancel();
+  try {
+    return await process.ended;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}

@@ -1,0 +1,80 @@
+/** An object of a session as a file on its host. */
+import { type AgentClient, startProcess } from "../host";
+import { Ext, type Decoded, WireError, decode, encode } from "../wire";
+import { untilEnd } from "./call";
+import { judge, sentence } from "./judge";
+import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
+
+const BUFFER = 2;
+const KEPT = 9;
+const LIVE = 10;
+/** A tree that holds nil. */
+const NOTHING = Buffer.from([0xc0]);
+
+/** Gives its path. Rejects EngineFailure. */
+export async function dumpObject(
+  agent: AgentClient,
+  object: LiveObject,
+  newFile: () => string,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const process = startProcess(
+    agent,
+    "call",
+    {
+      fn: { kind: "dump" },
+      cwd: "",
+      env: {},
+      timeout: null,
+      python: null,
+      tag: `${object.scope}/dump`,
+      scope: object.scope,
+      session: object.session,
+      result: "handle",
+      modules: object.modules,
+    },
+    { kind: "memory", bytes: argument(object.id) },
+    {
+      started: () => undefined,
+      // What an object prints while it is pickled is nobody's.
+      output: (_stream, _bytes, release) => release(),
+      progress: () => undefined,
+      newFile,
+    },
+  );
+  const end = await untilEnd(process, signal);
+  const { failure } = judge(end, null, true);
+  if (failure || !end.value) {
+    const why = failure?.what ?? "gave no value";
+    const message = `${agent.host}: ${object.label} cannot be pickled: the attempt ${sentence(why)}`;
+    throw new EngineFailure({
+      code: failure?.reason === "cancelled" ? "ERR_CANCELLED" : "ERR_PYTHON",
+      host: agent.host,
+      message,
+      ...(failure?.cause?.remoteTraceback === undefined ? {} : { remoteTraceback: failure.cause.remoteTraceback }),
+    });
+  }
+  return pathIn(end.value);
+}
+
+/** A document: the object as the only argument. */
+function argument(id: number): Buffer {
+  const tree = encode([[], { args: [new Ext(LIVE, encode(id))], kwargs: {}, bind: {} }]);
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(tree.length);
+  return Buffer.concat([head, tree]);
+}
+
+function pathIn(value: ValueData): Buffer {
+  const { tree, buffers } = value.kind === "memory" ? value : { tree: NOTHING, buffers: [] };
+  const document = decode(tree, { ext: true });
+  const kept: Decoded | undefined = Array.isArray(document) ? document[1] : undefined;
+  const content = kept instanceof Ext && kept.type === KEPT ? decode(kept.data, { ext: true }) : null;
+  const path = content instanceof Map ? content.get("path") : undefined;
+  if (path instanceof Uint8Array) return Buffer.from(path);
+  // Bytes of a document are buffers beside its tree.
+  const index = path instanceof Ext && path.type === BUFFER ? Buffer.from(path.data) : null;
+  const buffer = index?.length === 4 ? buffers[index.readUInt32BE(0)] : undefined;
+  if (buffer === undefined) throw new WireError("a dump that is no handle");
+  return Buffer.from(buffer);
+}

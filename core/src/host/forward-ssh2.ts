@@ -1,0 +1,125 @@
+/** Port forwarding by the host's own sshd. */
+import type { AcceptConnection, Client, ClientChannel, RejectConnection, TcpConnectionDetails } from "ssh2";
+import { fail, type Target } from "./connection-errors";
+import type { Incoming, PortListener } from "./forward";
+import type { TunnelOutcome, Tunnels } from "./transport";
+
+/** Of RFC 4254, 5.1. */
+const ADMINISTRATIVELY_PROHIBITED = 1;
+/** [ms] for which the end of a port is awaited; a host that is silent ends it when it ends the connection. */
+const CLOSE_MS = 5_000;
+const LOOPBACK = "127.0.0.1";
+/** A service may listen on one of them only. */
+const PLACES = [LOOPBACK, "::1"];
+
+export class Ssh2Tunnels implements Tunnels {
+  private readonly listening = new Map<number, (connection: Incoming) => void>();
+  /** Requests that were not answered then never are. */
+  private readonly over: Promise<void>;
+
+  constructor(
+    private readonly client: Client,
+    private readonly target: Target,
+    /** Whether the ssh connection is gone. */
+    private readonly gone: () => boolean,
+  ) {
+    this.over = new Promise((resolve) => client.once("close", () => resolve()));
+    client.on("tcp connection", (details, accept, reject) => this.arrived(details, accept, reject));
+  }
+
+  async dial(port: number): Promise<TunnelOutcome> {
+    let first: TunnelOutcome | null = null;
+    for (const place of PLACES) {
+      const outcome = await this.dialAt(place, port);
+      if (outcome.kind !== "refused") return outcome;
+      first ??= outcome;
+    }
+    return first ?? { kind: "forbidden" };
+  }
+
+  async listen(port: number, incoming: (connection: Incoming) => void): Promise<PortListener | null> {
+    const { client } = this;
+    const bound = await new Promise<number | null>((resolve) => {
+      try {
+        client.forwardIn(LOOPBACK, port, (error: Error | undefined, real) => resolve(error ? null : real));
+        void this.over.then(() => resolve(null));
+      } catch {
+        resolve(null); // ssh2 throws when the socket is already ending
+      }
+    });
+    if (bound === null) return null;
+    this.listening.set(bound, incoming);
+    return {
+      port: bound,
+      close: () => this.unlisten(bound),
+    };
+  }
+
+  private unlisten(port: number): Promise<void> {
+    this.listening.delete(port);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, CLOSE_MS);
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      void this.over.then(done);
+      try {
+        this.client.unforwardIn(LOOPBACK, port, done);
+      } catch {
+        done(); // the connection is over, and its ports with it
+      }
+    });
+  }
+
+  private arrived(
+    { destPort }: TcpConnectionDetails,
+    accept: AcceptConnection<ClientChannel>,
+    reject: RejectConnection,
+  ): void {
+    const incoming = this.listening.get(destPort);
+    if (!incoming) reject();
+    else {
+      incoming({
+        accept: () => this.honest(accept()),
+        refuse: () => reject(),
+      });
+    }
+  }
+
+  private dialAt(address: string, port: number): Promise<TunnelOutcome> {
+    return new Promise((resolve) => {
+      try {
+        this.client.forwardOut(
+          LOOPBACK,
+          0,
+          address,
+          port,
+          (error: (Error & { reason?: unknown }) | undefined, stream) => {
+            if (!error) {
+              resolve({ kind: "open", stream: this.honest(stream) });
+            } else if (error.reason === ADMINISTRATIVELY_PROHIBITED) resolve({ kind: "forbidden" });
+            else resolve(this.refused(port, error));
+          },
+        );
+      } catch (error) {
+        resolve(this.refused(port, error)); // ssh2 throws when the socket is already ending
+      }
+    });
+  }
+
+  /** ssh2 lets the channels of a lost connection end as if all had come. */
+  private honest(stream: ClientChannel): ClientChannel {
+    // An error that nobody hears would end this process.
+    stream.on("error", () => undefined);
+    stream.prependListener("end", () => {
+      if (this.gone()) stream.emit("error", new Error("the connection is lost"));
+    });
+    return stream;
+  }
+
+  private refused(port: number, cause: unknown): TunnelOutcome {
+    const what = `port ${String(port)} of the host cannot be reached. Does the service run there?`;
+    return { kind: "refused", failure: fail(this.target, "ERR_CONNECTION", what, {}, cause) };
+  }
+}

@@ -1,0 +1,175 @@
+/** A port of one place that leads to a port of another: kept up through losses, until it is stopped. */
+import { EngineFailure, type ExposureChange } from "../engine/protocol";
+import { type Incoming, type PortListener, type PortStream, abortable, breakOff, join } from "../host";
+import type { Place, Reached } from "./place";
+
+/** [ms] until the first try after a loss, and the most between two. */
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 5000;
+/** Connections of one exposure at once: a bound on what a host can make us hold. */
+const MAX_CONNECTIONS = 10_000;
+/** What will not be better the next time: a login that is tried over and over is locked out. */
+const FINAL = ["ERR_AUTHENTICATION", "ERR_HOST_KEY", "ERR_INVALID_ARGUMENT"];
+
+export interface Route {
+  /** Where it listens. */
+  readonly at: Place;
+  readonly port: number;
+  /** Null: as it is fastest. */
+  readonly anyUser: boolean | null;
+  /** Where the service is. */
+  readonly to: Place;
+  readonly targetPort: number;
+}
+
+export interface ExposureContext {
+  changed(change: ExposureChange): void;
+  log(level: "debug" | "info" | "warn" | "error", message: string): void;
+}
+
+export class Exposure {
+  private readonly stopping = new AbortController();
+  private readonly streams = new Set<PortStream>();
+  private connections = 0;
+  private at: Reached | null = null;
+  private to: Reached | null = null;
+  private listener: PortListener | null = null;
+  private recovering: Promise<void> | null = null;
+
+  constructor(
+    readonly route: Route,
+    private readonly context: ExposureContext,
+  ) {}
+
+  /** Listens. Rejects EngineFailure; then there is nothing to stop. */
+  async open(): Promise<void> {
+    await this.establish();
+  }
+
+  /** Resolves when nothing listens any more and all connections are broken off. Idempotent. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.recovering;
+    for (const stream of this.streams) breakOff(stream);
+    const { listener } = this;
+    this.listener = null;
+    if (listener && this.at?.alive) await listener.close();
+  }
+
+  private isStopped(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
+  /** What is missing of both ends and the listener. */
+  private async establish(): Promise<void> {
+    const { at, to, port, anyUser } = this.route;
+    const { signal } = this.stopping;
+    if (!this.to?.alive) this.to = this.watch(await to.reach(signal));
+    if (this.at?.alive && this.listener) return;
+    this.at = this.watch(await at.reach(signal));
+    const listening = this.at.ports.listen(port, anyUser, (connection) => void this.serve(connection));
+    // Who stops does not wait for a host that is silent; what comes late is closed.
+    listening.then(
+      (listener) => (this.isStopped() ? void listener.close() : (this.listener = listener)),
+      () => undefined,
+    );
+    await abortable(listening, signal, at.name);
+  }
+
+  private watch(place: Reached): Reached {
+    void place.lost.then((why) => {
+      if (this.isStopped() || (place !== this.at && place !== this.to)) return;
+      if (place === this.at) this.listener = null;
+      this.recovering ??= this.recover(why).finally(() => (this.recovering = null));
+    });
+    return place;
+  }
+
+  private async serve(connection: Incoming): Promise<void> {
+    this.connections += 1;
+    const over = (): void => void (this.connections -= 1);
+    let service: PortStream;
+    try {
+      service = await this.dial();
+    } catch (error) {
+      this.context.log("debug", `${this.name}: a connection failed: ${messageOf(error)}`);
+      connection.refuse();
+      over();
+      return;
+    }
+    if (this.isStopped()) {
+      connection.refuse();
+      breakOff(service);
+      over();
+      return;
+    }
+    const client = connection.accept();
+    this.streams.add(client).add(service);
+    join(client, service, () => {
+      this.streams.delete(client);
+      this.streams.delete(service);
+      over();
+    });
+  }
+
+  private dial(): Promise<PortStream> {
+    const { to } = this;
+    if (this.isStopped() || !to?.alive) throw new Error(`${this.route.to.name} is away`);
+    if (this.connections > MAX_CONNECTIONS) throw new Error(`there are ${String(MAX_CONNECTIONS)} already`);
+    return to.ports.dial(this.route.targetPort);
+  }
+
+  private async recover(why: EngineFailure | null): Promise<void> {
+    const reason = why?.message ?? "the connection was closed";
+    this.context.log("warn", `${this.name} is interrupted, and tried again until it is stopped: ${reason}`);
+    this.context.changed({ kind: "down", message: reason });
+    for (let attempt = 0; ; attempt++) {
+      await pause(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), this.stopping.signal);
+      if (this.isStopped()) return;
+      try {
+        await this.establish();
+        break;
+      } catch (error) {
+        if (this.isStopped()) return;
+        if (error instanceof EngineFailure && FINAL.includes(error.data.code)) {
+          this.giveUp(error);
+          return;
+        }
+        this.context.log("debug", `${this.name}: ${messageOf(error)}`);
+      }
+    }
+    this.context.log("info", `${this.name} is there again`);
+    this.context.changed({ kind: "up" });
+  }
+
+  private giveUp(error: EngineFailure): void {
+    this.context.log("error", `${this.name} has ended: ${error.message}`);
+    this.stopping.abort();
+    void this.listener?.close();
+    for (const stream of this.streams) breakOff(stream);
+    this.context.changed({ kind: "end", failure: error.data });
+  }
+
+  private get name(): string {
+    const { at, port, to, targetPort } = this.route;
+    return `${at.name}: the exposure of port ${String(targetPort)} of ${to.name} on port ${String(port)}`;
+  }
+}
+
+/** Resolves early when the signal is aborted. A little at random, for many hosts come back at once. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms * (0.8 + 0.4 * Math.random()));
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

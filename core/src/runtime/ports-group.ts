@@ -1,0 +1,37 @@
+/** One service made reachable at many places, on the same port: at all of them or at none. */
+import { NoPortsLeftError, PortInUseError } from "../errors";
+import { PortExposure, type PortPlace, type PortRoute, commonPorts, requirePort, requirePorts } from "./ports";
+
+export interface GroupService extends Pick<PortRoute, "to" | "targetPort" | "anyUser"> {
+  /** Where it shall be reachable. */
+  readonly places: readonly (PortPlace | null)[];
+  /** The first that works everywhere is taken. */
+  readonly ports: readonly number[];
+}
+
+/** Rejects PortInUseError of a single port, NoPortsLeftError of a list, InvalidRuntimeError. */
+export async function exposeEverywhere(
+  service: GroupService,
+): Promise<{ port: number; exposures: Map<PortPlace | null, PortExposure> }> {
+  const { places, ports } = service;
+  const single = ports.length === 1;
+  // Of a list, most that are taken are found in one round trip; what happens meanwhile, binding tells.
+  const candidates = single ? ports : await commonPorts(places, ports, service);
+  for (const port of candidates) {
+    const outcomes = await Promise.allSettled(
+      places.map(async (at) => [at, await PortExposure.open({ ...service, at, port })] as const),
+    );
+    const made = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+    const failures = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
+    if (failures.length === 0) return { port, exposures: new Map(made) };
+    await Promise.all(made.map(([, exposure]) => exposure.terminate()));
+    const other = failures.find((failure) => !(failure instanceof PortInUseError));
+    if (other !== undefined || single) throw other ?? failures[0];
+  }
+  throw new NoPortsLeftError(ports);
+}
+
+/** A port, or a list of them. Throws InvalidArgumentError. */
+export function requirePortChoice(value: unknown, what: string): number[] {
+  return Array.isArray(value) ? requirePorts(value, what) : [requirePort(value, what)];
+}

@@ -1,0 +1,27 @@
+/** What steps printed, for a logger that wants it: read once, when a step has ended. */
+import type { StepRecord } from "../engine/protocol";
+import { log } from "../environment";
+import type { RuntimeTask } from "./runtime-task";
+import type { TaskRun } from "./task-run";
+
+/** [bytes] of a step's output, its end; the log file has it all. */
+const MOST = 64 * 1024;
+
+/** Gives the function that stops it. */
+export function logSteps(task: RuntimeTask, run: TaskRun): () => void {
+  const onStep = ({ index, state }: Pick<StepRecord, "index" | "state">): void => {
+    if (state === "new" || state === "running") return;
+    const { host, name, logFile } = run.record;
+    const output = run.log.tail(index, MOST);
+    const what = `${host}: step ${String(index)} of task ${JSON.stringify(name)}: ${state}`;
+    const details = { host, task: name, step: index, state, output, logFile };
+    log("debug", output === "" ? what : `${what}; it printed\n${readable(output)}`, details);
+  };
+  task.on("step", onStep);
+  return () => task.off("step", onStep);
+}
+
+/** A host's text for a terminal: without characters that do more than be read. */
+function readable(text: string): string {
+  return text.replace(/\n$/, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
+}

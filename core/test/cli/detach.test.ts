@@ -1,0 +1,248 @@
+/** Tasks that outlive the process that started them, seen and ended from other processes. */
+import { type ChildProcess, spawn } from "child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
+import { randomUUID } from "crypto";
+import { tmpdir } from "os";
+import { join } from "path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type TestHosts, startHosts } from "../hosts";
+import { type Manager, startManager } from "../support";
+
+const PROGRAM = join(__dirname, "..", "..", "bin", "lazycluster.js");
+
+let hosts: TestHosts;
+let folder: string;
+const env = (): Record<string, string> => ({
+  LAZYCLUSTER_SSH_CONFIG: hosts.configFile,
+  LAZYCLUSTER_STATE_DIR: join(folder, "state"),
+  LAZYCLUSTER_MAIN_DIRECTORY: join(folder, "main"),
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+interface Program {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  readonly stdout: () => string;
+}
+
+function start(...args: string[]): Program {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, ...env() } });
+  let stdout = "";
+  let stderr = "";
+  child.stdin.end();
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
+  return { child, ended, stdout: () => stdout };
+}
+
+const lazycluster = (...args: string[]): Promise<Ended> => start(...args).ended;
+
+/** A file on the host by which the test lets a task go on. */
+function gate(): { readonly command: string; readonly open: () => void } {
+  const name = `gate-${randomUUID()}`;
+  return {
+    command: `until [ -e /tmp/${name} ]; do sleep 0.05; done`,
+    open: () => writeFileSync(join(hosts.hosts[0]!.dir, "tmp", name), ""),
+  };
+}
+
+/** Starts a detached task in a process of its own, which says `id` when the host has it. */
+function startDetached(task: string, input?: unknown): Manager {
+  const body = `
+    const runtime = new Runtime("host-1");
+    const execution = runtime.executeTask(${task}, { detach: true });
+    await execution.detached();
+    say("id", execution.process.key.split("::").at(-1));
+    await heard();
+    await execution;
+    say("done", await execution.task.returns());
+  `;
+  return startManager(body, { env: env(), input, cwd: folder });
+}
+
+/** What detached agents have on the host now. */
+function detachedThere(): string[] {
+  const tmp = join(hosts.hosts[0]!.dir, "tmp");
+  return readdirSync(tmp)
+    .filter((name) => /^lazycluster-\d+$/.test(name))
+    .flatMap((name) => readdirSync(join(tmp, name)));
+}
+const leftThere = (id: string): boolean => detachedThere().includes(`task-${id}`);
+const gone = (id: string): Promise<void> => vi.waitFor(() => expect(leftThere(id)).toBe(false), 5000);
+
+beforeAll(async () => {
+  hosts = await startHosts({ count: 1 });
+  folder = mkdtempSync(join(tmpdir(), "lc-detach-"));
+});
+afterAll(async () => {
+  await hosts.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a detached task whose process is killed", () => {
+  test("goes on; logs -f from another process has every byte once", async () => {
+    const { command, open } = gate();
+    const manager = startDetached(
+      `new RuntimeTask("counts").runCommand(input)`,
+      `for i in $(seq 20000); do echo line $i; done; ${command}; for i in $(seq 20001 40000); do echo line $i; done`,
+    );
+    const id = await manager.hear<string>("id");
+    const running = start("logs", "-f", id);
+    await vi.waitFor(() => expect(running.stdout()).toContain("line 20000\n"), 10_000);
+    manager.kill();
+    await manager.exited;
+    const ps = JSON.parse((await lazycluster("ps", "--json")).stdout) as { id: string; orphaned: boolean }[];
+    expect(ps).toMatchObject([{ id, orphaned: true, state: "running" }]);
+    expect((await lazycluster("ps")).stdout).toMatch(/detached +host-1 +counts/);
+    running.child.kill("SIGINT");
+    await running.ended;
+    const following = start("logs", "-f", id);
+    open();
+    const expected = Array.from({ length: 40_000 }, (_, index) => `line ${String(index + 1)}\n`).join("");
+    expect((await following.ended).stdout).toBe(expected);
+    expect((await lazycluster("logs", id)).stdout).toBe(expected);
+    expect((await lazycluster("ps", "--all")).stdout).toMatch(/done +host-1 +counts/);
+    await gone(id);
+  });
+
+  test("attach ends with its exit code", async () => {
+    const { command, open } = gate();
+    const manager = startDetached(`new RuntimeTask("ends").runCommand(input)`, `echo before; ${command}; exit 7`);
+    const id = await manager.hear<string>("id");
+    manager.kill();
+    await manager.exited;
+    const attached = start("attach", id);
+    await vi.waitFor(() => expect(attached.stdout()).toBe("before\n"), 10_000);
+    open();
+    expect(await attached.ended).toEqual({ code: 7, stdout: "before\n", stderr: "" });
+    await gone(id);
+  });
+
+  test("cancel ends it and all its processes", async () => {
+    const manager = startDetached(`new RuntimeTask("sleeps").runCommand("setsid sleep 4711 & sleep 4712")`);
+    const id = await manager.hear<string>("id");
+    const sleeping = async (): Promise<number> =>
+      (await hosts.hosts[0]!.processes()).filter(({ args }) => /sleep 471[12]/.test(args)).length;
+    await vi.waitFor(async () => expect(await sleeping()).toBeGreaterThan(1), 10_000);
+    manager.kill();
+    await manager.exited;
+    const { code, stdout } = await lazycluster("cancel", id);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining("has ended") as string });
+    expect(await sleeping()).toBe(0);
+    expect((await lazycluster("ps", "--all")).stdout).toMatch(/cancelled +host-1 +sleeps/);
+    await gone(id);
+  });
+
+  test("is taken over once: a second one follows the first", async () => {
+    const { command, open } = gate();
+    const manager = startDetached(`new RuntimeTask("shared").runCommand(input)`, `echo one; ${command}; echo two`);
+    const id = await manager.hear<string>("id");
+    manager.kill();
+    await manager.exited;
+    const first = start("attach", id);
+    await vi.waitFor(() => expect(first.stdout()).toBe("one\n"), 10_000);
+    const second = start("attach", id);
+    await vi.waitFor(() => expect(second.stdout()).toBe("one\n"), 10_000);
+    open();
+    for (const { ended } of [first, second]) expect(await ended).toEqual({ code: 0, stdout: "one\ntwo\n", stderr: "" });
+    await gone(id);
+  });
+
+  test("sends files first, and fetches them from whoever takes over", async () => {
+    writeFileSync(join(folder, "in.txt"), "data");
+    const { command, open } = gate();
+    const task = `new RuntimeTask("files").sendFile("in.txt").runCommand(input).getFile("out.txt", "fetched.txt")`;
+    const manager = startDetached(task, `${command}; tr a-z A-Z < in.txt > out.txt`);
+    const id = await manager.hear<string>("id");
+    manager.kill();
+    await manager.exited;
+    open();
+    expect(await lazycluster("attach", id)).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(join(folder, "fetched.txt"), "utf8")).toBe("DATA");
+    await gone(id);
+  });
+});
+
+describe("a detached task whose process lives", () => {
+  test("gives its values, and outlives its Runtime", async () => {
+    const body = `
+      const runtime = new Runtime("host-1");
+      const double = py\`
+def double(x):
+    print("doubling")
+    return x * 2
+\`;
+      const task = new RuntimeTask("doubles").runCommand(input).runFunction(double, { x: 21 });
+      const execution = runtime.executeTask(task, { detach: true });
+      await execution.detached();
+      await runtime.close();
+      say("closed", execution.process.key.split("::").at(-1));
+      await heard();
+      await execution;
+      say("done", [task.state, await task.returns(), task.executionLog]);
+    `;
+    const { command, open } = gate();
+    const manager = startManager(body, { env: env(), input: `echo hello; ${command}` });
+    const id = await manager.hear<string>("closed");
+    open();
+    manager.tell("go");
+    expect(await manager.hear("done")).toEqual(["done", [42], ["hello\n", "doubling\n"]]);
+    expect(await manager.exited).toMatchObject({ code: 0, stderr: "" });
+    await gone(id);
+  });
+
+  test("does not keep the process that started it, once the host has all", async () => {
+    const { command, open } = gate();
+    const body = `
+      const execution = new Runtime("host-1").executeTask(new RuntimeTask("alone").runCommand(input), { detach: true });
+      say("id", execution.process.key.split("::").at(-1));
+    `;
+    const manager = startManager(body, { env: env(), input: `${command}; echo late` });
+    const id = await manager.hear<string>("id");
+    expect(await manager.exited).toMatchObject({ code: 0, stderr: "" });
+    expect(leftThere(id)).toBe(true);
+    open();
+    expect(await lazycluster("attach", id)).toEqual({ code: 0, stdout: "late\n", stderr: "" });
+    await gone(id);
+  });
+
+  test("survives a network that is cut", async () => {
+    const { command, open } = gate();
+    const body = `
+      Environment.logger = { error() {}, warn: (text) => say("warn", text), info: (text) => say("info", text), debug() {} };
+      const runtime = new Runtime("host-1", { connection: { keepaliveIntervalMs: 300 } });
+      const task = new RuntimeTask("cut").runCommand(input);
+      const execution = runtime.executeTask(task, { detach: true });
+      await execution.detached();
+      say("id", execution.process.key.split("::").at(-1));
+      await execution;
+      say("done", [task.state, task.executionLog]);
+    `;
+    const manager = startManager(body, { env: env(), input: `echo one; ${command}; echo two` });
+    const id = await manager.hear<string>("id");
+    const [host] = hosts.hosts;
+    await host!.linkDown();
+    expect(await manager.hear("warn")).toContain("goes on");
+    await host!.linkUp();
+    expect(await manager.hear("info", 20_000)).toContain("found again");
+    open();
+    expect(await manager.hear("done")).toEqual(["done", ["one\ntwo\n"]]);
+    await manager.exited;
+    await gone(id);
+  });
+});
+
+test("run --detach prints an id, by which it is found", async () => {
+  const { command, open } = gate();
+  const { code, stdout } = await lazycluster("run", "--detach", "host-1", "--", `${command}; echo found`);
+  expect(code).toBe(0);
+  open();
+  expect(await lazycluster("attach", stdout.trim())).toEqual({ code: 0, stdout: "found\n", stderr: "" });
+  await gone(stdout.trim());
+  expect(detachedThere()).toEqual([]);
+});

@@ -1,0 +1,27 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "fs";
+import { tmpdir } from "os";
+import { join } from "path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { configuredHosts } from "../../src/runtime/ssh-hosts";
+
+describe("the hosts of an ssh config", () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "lc-"))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it("are named by Host lines without patterns, Include followed", () => {
+    mkdirSync(join(folder, "conf.d"));
+    writeFileSync(join(folder, "conf.d", "a.conf"), "Host inner-a\n");
+    writeFileSync(join(folder, "conf.d", "b.conf"), `Host=inner-b\nInclude ${join(folder, "config")}\n`);
+    writeFileSync(join(folder, "conf.d", "c.txt"), "Host not-this\n");
+    writeFileSync(
+      join(folder, "config"),
+      `Host one two # a comment\n  HostName 127.0.0.1\nhost *.example !three four? "five"\nInclude ${join(folder, "conf.d")}/*.conf\nHost one\nHost -oProxyCommand=x a;b\n`,
+    );
+    expect(configuredHosts(join(folder, "config"))).toEqual(["one", "two", "five", "inner-a", "inner-b"]);
+  });
+
+  it("are none where there is no file", () => {
+    expect(configuredHosts(join(folder, "missing"))).toEqual([]);
+  });
+});

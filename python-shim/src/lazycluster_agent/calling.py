@@ -1,0 +1,73 @@
+"""What a `call` asks for, as far as the agent looks at it."""
+
+from __future__ import annotations
+
+import os
+
+from . import fields
+from .errors import Failure, ProtocolError
+from .frames import frame_head
+from .msgpack import NotData
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict
+
+    from .agent import Agent
+    from .frames import Header
+
+#: The strings that each kind of function is told by.
+TEXTS = {
+    "source": ("source", "name", "file"),
+    "module": ("module", "name"),
+    "cell": ("source", "file"),
+    "define": ("source", "file"),
+}
+#: The integers.
+NUMBERS = {"pickle": "handle", "ref": "id"}
+KINDS = {"value", "dump", "forget", *TEXTS, *NUMBERS}
+RESULTS = ("auto", "data", "handle", "ref", "display")
+#: What has a meaning only in a session.
+SESSION_KINDS = ("ref", "define", "forget")
+
+
+class Calling:
+    def __init__(self, header: Header, kept: bool) -> None:
+        self.kept = kept
+        self.function = fields.mapping(header, "fn")
+        kind = fields.text(self.function, "kind")
+        if kind not in KINDS:
+            raise ProtocolError("a function of kind %.40r" % kind)
+        for name in TEXTS.get(kind, ()):
+            fields.text(self.function, name)
+        if kind in NUMBERS:
+            fields.integer(self.function, NUMBERS[kind])
+        self.result = "auto" if header.get("result") is None else fields.text(header, "result")
+        if self.result not in RESULTS:
+            raise ProtocolError("a result of the form %.40r" % self.result)
+        if not kept and (kind in SESSION_KINDS or self.result == "ref"):
+            raise ProtocolError("a call of kind %.40r without a session" % kind)
+        self.handles = [] if header.get("handles") is None else fields.raw_list(header, "handles")
+        self.modules = [] if header.get("modules") is None else fields.text_list(header, "modules")
+        self.interpreter = fields.optional_text(header, "python")
+
+    def request(self, agent: Agent, **more: Any) -> bytes:
+        """The frame that tells a child what to do. Raises Failure."""
+        header: Dict[str, Any] = {
+            "fn": self.function,
+            "result": self.result,
+            "handles": self.handles,
+            "modules": self.modules,
+            "folder": os.path.join(agent.temporary_path(), b"handles"),
+            "kept": self.kept,
+        }
+        header.update(more)
+        try:
+            return frame_head(header)
+        except NotData as error:
+            text = "The function %s. Put its data into arguments or files." % error.message
+            raise Failure("limit", text) from None
+
+
+def block(environment: Dict[bytes, bytes]) -> bytes:
+    return b"\0".join(map(b"=".join, environment.items()))

@@ -1,0 +1,119 @@
+"""An agent without a connection of its own: clients come and go one by one, and what is recorded goes on."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from .agent import Agent
+from .channel import Channel
+from .loop import READ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional, Tuple
+
+    from .errors import ProtocolError
+    from .frames import Buffer, Header
+    from .recording import Recording
+
+    Client = Tuple[socket.socket, socket.socket]
+
+
+class Silence(Channel):
+    """The channel while nobody is there."""
+
+    def __init__(self) -> None:
+        self.congested = False
+        self.heard = time.monotonic()
+
+    def start(self, leftover: bytes) -> None:
+        """There is nothing to read."""
+
+    def send(self, header: Header, payload: Buffer = b"") -> None:
+        """Nobody hears it."""
+
+    def flush(self) -> None:
+        """There is nothing to write."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class DetachedAgent(Agent):
+    def __init__(self, listener: int, folder: bytes, *rest: Any) -> None:
+        super().__init__(None, *rest)
+        self.folder = folder
+        self._listener = socket.socket(fileno=listener)
+        self._client: Optional[Client] = None
+        self._stopping = False
+        #: What goes on without a client, once it is complete.
+        self.recording: Optional[Recording] = None
+
+    def _open(self, connection: Optional[Tuple[int, int]]) -> Channel:
+        return Silence()
+
+    def _meet(self, leftover: bytes) -> None:
+        self._listener.setblocking(False)
+        self.loop.watch(self._listener.fileno(), READ, self._accept)
+
+    def _get_ready(self) -> None:
+        super()._get_ready()
+        self.leftovers.add(self.folder)
+
+    def _accept(self) -> None:
+        try:
+            accepted, _ = self._listener.accept()
+        except OSError:
+            return
+        # The last one counts: the one before it may be a connection that died without a word.
+        self._part()
+        # Reading and writing are waited for apart, so each has its own descriptor.
+        client = self._client = accepted, accepted.dup()
+        fds = client[0].fileno(), client[1].fileno()
+        channel = Channel(self.loop, *fds, self._on_frame, lambda why: self._left(client), self._on_drained)
+        self.channel = channel
+        self._greeted = False
+        self._say_hello()
+        channel.start(b"")
+
+    def _left(self, client: Client) -> None:
+        if client is self._client:
+            self._part()
+
+    def _part(self) -> None:
+        """Without its client there is only what is recorded, or nothing worth living for."""
+        if self._client is None:
+            return
+        self.channel.close()
+        for end in self._client:
+            end.close()
+        self._client = None
+        self.channel = Silence()
+        for operation in list(self.operations.values()):
+            self.operations.pop(operation.id, None)
+            operation.finished = True
+            operation.release()
+        if self.recording is None:
+            self._stopping = True
+            self.loop.stop()
+
+    def _on_protocol_error(self, error: ProtocolError) -> bool:
+        """What a client does wrong is its own end only."""
+        self._part()
+        return not self._stopping
+
+    def _on_bye(self) -> None:
+        self._part()
+
+    def committed(self, recording: Recording, lease: float) -> None:
+        """From now on nobody needs to be there."""
+        self.recording = recording
+        self._lease = lease
+        self._check_lease()
+
+    def dismiss(self) -> None:
+        """The recording was fetched and is of no more use."""
+        self._stopping = True
+        self.recording = None
+        self.loop.later(0, self.loop.stop)

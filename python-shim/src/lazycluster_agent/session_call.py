@@ -1,0 +1,153 @@
+"""Operations on sessions: `call` with a session, `endsession`, `interrupt`."""
+
+from __future__ import annotations
+
+from . import fields
+from .errors import Failure
+from .frames import frame_head
+from .function import CallStep
+from .operation import Operation
+from .session import Session
+from .step import GRACE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional
+
+    from .agent import Agent
+    from .frames import Buffer, Header
+    from .session import Key
+    from .streams import Outlet
+
+
+def key_of(header: Header) -> Key:
+    return fields.text(header, "scope"), fields.text(header, "session")
+
+
+class SessionCall(CallStep):
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id, header, kept=True)
+        self._key = key_of(header)
+        self._session: Optional[Session] = None
+        #: Its turn has come.
+        self.begun = False
+        #: The session's process has begun to answer.
+        self.answered = False
+        #: A SIGINT was sent on its behalf.
+        self.interrupted = False
+        self.session_lost = False
+        self._complete = False
+
+    def start(self) -> None:
+        sessions = self.agent.sessions
+        session = sessions.get(self._key)
+        if session is None:
+            session = sessions[self._key] = Session(self.agent, self._key, self._forget)
+        self._session = session
+        session.submit(self)
+
+    def _forget(self, session: Session) -> None:
+        if self.agent.sessions.get(session.key) is session:
+            del self.agent.sessions[session.key]
+
+    def own_variables(self) -> Dict[str, bytes]:
+        """What the manager has set for this call."""
+        self.full_environment({})
+        return {name.decode("utf-8", "surrogateescape"): value for name, value in self.environment.items()}
+
+    def running(self, pid: int, outlets: List[Outlet]) -> None:
+        self.begun = True
+        self.pid = pid
+        self.outlets = outlets
+        self.send("started", pid=pid)
+        if self.timeout is not None:
+            self._timers.append(self.loop.later(self.timeout, lambda: self._stop("timeout")))
+
+    def _pass_on(self, data: memoryview, cost: int, end: bool) -> None:
+        if self._complete:
+            self.repay(cost)
+            return
+        self._complete = end
+        super()._pass_on(data, cost, end)
+
+    def on_answer(self, header: Header, payload: memoryview) -> None:
+        self.answered = True
+        super().on_answer(header, payload)
+
+    def output(self, stream: int, data: Buffer) -> None:
+        # Of a call that was cancelled too late nothing is wanted any more, and it must not wait for credit.
+        if self._why == "exit" or not self.answered:
+            super().output(stream, data)
+
+    def cancel(self) -> None:
+        if not self.begun:
+            self.fail(Failure("cancelled", "The call was cancelled before its turn in the session came."))
+        else:
+            self._stop("cancelled")
+
+    def _stop(self, why: str) -> None:
+        if self._why != "exit" or self._session is None or self.finished:
+            return
+        self._why = why
+        session = self._session
+        if self.answered:
+            # What is left of the answer is not wanted; the process must get rid of it all the same.
+            self.resume()
+            return
+        if not self._complete:
+            # It still reads its arguments, and would wait for the rest of them.
+            self._complete = True
+            assert self._inlet is not None
+            self._inlet.write(memoryview(frame_head({"op": "data", "eof": True, "aborted": True})), 0)
+        else:
+            session.interrupt()
+        self._timers.append(self.loop.later(GRACE, lambda: session.kill(self)))
+
+    def ended(self, code: int) -> None:
+        """It has ended, and the session lives on."""
+        self.settled(code, None)
+
+    def bereaved(self, failure: Failure) -> None:
+        """The session ended under it."""
+        if self._why == "exit":
+            self.fail(failure)
+        else:
+            self.finish("exit", code=None, sig="SIGKILL", why=self._why, raised=self.raised, sessionLost=True)
+
+    def settled(self, code: Optional[int], signal: Optional[str]) -> None:
+        if self._why != "exit":
+            self.failure = None
+        super().settled(code, signal)
+
+    def release(self) -> None:
+        # They are the session's.
+        self.outlets = []
+        super().release()
+        if self._session is not None:
+            self._session.withdraw(self)
+
+
+class EndSession(Operation):
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id)
+        self._key = key_of(header)
+
+    def start(self) -> None:
+        session = self.agent.sessions.get(self._key)
+        if session is None:
+            self.finish("done")
+        else:
+            session.end(lambda: self.finish("done"))
+
+    def cancel(self) -> None:
+        """Half-way is no place to stop; it takes some seconds at most."""
+
+
+class Interrupt(Operation):
+    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+        super().__init__(agent, id)
+        self._key = key_of(header)
+
+    def start(self) -> None:
+        session = self.agent.sessions.get(self._key)
+        self.finish("done", interrupted=session is not None and session.interrupt())

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import pytest
+from manager import TAG, Gone, Header, Manager, Result, alive, until
+
+from lazycluster_agent.frames import FrameDecoder
+from lazycluster_agent.values import decode_document, encode_document
+
+BASE = Path("/tmp/lazycluster-%d" % os.getuid())
+CALL: Header = {
+    "op": "call",
+    "fn": {
+        "kind": "source",
+        "source": "def f(x):\n    print('hi')\n    return x * 2",
+        "name": "f",
+        "file": "c.py",
+    },
+    "python": None,
+    "input": True,
+}
+
+
+def command(cmd: str, **more: Any) -> Header:
+    return {"op": "run", "cmd": cmd, "stdin": False, "pty": False, **more}
+
+
+class Detached:
+    """A detached task, and whoever looks at it."""
+
+    def __init__(self, python: str) -> None:
+        self.python = python
+        self.name = "test-%s" % uuid.uuid4().hex
+        self.folder = BASE / self.name
+
+    def begin(
+        self, *steps: Header, inputs: Optional[Dict[int, bytes]] = None, lease: float = 60.0
+    ) -> Manager:
+        manager = Manager(self.python, mode="detach " + self.name)
+        common: Header = {"cwd": "~", "env": {}, "timeout": None, "tag": TAG + "/" + self.name}
+        id = manager.start(
+            "record", steps=[{**common, **step} for step in steps], lease=int(lease * 1000), about=b"about"
+        )
+        limit = 1 << 20
+        for step, data in (inputs or {}).items():
+            spent = 0
+            for at in range(0, len(data), 65536):
+                piece = data[at : at + 65536]
+                manager.wait(partial(lambda spent: limit + manager.credits.get(id, 0) > spent, spent))
+                manager.send({"op": "data", "id": id, "s": step, "eof": at + 65536 >= len(data)}, piece)
+                spent += 64 + len(piece)
+        assert manager.finish(id).last["op"] == "done"
+        return manager
+
+    def attach(self) -> Manager:
+        return Manager(self.python, mode="attach " + self.name)
+
+
+def follow(manager: Manager, offset: int = 0) -> Tuple[List[Tuple[Header, bytes]], Result]:
+    """All frames of the recording, once it is over."""
+    id = manager.start("follow", **{"from": offset})
+    result = manager.finish(id, 30)
+    data = bytes(result.streams.get(None, b""))
+    return [(header, bytes(payload)) for header, payload in FrameDecoder().feed(data)], result
+
+
+def output(frames: List[Tuple[Header, bytes]], step: int, stream: int = 1) -> bytes:
+    return b"".join(
+        payload
+        for header, payload in frames
+        if header["op"] == "data" and header["id"] == step + 1 and header["s"] == stream
+    )
+
+
+@pytest.fixture
+def detached(python: str) -> Iterator[Detached]:
+    task = Detached(python)
+    yield task
+    try:
+        with task.attach() as manager:
+            manager.do("stop")
+            follow(manager)
+            manager.do("forget")
+    except (Gone, AssertionError):
+        pass
+    until(lambda: not task.folder.exists())
+
+
+def test_outlives_its_manager_and_is_told_of_later(detached: Detached, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    document = b"".join(encode_document({"args": [21], "kwargs": {}, "bind": {}}))
+    first = detached.begin(
+        command("echo one; echo two >&2; until [ -e '%s' ]; do sleep 0.05; done; echo three" % go),
+        CALL,
+        inputs={1: document},
+    )
+    id = first.start("follow", **{"from": 0})
+    first.wait(lambda: b"two" in bytes(first.results[id].streams.get(None, b"")))
+    os.killpg(first.process.pid, signal.SIGKILL)
+    first.close()
+    go.write_text("")
+    with detached.attach() as second:
+        frames, _ = follow(second)
+        assert [
+            header["op"] for header, _ in frames if header["op"] in ("begin", "started", "exit", "over")
+        ] == [
+            *("begin", "started", "exit"),
+            *("begin", "started", "exit", "over"),
+        ]
+        assert output(frames, 0) == b"one\nthree\n"
+        assert output(frames, 0, 2) == b"two\n"
+        assert output(frames, 1) == b"hi\n"
+        assert decode_document(output(frames, 1, 3)) == 42
+        assert frames[-1][0]["state"] == "done"
+        assert all(header["time"] > 1e12 for header, _ in frames)
+        assert (detached.folder / "about").read_bytes() == b"about"
+        assert detached.folder.stat().st_mode & 0o777 == 0o700
+        assert second.do("forget")["op"] == "done"
+    until(lambda: not detached.folder.exists())
+    with pytest.raises(Gone, match="lazycluster: not there " + detached.name):
+        detached.attach()
+
+
+def test_a_follower_goes_on_where_another_one_was(detached: Detached) -> None:
+    with detached.begin(command("for i in $(seq 1000); do echo line $i; done")) as first:
+        _, result = follow(first)
+    whole = bytes(result.streams[None])
+    for offset in (0, 100, len(whole) - 1, len(whole)):
+        with detached.attach() as manager:
+            later = manager.finish(manager.start("follow", **{"from": offset}))
+            assert bytes(later.streams.get(None, b"")) == whole[offset:]
+
+
+def test_a_failed_step_is_the_last_one_but_where_nobody_checks(detached: Detached) -> None:
+    with detached.begin(command("exit 3", check=False), command("exit 4"), command("echo never")) as manager:
+        frames, _ = follow(manager)
+    assert [(header["id"], header["code"]) for header, _ in frames if header["op"] == "exit"] == [
+        (1, 3),
+        (2, 4),
+    ]
+    assert frames[-1][0] == {**frames[-1][0], "op": "over", "state": "failed"}
+
+
+def test_large_input_and_output(detached: Detached) -> None:
+    data = os.urandom(5 << 20)
+    with detached.begin(command("cat", stdin=True, input=True), inputs={0: data}):
+        pass
+    with detached.attach() as manager:
+        frames, _ = follow(manager)
+        assert output(frames, 0) == data
+
+
+def test_stop_ends_all_that_runs(detached: Detached) -> None:
+    with detached.begin(command("setsid sleep 300 & echo $!; sleep 300"), command("echo never")) as manager:
+        id = manager.start("follow", **{"from": 0})
+        manager.wait(lambda: b"\n" in bytes(manager.results[id].streams.get(None, b"")))
+        manager.do("stop")
+        manager.finish(id)
+        frames = list(FrameDecoder().feed(bytes(manager.results[id].streams[None])))
+        kept = [(header, bytes(payload)) for header, payload in frames]
+        pid = int(output(kept, 0))
+        assert next(header for header, _ in kept if header["op"] == "exit")["why"] == "cancelled"
+        until(lambda: not alive(pid))
+
+
+def test_ends_with_its_lease(detached: Detached) -> None:
+    with detached.begin(command("echo $$; exec sleep 300"), lease=1.0) as manager:
+        id = manager.start("follow", **{"from": 0})
+        manager.wait(lambda: b"started" in bytes(manager.results[id].streams.get(None, b"")))
+        frames = FrameDecoder().feed(bytes(manager.results[id].streams[None]))
+        pid = next(header["pid"] for header, _ in frames if header["op"] == "started")
+    assert alive(pid)
+    until(lambda: not alive(pid) and not detached.folder.exists())
+
+
+def test_ends_with_its_manager_until_it_is_complete(detached: Detached) -> None:
+    manager = Manager(detached.python, mode="detach " + detached.name)
+    manager.start(
+        "record", steps=[{**CALL, "cwd": "~", "env": {}, "timeout": None, "tag": TAG}], lease=60000, about=b""
+    )
+    manager.close()
+    until(lambda: not detached.folder.exists())
+
+
+def test_a_killed_agent_leaves_nothing(detached: Detached) -> None:
+    with detached.begin(command("setsid sleep 300 & echo $!; sleep 300")) as manager:
+        id = manager.start("follow", **{"from": 0})
+        manager.wait(lambda: b"\n" in bytes(manager.results[id].streams.get(None, b"")))
+        frames = [(h, bytes(p)) for h, p in FrameDecoder().feed(bytes(manager.results[id].streams[None]))]
+        pid = int(output(frames, 0))
+        os.kill(manager.pid, signal.SIGKILL)
+        until(lambda: not alive(pid) and not detached.folder.exists())
+
+
+def test_a_client_that_breaks_the_protocol_harms_only_itself(detached: Detached) -> None:
+    with detached.begin(command("sleep 300")) as first:
+        first.write(b"\xff" * 100)
+        first.wait_for_end()
+    with detached.attach() as second:
+        assert second.do("stop")["op"] == "done"
+
+
+@pytest.mark.parametrize(
+    "mode", ["", "detach", "detach ../../etc/x", "attach a b c d e f g h", "fly abcdefgh"]
+)
+def test_refuses_other_modes(python: str, mode: str) -> None:
+    with pytest.raises(Gone):
+        Manager(python, mode=mode)
