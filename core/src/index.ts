@@ -51,3 +51,4 @@ export type {
   TaskStep,
   TransferOptions,
 } from "./task";
+export { enableTslab } from "./stock-kernel";
