@@ -16,8 +16,19 @@ export {
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
-export { dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
-export type { Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
+export { dataFrame, jsFunction, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type {
+  Column,
+  DataFrame,
+  JsFunction,
+  JsFunctionOptions,
+  NdArray,
+  PyFloat,
+  PyFunction,
+  PyKwargs,
+  PyValue,
+  TypedArray,
+} from "./python";
 export { Connection, Runtime } from "./runtime";
 export type { ConnectionOptions, RuntimeOptions } from "./runtime";
 export { RuntimeTask } from "./task";

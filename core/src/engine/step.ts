@@ -1,5 +1,14 @@
 /** How each kind of step runs. A new kind is one more row of the table. */
-import { type ProcessEnd, type Progress, type TransferResult, receiveTree, sendTree, startProcess } from "../host";
+import {
+  type AgentClient,
+  type ProcessEnd,
+  type Progress,
+  type TransferResult,
+  jsWorker,
+  receiveTree,
+  sendTree,
+  startProcess,
+} from "../host";
 import type { FailureData, StepKind, StepSpec, TaskFailureReason } from "./protocol";
 import type { Workplace } from "./owner";
 
@@ -40,12 +49,13 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
     return judge(end, step.timeoutMs, step.check);
   },
   runFunction: async (step, context) => {
-    const end = await runProcess(
-      context,
-      "call",
-      { fn: { ...step.fn }, timeout: step.timeoutMs, python: step.python },
-      step.document,
-    );
+    const fn = { ...step.fn, ...(step.fn.kind === "js" ? { worker: workerFor(context.workplace.agent) } : {}) };
+    const fields = { fn, timeout: step.timeoutMs, python: step.python };
+    const end = await runProcess(context, "call", fields, step.document).catch((error: unknown) => {
+      // It may not have arrived.
+      haveWorker.delete(context.workplace.agent);
+      throw error;
+    });
     const outcome = judge(end, step.timeoutMs, true);
     if (outcome.failure) return outcome;
     if (!end.value) return { ...outcome, failure: { reason: "failed", what: "gave no value", cause: null } };
@@ -63,6 +73,16 @@ const RUNNERS: { readonly [K in StepKind]: Runner<K> } = {
     return transferred(await receiveTree(agent, request), output);
   },
 };
+
+/** Agents that were sent the program for JavaScript functions. */
+const haveWorker = new WeakSet<AgentClient>();
+
+/** The program, with the first call of a connection only. */
+function workerFor(agent: AgentClient): Uint8Array | null {
+  if (haveWorker.has(agent)) return null;
+  haveWorker.add(agent);
+  return jsWorker();
+}
 
 /** Runs a step to its end. Rejects EngineFailure when it could not start, or the host was lost. */
 export function runStep(step: StepSpec, context: StepContext): Promise<StepOutcome> {

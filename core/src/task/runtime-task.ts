@@ -6,7 +6,7 @@ import { IndexReader, readRuns } from "../engine/journal";
 import type { ExecutionSpec, StepKind, StepSpec, TaskState } from "../engine/protocol";
 import { Environment } from "../environment";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyKwargs } from "../python";
+import type { PyKwargs, Runnable } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
 import { shortPath } from "./log-path";
@@ -114,7 +114,7 @@ export class RuntimeTask implements Displayable {
    *
    * @param kwargs its keyword arguments, sent as data.
    */
-  runFunction(fn: PyFunction, kwargs?: PyKwargs, options?: FunctionOptions): this {
+  runFunction(fn: Runnable, kwargs?: PyKwargs, options?: FunctionOptions): this {
     return this.#add(() => runFunctionStep(fn, kwargs, options));
   }
 

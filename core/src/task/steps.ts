@@ -4,7 +4,7 @@ import { basename, resolve } from "path";
 import { oneLine } from "../display";
 import type { StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
-import { type PyFunction, type PyKwargs, PySource, type PyValue } from "../python";
+import { type PyKwargs, type PyValue, type Runnable, toSource } from "../python";
 import { requireDuration, requireFlag, requireOptions, requirePath, requireText, show } from "../validate";
 
 export interface CommandOptions {
@@ -77,12 +77,8 @@ export function runCommandStep(command: string, options?: CommandOptions): StepS
   });
 }
 
-export function runFunctionStep(fn: PyFunction, kwargs?: PyKwargs, options?: FunctionOptions): StepSpec {
-  if (!(fn instanceof PySource)) {
-    throw new InvalidArgumentError(
-      `runFunction takes a Python function: py\`def f(x): …\`, pyFile(path, name) or pyModule(module, name), not ${show(fn)}.`,
-    );
-  }
+export function runFunctionStep(fn: Runnable, kwargs?: PyKwargs, options?: FunctionOptions): StepSpec {
+  const source = toSource(fn);
   if (typeof (kwargs ?? {}) !== "object" || (kwargs as unknown) === null || Array.isArray(kwargs)) {
     throw new InvalidArgumentError(
       `runFunction: keyword arguments are an object such as { name: "World" }, not ${show(kwargs)}.`,
@@ -93,9 +89,9 @@ export function runFunctionStep(fn: PyFunction, kwargs?: PyKwargs, options?: Fun
   if (!Array.isArray(args)) throw new InvalidArgumentError(`runFunction: args must be a list, not ${show(args)}.`);
   return Object.freeze({
     kind: "runFunction",
-    description: oneLine(`call ${fn.name}`),
-    fn: fn.spec,
-    document: fn.encodeArguments(args as readonly PyValue[], kwargs ?? {}),
+    description: oneLine(`call ${source.name}`),
+    fn: source.spec,
+    document: source.encodeArguments(args as readonly PyValue[], kwargs ?? {}),
     python: given["python"] === undefined ? null : requireInterpreter(given["python"], "runFunction: python"),
     timeoutMs: optionalDuration(given["timeoutMs"], "runFunction: timeoutMs"),
   });

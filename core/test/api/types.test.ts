@@ -64,6 +64,7 @@ describe("the built package", () => {
         "RuntimeTask",
         "TaskExecutionError",
         "dataFrame",
+        "jsFunction",
         "jupyterDisplay",
         "ndarray",
         "py",

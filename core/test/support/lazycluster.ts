@@ -23,6 +23,7 @@ export const {
   RuntimeTask,
   TaskExecutionError,
   dataFrame,
+  jsFunction,
   ndarray,
   py,
   pyFile,

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from .functions import Server
 
 #: The strings that each kind of function is told by.
-FIELDS = {"source": ("source", "name", "file"), "module": ("module", "name")}
+FIELDS = {
+    "source": ("source", "name", "file"),
+    "module": ("module", "name"),
+    "js": ("source", "name", "file", "form"),
+}
 
 
 class Function(Step):
