@@ -3,6 +3,7 @@ import type { CallSpec, FunctionSpec, HandleRef } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
 import { show } from "../validate";
 import { PyHandle, writingFor } from "./handle";
+import { type JsCallable, JsSource, makeJsSource } from "./js-source";
 import { PySource } from "./source";
 import { packArguments } from "./spooled";
 import { type PyKwargs, type PyValue, encodeDocument } from "./values";
@@ -23,9 +24,12 @@ export function composeCall(
   process: object | null = null,
 ): ComposedCall {
   if (fn instanceof PySource) return composeSpec(fn.spec, args, kwargs, fn.name, process, fn.bound);
+  if (fn instanceof JsSource) return composeSpec(fn.spec, args, kwargs, fn.name, process, fn.context);
+  if (typeof fn === "function") return composeCall(makeJsSource(fn as JsCallable), args, kwargs, what, process);
   if (!(fn instanceof PyHandle)) {
     throw new InvalidArgumentError(
-      `${what} takes a Python function: py\`def f(x): …\`, pyFile(path, name), pyModule(module, name), or a handle of one, not ${show(fn)}.`,
+      `${what} takes a Python function: py\`def f(x): …\`, pyFile(path, name), pyModule(module, name), or a handle of one, ` +
+        `or a JavaScript function: jsFunction((x) => …, { context }); not ${show(fn)}.`,
     );
   }
   const id = fn.idFor(process);
