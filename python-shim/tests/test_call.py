@@ -156,8 +156,8 @@ def test_what_is_no_data(shared: Manager) -> None:
         or 'result["model"][0]' in raised["message"]
     )
     for expression, text in {
-        "{1, 2}": "set",
-        "{1: 2}": "keys",
+        "object()": "object",
+        "{1: {2j}}": "complex",
         "1j": "complex",
         "lambda: 1": "function",
         "'\\ud800'": "surrogates",
