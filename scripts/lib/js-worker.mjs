@@ -27,7 +27,8 @@ export async function writeJsWorker() {
     write: false,
     logLevel: "error",
   });
-  const [{ contents }] = outputFiles;
+  const [file] = outputFiles;
+  if (file === undefined) throw new Error("The build of the program for JavaScript functions gave no file.");
   fs.mkdirSync(path.dirname(output), { recursive: true });
-  writeWhole(output, zlib.deflateSync(contents, { level: 9 }));
+  writeWhole(output, zlib.deflateSync(file.contents, { level: 9 }));
 }

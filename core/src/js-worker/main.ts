@@ -24,6 +24,8 @@ let settled = false;
 let job: Job = { name: "", source: "", file: "", form: "" };
 
 function main(): void {
+  writeAtOnce(process.stdout);
+  writeAtOnce(process.stderr);
   process.on("exit", (code) => tell("ending", { code: code & 0xff }));
   process.on("uncaughtException", fail);
   process.on("beforeExit", () => {
@@ -120,6 +122,12 @@ function importer(): vm.ScriptOptions["importModuleDynamically"] {
   const constants = (vm as { readonly constants?: { readonly USE_MAIN_CONTEXT_DEFAULT_LOADER?: number } }).constants;
   const ours = ((specifier: string) => import(specifier)) as unknown;
   return (constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER ?? ours) as vm.ScriptOptions["importModuleDynamically"];
+}
+
+/** Node.js queues what a pipe does not take at once, and forgets it at its end. */
+function writeAtOnce(stream: NodeJS.WriteStream): void {
+  const { _handle: handle } = stream as { readonly _handle?: { setBlocking?(blocking: boolean): void } | null };
+  handle?.setBlocking?.(true);
 }
 
 function fail(error: unknown): void {

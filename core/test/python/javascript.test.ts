@@ -164,6 +164,12 @@ describe("JavaScript functions on a host", () => {
     expect(task.executionLog[0]).toContain("to stderr");
     expect(task.executionLog[0]?.match(/y/g)?.length).toBe(300_000);
     expect(readFileSync(task.executionLogFilePath!, "utf8")).toContain("to stderr");
+    const leaving = new RuntimeTask().runFunction(() => {
+      process.stderr.write("z".repeat(300_000));
+      process.exit(3);
+    });
+    await rejection(runtime.executeTask(leaving));
+    expect(leaving.executionLog[0]?.match(/z/g)?.length).toBe(300_000);
   });
 
   it("many at once, and one after the other, leave nothing", async (context) => {

@@ -1,4 +1,4 @@
-"""`call` of a JavaScript function: a Node.js process that gets its program and the function by a socket."""
+"""`call` of a JavaScript function: in a Node.js process that gets its program through a socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .frames import Header
 
-#: Reads `u32 length | zlib text` from descriptor 3 and runs it. Even the oldest Node.js understands it.
+#: Reads `u32 length | zlib text` from descriptor 3 and runs it. Even an old Node.js understands it.
 LOADER = b"""
 var v = process.versions.node, fs = require("fs");
 function write(bytes) { for (var n = 0; n < bytes.length;) n += fs.writeSync(3, bytes, n, bytes.length - n); }
@@ -44,8 +44,8 @@ if (parseInt(v, 10) < 18) {
 """
 
 MISSING = (
-    "There is no %s on this host. JavaScript functions need Node.js 18 or newer: install it there, put it "
-    "into PATH, or set loginEnv where only a login shell finds it."
+    "There is no %s on this host. JavaScript functions need Node.js 18 or newer: install it there, "
+    "put it into PATH, or set loginEnv where only a login shell finds it."
 )
 
 #: The program, which comes with the first call of a connection.
