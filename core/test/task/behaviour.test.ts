@@ -251,7 +251,7 @@ describe("function values", () => {
       [exit, /3/],
       [killed, /SIGKILL|9/],
     ] as const) {
-      const task = new RuntimeTask().runFunction(fn);
+      const task = new RuntimeTask().runFunction(fn, undefined, { result: "data" });
       const error = await rejection(runtime.executeTask(task));
       expect(error).toMatchObject({ reason: "failed", code: "ERR_TASK_FAILED" });
       expect((error as Error).message).toMatch(says);
@@ -511,7 +511,7 @@ describe("a Runtime", () => {
     expect(existsSync(join(host.dir, "tmp", "kept"))).toBe(true);
     expect(await other.deleteDir("/tmp/kept")).toBe(true);
     await other.close();
-    // The connection's own folder goes with its agent, which leaves by itself.
+    // Nobody waits for the last moments of an agent that has nothing to end.
     await eventually(() => expect(temporaryFolders(host)).toEqual([]), 2000);
   });
 
