@@ -1,5 +1,5 @@
 /** Groups when something goes wrong, and groups that are near each other. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type TestHosts, canIsolate, startHosts } from "../hosts";
@@ -79,6 +79,35 @@ def answer():
     expect(back.map(({ state }) => state)).toEqual(HOSTS.map(() => "done"));
     await group.close();
   });
+});
+
+describe("many hosts", () => {
+  it("of one group: 96 at once on few machines, cold, without a warning, and nothing stays", async () => {
+    const blocks = readFileSync(hosts.configFile, "utf8").split(/^(?=Host )/m);
+    const aliases = Array.from({ length: 96 }, (_, index) => `many-${String(index)}`);
+    const config = aliases.map((alias, index) => blocks[index % HOSTS.length]!.replace(/^Host .*/, `Host ${alias}`));
+    const file = space.path("many");
+    writeFileSync(file, config.join("\n"));
+    const script = startManager(
+      `
+      const { RuntimeGroup } = lazycluster;
+      const group = new RuntimeGroup({ hosts: input, connection: { connectTimeoutMs: 60_000 } });
+      const controller = new AbortController();
+      const options = { broadcast: true, signal: controller.signal };
+      const tasks = await group.executeTask(new RuntimeTask("many").runCommand("echo $HOME"), options);
+      say("logs", tasks.map((task) => task.executionLog.join("")));
+      await group.fillRuntimeInfoBuffersAsync();
+      say("known", group.getRuntimes().size);
+      controller.abort();
+      await group.close();
+      `,
+      { env: { ...space.env, LAZYCLUSTER_SSH_CONFIG: file }, input: aliases },
+    );
+    const logs = await script.hear<string[]>("logs", 60_000);
+    expect(logs).toEqual(aliases.map((_, index) => `${hosts.hosts[index % HOSTS.length]!.home}\n`));
+    expect(await script.hear("known", 30_000)).toBe(96);
+    expect(await script.exited).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  }, 120_000);
 });
 
 describe("near each other", () => {
