@@ -21,7 +21,8 @@ const rooms = {
   "js-worker": ["wire", "python", "display"],
   ...below,
   hub: [...below.cluster, "cluster", "engine"],
-  cli: [...below.cluster, "cluster"],
+  notebook: ["display"],
+  cli: [...below.cluster, "cluster", "notebook"],
 };
 /** Rooms that know nothing of the library's classes, so may not use its errors and settings either. */
 const engineSide = ["wire", "host", "network", "engine", "engine/protocol", "engine/journal", "engine/client"];

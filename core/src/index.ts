@@ -1,6 +1,7 @@
 import "./warm-up";
 export { jupyterDisplay } from "./display/jupyter";
 export type { Displayable, MimeBundle } from "./display/jupyter";
+export { clearOutput, display, page, readLine } from "./display/notebook";
 export type { Finding, PromptRequest, TaskState, Transport } from "./engine/protocol";
 export { Environment } from "./environment";
 export type { LogLevel, Logger } from "./environment";

@@ -1,5 +1,4 @@
 /** What `npm start` and `npm test` both begin with: from a fresh checkout to something that runs. */
-import fs from "node:fs";
 import { build } from "./build.mjs";
 import { registerKernel } from "./kernel.mjs";
 import { installNpmPackages } from "./npm-packages.mjs";
@@ -8,6 +7,15 @@ import { createVenv, hasVenv, installRequirements } from "./python.mjs";
 import { checkSystem } from "./system.mjs";
 
 /** @typedef {import("./lifetime.mjs").Lifetime} Lifetime */
+
+/**
+ * What only the tests need.
+ * @type {readonly [string, ...string[]][]}
+ */
+const developmentRequirements = [
+  ["Python packages for the tests", "python-shim", "requirements-dev.txt"],
+  ["Python packages for the kernel's tests", "extension", "kernel", "test", "requirements.txt"],
+];
 
 /**
  * @param {Lifetime} lifetime
@@ -20,9 +28,9 @@ export async function setUp(lifetime, { development = false } = {}) {
   await installNpmPackages(signal);
   if (python !== undefined && !hasVenv()) await createVenv(python, signal);
   await installRequirements("Python packages", inProject("scripts", "requirements.txt"), signal);
-  const developmentRequirements = inProject("python-shim", "requirements-dev.txt");
-  if (development && fs.existsSync(developmentRequirements)) {
-    await installRequirements("Python packages for the tests", developmentRequirements, signal);
+  if (development) {
+    for (const [title, ...file] of developmentRequirements)
+      await installRequirements(title, inProject(...file), signal);
   }
   await build(signal);
   await registerKernel();

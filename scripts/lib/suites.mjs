@@ -238,6 +238,61 @@ const pythonShim = {
 };
 
 /** @type {Suite} */
+const kernel = {
+  name: "kernel",
+  run: async (context) => {
+    const folder = inProject("extension", "kernel", "test");
+    const env = {
+      ...pythonEnvironment(),
+      ...stateDirectories(context.scratch),
+      JUPYTER_PATH: stockKernel(path.join(context.scratch, "stock")),
+    };
+    const demo = context.sshd ? await startDemoHosts(context.lifetime, path.join(context.scratch, "demo")) : undefined;
+    /** @param {string} what @param {string[]} args @param {NodeJS.ProcessEnv} more @param {boolean} [quiet] */
+    const pytest = async (what, args, more, quiet = false) => {
+      const report = path.join(context.scratch, `${what}.xml`);
+      const run = await runCommand(context, {
+        what,
+        program: venvPython,
+        args: ["-m", "pytest", "-q", "-p", "no:cacheprovider", `--junit-xml=${report}`, ...args],
+        cwd: folder,
+        env: { ...env, ...(demo === undefined ? {} : { LAZYCLUSTER_SSH_CONFIG: demo.sshConfig }), ...more },
+        timeoutMs: 10 * minute,
+        quiet,
+      });
+      return { run, result: countJunit(readReport(report)) };
+    };
+    const ours = await pytest("conformance", ["conformance.py"], { LAZYCLUSTER_TEST_KERNEL: "lazycluster" });
+    // Its failures are no news; only their number is.
+    const stock = await pytest("stock", ["conformance.py"], { LAZYCLUSTER_TEST_KERNEL: "stock-tslab" }, true);
+    const score = (/** @type {Result} */ { passed, failed }) => `${passed} of ${passed + failed}`;
+    say(`  jupyter_kernel_test: ${score(ours.result)} passed; stock tslab: ${score(stock.result)}`);
+    const own = await pytest("kernel", ["."], { LAZYCLUSTER_TEST_KERNEL: "lazycluster" });
+    return sum([withCrash(ours.result, ours.run), withCrash(own.result, own.run)]);
+  },
+};
+
+/**
+ * A folder for JUPYTER_PATH with a kernel that is tslab without anything of ours.
+ * @param {string} folder
+ */
+function stockKernel(folder) {
+  const directory = path.join(folder, "kernels", "stock-tslab");
+  fs.mkdirSync(directory, { recursive: true });
+  const argv = [
+    process.execPath,
+    inProject("node_modules", "tslab", "bin", "tslab"),
+    "kernel",
+    "--config-path={connection_file}",
+  ];
+  fs.writeFileSync(
+    path.join(directory, "kernel.json"),
+    JSON.stringify({ argv, display_name: "stock tslab", language: "typescript" }),
+  );
+  return folder;
+}
+
+/** @type {Suite} */
 const notebooks = {
   name: "notebooks",
   run: async (context) => {
@@ -293,4 +348,4 @@ const start = {
     }),
 };
 
-export const suites = [lint, types, core, pythonShim, notebooks, start];
+export const suites = [lint, types, core, pythonShim, kernel, notebooks, start];

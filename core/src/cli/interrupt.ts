@@ -1,9 +1,13 @@
 /** Ctrl-C and its kin as an AbortSignal: the first one ends the work politely, the second one the process. */
+import { notebookCommand } from "./context";
 import { EXIT } from "./output";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export function interruptSignal(): AbortSignal {
+  // There the process is the user's, and the cell is what is interrupted.
+  const cell = notebookCommand();
+  if (cell) return cell.signal;
   const controller = new AbortController();
   const onSignal = (): void => {
     if (controller.signal.aborted) process.exit(EXIT.interrupted);

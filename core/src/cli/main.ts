@@ -7,8 +7,6 @@ import { makeProgram } from "./program";
 async function main(): Promise<number> {
   let exitCode = 0;
   const program = makeProgram((code) => (exitCode = code));
-  program.exitOverride();
-  for (const command of program.commands) command.exitOverride();
   try {
     await program.parseAsync();
     return exitCode;

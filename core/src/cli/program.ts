@@ -4,7 +4,9 @@ import { join } from "path";
 import { Argument, Command, Option } from "commander";
 import { enginesFolder } from "../engine/journal";
 import { Environment } from "../environment";
+import { notebookCommand } from "./context";
 import type { AddRuntimeOptions } from "./commands/add-runtime";
+import type { KernelOptions } from "./commands/kernel";
 
 export function makeProgram(setExitCode: (code: number) => void): Command {
   const program = new Command("lazycluster")
@@ -121,16 +123,36 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
       (await import("./commands/demo.js")).demo(action, options),
     );
 
+  program
+    .command("kernel")
+    .description("the TypeScript kernel: register it for a Jupyter, or take it away")
+    .addArgument(new Argument("<action>").choices(["install", "uninstall"]))
+    .option("--user", "for every Jupyter of yours (default)")
+    .option("--sys-prefix", "for the active environment, else that of python3")
+    .option("--prefix <dir>", "for the environment in this folder")
+    .option("--json", "as JSON")
+    .action(async (action: string, options: KernelOptions) =>
+      (await import("./commands/kernel.js")).kernel(action, options),
+    );
+
   // `lazycluster run --debug …` works as `lazycluster --debug run …` does.
-  for (const command of program.commands) {
-    command.option("--debug", "say what happens, on stderr");
+  for (const command of everyCommand(program)) {
+    if (command !== program) command.option("--debug", "say what happens, on stderr");
     command.showHelpAfterError();
+    command.exitOverride();
   }
   return program;
 }
 
+/** A command with all that are below it. */
+export function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
 function prepare(options: { debug?: boolean; sshConfig?: string }): void {
   if (options.sshConfig !== undefined) Environment.sshConfigFile = options.sshConfig;
+  // A notebook has its own settings.
+  if (notebookCommand()) return;
   if (!process.env["LAZYCLUSTER_MAIN_DIRECTORY"]) {
     // A command leaves its logs with the journals, not in whatever folder it was called.
     Environment.setMainDirectory(join(enginesFolder(), "..", "cli"));

@@ -1,3 +1,4 @@
+export * from "./host";
 export * from "./array-view";
 export * from "./frame-view";
 export * from "./jupyter";

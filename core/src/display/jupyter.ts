@@ -18,3 +18,12 @@ export interface MimeBundle {
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${String(character.charCodeAt(0))};`);
 }
+
+/** What the value shows of itself; null when it is nothing special. A display that fails is told in its place. */
+export function bundleOf(value: unknown): MimeBundle | null {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return null;
+  const show = (value as Partial<Displayable>)[jupyterDisplay];
+  if (typeof show !== "function") return null;
+  const bundle: unknown = show.call(value as Displayable);
+  return typeof bundle === "object" && bundle !== null ? (bundle as MimeBundle) : null;
+}

@@ -1,4 +1,6 @@
 /** Live display in a tslab notebook: a table that updates itself while something runs. */
+import { randomUUID } from "crypto";
+import { type NotebookHost, notebookHost } from "./host";
 import type { MimeBundle } from "./jupyter";
 
 /** [ms] between two updates. */
@@ -28,14 +30,32 @@ export interface LiveSource {
  * it runs, and prints nothing; elsewhere, and inside other objects, it is its plain text.
  */
 export function showLive(depth: number, show: () => MimeBundle, live: LiveSource | null): string {
-  const tslab = depth < TOP_DEPTH ? null : findTslab();
+  if (depth < TOP_DEPTH) return show()["text/plain"];
+  const host = notebookHost();
+  return host ? showIn(host, show, live) : showInTslab(show, live);
+}
+
+function showIn(host: NotebookHost, show: () => MimeBundle, live: LiveSource | null): string {
+  const bundle = show();
+  if (Object.keys(bundle).length === 1) return bundle["text/plain"];
+  if (!live) {
+    host.display(bundle);
+    return "";
+  }
+  const displayId = randomUUID();
+  host.display(bundle, { displayId });
+  keepShowing(() => host.display(show(), { displayId, update: true }), live);
+  return "";
+}
+
+function showInTslab(show: () => MimeBundle, live: LiveSource | null): string {
+  const tslab = findTslab();
   const bundle = show();
   const type = RICH.find((form) => typeof bundle[form] === "string");
   if (!tslab || type === undefined) return bundle["text/plain"];
   const display = tslab.newDisplay();
   display.raw(type, String(bundle[type]));
-  // What it showed last stays, should the log become unreadable.
-  if (live) keepShowing(display, show, live).catch(() => undefined);
+  if (live) keepShowing(() => display.html(show()["text/html"] ?? ""), live);
   return "";
 }
 
@@ -45,10 +65,15 @@ const RICH = ["image/png", "image/jpeg", "image/svg+xml", "text/html", "text/mar
 /** `util.inspect` starts at depth 2; what is below the top is shown as text. */
 const TOP_DEPTH = 2;
 
-async function keepShowing(display: TslabDisplay, show: () => MimeBundle, live: LiveSource): Promise<void> {
+/** What it showed last stays, should the log become unreadable. */
+function keepShowing(show: () => void, live: LiveSource): void {
+  follow(show, live).catch(() => undefined);
+}
+
+async function follow(show: () => void, live: LiveSource): Promise<void> {
   for (;;) {
     const last = live.ended();
-    display.html(show()["text/html"] ?? "");
+    show();
     if (last) return;
     await live.changed();
     // The last state is shown at once: a notebook that is run to its end does not wait for us.

@@ -11,9 +11,11 @@ import {
   applyChange,
   startRecord,
 } from "../engine/protocol";
+import { notebookHost } from "../display";
 import { log } from "../environment";
 import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
 import type { PyDisplay } from "../python";
+import { cancelWithCell } from "./cell";
 import { RunValues } from "./run-values";
 import type { RuntimeTask } from "./runtime-task";
 import type { RunListeners, TaskEvents } from "./task-events";
@@ -35,6 +37,8 @@ export class TaskRun {
   private readonly received: RunValues;
   private readonly changed = new EventEmitter().setMaxListeners(0);
   private changeCount = 0;
+  /** The cell of a notebook that started it; null elsewhere. */
+  readonly startedIn = notebookHost()?.runningCell ?? null;
   private awaited = false;
   /** Runs of the log that were told to listeners. */
   private relayed = 0;
@@ -130,6 +134,7 @@ export class TaskRun {
 
   private await(): void {
     this.awaited = true;
+    cancelWithCell(this);
     this.engine.hold(this.spec.id);
   }
 

@@ -1,8 +1,6 @@
 /** Makes `import … from "lazycluster"` resolve in the notebooks of every folder, for the type checker and at run time. */
-import { existsSync } from "fs";
 import { createRequire } from "module";
 import { dirname, join } from "path";
-import type { CompilerOptions, Tslab, TypeScript } from "./tslab";
 
 const packageName = "lazycluster";
 const subPathPrefix = `${packageName}/`;
@@ -20,6 +18,11 @@ export function findLibrary(notebookFolder: string): string {
   }
 }
 
+/** For what the type checker sees. */
+export function libraryPaths(library: string): Record<string, string[]> {
+  return { [packageName]: [library], [`${subPathPrefix}*`]: [`${library}/*`] };
+}
+
 interface ModuleLoader {
   _resolveFilename(request: string, ...rest: unknown[]): string;
 }
@@ -33,22 +36,4 @@ export function hookLoader(library: string): void {
     if (request.startsWith(subPathPrefix)) return resolve(join(library, request.slice(subPathPrefix.length)), ...rest);
     return resolve(request, ...rest);
   };
-}
-
-/** For what the type checker sees; tslab must not have loaded its converter yet. */
-export function hookTypeChecker(tslab: Tslab, library: string): void {
-  const typescript = tslab.loadTypeScript();
-  // The directory that holds `node`, wherever npm has put it. tslab looks for it in its own node_modules only, where it
-  // is not once npm has hoisted it; then not even `console` is found.
-  const nodeTypes = dirname(dirname(tslab.resolveDependency("@types/node/package.json")));
-  const withLibrary = (options: CompilerOptions): CompilerOptions => ({
-    ...options,
-    paths: { ...options.paths, [packageName]: [library], [`${subPathPrefix}*`]: [`${library}/*`] },
-    typeRoots: [...(options.typeRoots ?? []).filter((directory) => existsSync(directory)), nodeTypes],
-  });
-  // Its exports are getters that cannot be changed; a copy of their values can.
-  const replacement: TypeScript = { ...typescript };
-  replacement.createWatchCompilerHost = (rootFiles, options, ...rest) =>
-    typescript.createWatchCompilerHost(rootFiles, withLibrary(options), ...rest);
-  tslab.replaceTypeScript(replacement);
 }

@@ -1,40 +1,43 @@
 import { createRequire } from "module";
+import type { ConverterSet, Converter, Executor, ExecutorConsole, TypeScript } from "lazycluster/notebook";
 
 /**
  * The parts of tslab that the kernel rests on. They are tslab's insides: no later version needs to keep them, so exactly
  * one version is accepted, and what is used of it is declared here and nowhere else.
  */
 export const tslabVersion = "1.0.22";
+const typescriptName = "@tslab/typescript-for-tslab";
+const typescriptVersion = "5.0.4";
 
-export interface CompilerOptions {
+export type CompilerOptions = Readonly<Record<string, unknown>> & {
   readonly paths?: Readonly<Record<string, readonly string[]>>;
   readonly typeRoots?: readonly string[];
-}
+};
 
-/** tslab's fork of the TypeScript compiler. */
-export interface TypeScript {
+/** What is changed of tslab's fork of the TypeScript compiler. */
+export interface Hookable {
   createWatchCompilerHost(rootFiles: readonly string[], options: CompilerOptions, ...rest: unknown[]): unknown;
+  transpileModule(
+    input: string,
+    options: { compilerOptions?: CompilerOptions },
+  ): { outputText: string; sourceMapText?: string };
 }
 
-interface TslabMain {
-  startKernel(options: {
-    configPath: string;
-    enableFindLocal: boolean;
-    jsKernel: boolean;
-    globalVersion: string;
-  }): void;
+interface Modules {
+  readonly converter: { createConverter(options: { isJS: boolean; isBrowser: boolean }): Converter };
+  readonly executor: { createExecutor(rootDir: string, converters: ConverterSet, console: ExecutorConsole): Executor };
+  readonly inspect: { printQuickInfo(info: unknown): string };
+  /** Where cells that use tslab's own display find the place to write to. */
+  readonly jupyter: { lastWriteDisplayData: unknown };
 }
 
-interface TslabJupyter {
-  readonly ZmqServer: { readonly prototype: TslabServer };
-}
-
-export interface TslabServer {
-  /** Ends the executor and closes the sockets, after the reply to a shutdown request. */
-  close: (this: TslabServer) => void;
-}
-
-const typescriptName = "@tslab/typescript-for-tslab";
+/** What is used of each module. */
+const used: Readonly<Record<keyof Modules, readonly string[]>> = {
+  converter: ["createConverter"],
+  executor: ["createExecutor"],
+  inspect: ["printQuickInfo"],
+  jupyter: ["lastWriteDisplayData"],
+};
 
 /** The installed tslab. Its modules are loaded one by one, because some must be prepared before others load them. */
 export class Tslab {
@@ -51,35 +54,46 @@ export class Tslab {
       });
     }
     this.#require = createRequire(manifest);
-    const { version } = this.#require(manifest) as { version: string };
-    if (version !== tslabVersion) {
-      throw new Error(
-        `The kernel needs tslab ${tslabVersion} exactly and found ${version}. Run \`npm install tslab@${tslabVersion} --save-exact\`.`,
-      );
-    }
+    this.#check(manifest, "tslab", tslabVersion);
+    this.#check(this.#require.resolve(`${typescriptName}/package.json`), typescriptName, typescriptVersion);
   }
 
-  loadTypeScript(): TypeScript {
-    return this.#require(typescriptName) as TypeScript;
+  get typescriptVersion(): string {
+    return typescriptVersion;
+  }
+
+  loadTypeScript(): TypeScript & Hookable {
+    return this.#require(typescriptName) as TypeScript & Hookable;
   }
 
   /** Gives another module to whoever requires tslab's TypeScript from now on. */
-  replaceTypeScript(replacement: TypeScript): void {
+  replaceTypeScript(replacement: Hookable): void {
     const cached = this.#require.cache[this.#require.resolve(typescriptName)];
     if (cached === undefined) throw new Error("tslab's TypeScript is replaced before it was loaded.");
     cached.exports = replacement;
   }
 
-  loadJupyter(): TslabJupyter {
-    return this.#require("./dist/jupyter") as TslabJupyter;
-  }
-
-  loadMain(): TslabMain {
-    return this.#require("./dist/main") as TslabMain;
+  load<Name extends keyof Modules>(name: Name): Modules[Name] {
+    const module = this.#require(`./dist/${name}`) as Partial<Modules[Name]>;
+    const missing = used[name].filter((member) => !(member in module));
+    if (missing.length > 0) {
+      throw new Error(
+        `tslab's ${name} has no ${missing.join(", ")}: this is no tslab ${tslabVersion}. Run \`npm ci\`.`,
+      );
+    }
+    return module as Modules[Name];
   }
 
   /** Path of a file of one of tslab's own dependencies, wherever npm has put it. */
   resolveDependency(request: string): string {
     return this.#require.resolve(request);
+  }
+
+  #check(manifest: string, name: string, wanted: string): void {
+    const { version } = this.#require(manifest) as { version: string };
+    if (version === wanted) return;
+    throw new Error(
+      `The kernel needs ${name} ${wanted} exactly and found ${version}. Run \`npm install tslab@${tslabVersion} --save-exact\`.`,
+    );
   }
 }

@@ -1,0 +1,112 @@
+/** `%%lazycluster python --on all`: Python on each host, in sessions in which variables persist between cells. */
+import { inspect } from "util";
+import { type MimeBundle, bundleOf, escapeHtml, notebookHost, oneLine } from "../../display";
+import { LazyclusterError, TaskExecutionError } from "../../errors";
+import { Runtime, type Session } from "../../runtime";
+import type { RuntimeTask } from "../../task";
+import { interruptSignal } from "../interrupt";
+import { CommandFailure, EXIT, printJson } from "../output";
+import { HostLines } from "./host-lines";
+import { hostsOf } from "./hosts";
+
+export interface PythonOptions {
+  on: string;
+  name?: string;
+  session?: string;
+  python?: string;
+  timeout?: string;
+}
+
+const DEFAULT_SESSION = "notebook";
+
+/** One for each host, for all cells of the notebook; they end with the process. */
+const runtimes = new Map<string, Runtime>();
+
+/** Shows what each host shows; the values by host are the data. Throws CommandFailure that names who failed. */
+export async function python(code: string, options: PythonOptions): Promise<void> {
+  if (code.trim() === "") throw new CommandFailure("There is nothing to run: write Python below.", EXIT.usage);
+  const hosts = hostsOf(options.on);
+  const width = Math.max(...hosts.map((host) => host.length));
+  const outcomes = await Promise.all(
+    hosts.map(async (host) => {
+      const lines = new HostLines(host, width);
+      try {
+        return { host, ...(await runThere(host, lines, code, options)), error: null };
+      } catch (error) {
+        if (!(error instanceof LazyclusterError)) throw error;
+        lines.write("stderr", Buffer.from(`${reasonOf(error).trimEnd()}\n`));
+        return { host, value: undefined, shown: [], error };
+      } finally {
+        lines.end();
+      }
+    }),
+  );
+  for (const { host, value, shown } of outcomes) show(host, [...shown, ...(value === undefined ? [] : [value])]);
+  const failed = outcomes.filter(({ error }) => error);
+  if (failed.length > 0) {
+    const reasons = failed.map(({ host, error }) => `${host}: ${lastLineOf(error)}`);
+    throw new CommandFailure(reasons.join("\n"), EXIT.failed);
+  }
+  printJson(Object.fromEntries(outcomes.map(({ host, value }) => [host, value])));
+}
+
+async function runThere(
+  host: string,
+  lines: HostLines,
+  code: string,
+  { session = DEFAULT_SESSION, python: interpreter, name, timeout }: PythonOptions,
+): Promise<{ value: unknown; shown: readonly unknown[] }> {
+  const runtime = runtimes.get(host) ?? new Runtime(host);
+  runtimes.set(host, runtime);
+  const found: Session = runtime.session(session, interpreter === undefined ? {} : { python: interpreter });
+  const execution = found.run(code, {
+    signal: interruptSignal(),
+    ...(name === undefined ? { result: "display" as const } : {}),
+    ...(timeout === undefined ? {} : { timeoutMs: Number(timeout) * 1000 }),
+  });
+  const { task } = execution;
+  task.on("output", ({ stream, data }) => lines.write(stream, data));
+  try {
+    await execution;
+  } catch (error) {
+    lines.end();
+    show(host, displaysOf(task));
+    throw error;
+  }
+  lines.end();
+  const [value] = await task.returns();
+  return { value: value ?? undefined, shown: displaysOf(task) };
+}
+
+function displaysOf(task: RuntimeTask): readonly unknown[] {
+  return task.displays;
+}
+
+/** Whose it is stands above what is shown. */
+function show(host: string, values: readonly unknown[]): void {
+  for (const value of values) {
+    const bundle: MimeBundle = bundleOf(value) ?? { "text/plain": typeof value === "string" ? value : inspect(value) };
+    const { "text/plain": text, "text/html": html, ...others } = bundle;
+    const image = Object.keys(others).length > 0;
+    const shown: MimeBundle = {
+      "text/plain": `${host}: ${text}`,
+      ...(html === undefined ? {} : { "text/html": `<div><small>${escapeHtml(host)}</small>${html}</div>` }),
+      ...others,
+    };
+    const notebook = notebookHost();
+    // An image has no place for a name.
+    if (image) process.stdout.write(`${host}:\n`);
+    if (notebook) notebook.display(shown);
+    else process.stdout.write(`${shown["text/plain"]}\n`);
+  }
+}
+
+function reasonOf(error: LazyclusterError): string {
+  return error.remoteTraceback ?? error.message;
+}
+
+function lastLineOf(error: LazyclusterError | null): string {
+  if (!error) return "";
+  if (!(error instanceof TaskExecutionError) || error.remoteTraceback === undefined) return error.message;
+  return oneLine(error.remoteTraceback.trim().split("\n").at(-1) ?? error.message, 300);
+}

@@ -1,0 +1,84 @@
+/** `%%lazycluster run --on host-1,host-2`: a shell script on several hosts at once. */
+import { formatDuration, oneLine } from "../../display";
+import { LazyclusterError } from "../../errors";
+import { Runtime } from "../../runtime";
+import { RuntimeTask } from "../../task";
+import { interruptSignal } from "../interrupt";
+import { CommandFailure, EXIT, printJson, printTable } from "../output";
+import { HostLines } from "./host-lines";
+import { hostsOf } from "./hosts";
+
+export interface RunOnOptions {
+  on: string;
+  workingDir?: string;
+  timeout?: string;
+  json?: boolean;
+}
+
+interface Outcome {
+  readonly host: string;
+  readonly state: string;
+  readonly exitCode: number | null;
+  readonly durationMs: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly error: string | null;
+}
+
+/** Gives the highest exit code. */
+export async function runOn(script: string, options: RunOnOptions): Promise<number> {
+  if (script.trim() === "")
+    throw new CommandFailure("There is nothing to run: write a shell script below.", EXIT.usage);
+  const hosts = hostsOf(options.on);
+  const width = Math.max(...hosts.map((host) => host.length));
+  const outcomes = await Promise.all(hosts.map((host) => runThere(host, width, script, options)));
+  if (options.json) {
+    printJson(outcomes);
+    return 0;
+  }
+  printTable(
+    ["HOST", "STATE", "EXIT CODE", "DURATION", ""],
+    outcomes.map(({ host, state, exitCode, durationMs, error }) => [
+      host,
+      state,
+      exitCode === null ? "" : String(exitCode),
+      durationMs === null ? "" : formatDuration(durationMs),
+      error === null ? "" : oneLine(error, 300),
+    ]),
+  );
+  return Math.max(...outcomes.map(({ exitCode, error }) => exitCode ?? (error === null ? 0 : EXIT.failed)));
+}
+
+async function runThere(host: string, width: number, script: string, options: RunOnOptions): Promise<Outcome> {
+  const task = new RuntimeTask("cell").runCommand(script, {
+    check: false,
+    ...(options.timeout === undefined ? {} : { timeoutMs: Number(options.timeout) * 1000 }),
+  });
+  const lines = new HostLines(host, width);
+  const captured: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
+  task.on("output", ({ stream, data }) => {
+    if (options.json) captured[stream].push(data);
+    else lines.write(stream, data);
+  });
+  let error: string | null = null;
+  const runtime = new Runtime(host, options.workingDir === undefined ? {} : { workingDir: options.workingDir });
+  try {
+    await runtime.executeTask(task, { signal: interruptSignal() });
+  } catch (caught) {
+    if (!(caught instanceof LazyclusterError)) throw caught;
+    error = caught.message;
+  } finally {
+    lines.end();
+    await runtime.close().catch(() => undefined);
+  }
+  const text = (stream: "stdout" | "stderr"): string => Buffer.concat(captured[stream]).toString("utf8");
+  return {
+    host,
+    state: task.state,
+    exitCode: task.steps[0]?.exitCode ?? null,
+    durationMs: task.durationMs,
+    stdout: text("stdout"),
+    stderr: text("stderr"),
+    error,
+  };
+}

@@ -1,0 +1,178 @@
+/** Executes cells with tslab's executor, one after the other, and tells what became of each. */
+import vm from "vm";
+import type { MimeBundle } from "../display/jupyter";
+import { CellCompiler } from "./cell-compiler";
+import { type CellError, cellName, runtimeError, syntaxError } from "./cell-error";
+import type { Completions, Executor, TslabParts } from "./executor-parts";
+import type { ThreadState } from "./interrupt/thread-state";
+import { CellScope, Interrupted } from "./scope";
+import { type CellTrail, type Place, placeInCell } from "./source-map";
+import { Trampoline } from "./trampoline";
+
+export interface CellOutcome {
+  readonly error: CellError | null;
+  /** Of the last expression; null where there is none. */
+  readonly result: MimeBundle | null;
+}
+
+/** Cells whose places are still known, for functions that were defined in one and fail later. */
+const KEPT_TRAILS = 2000;
+/** How the executor wraps compiled cells. */
+const PREFIXES = ["(async function(exports, require) { ", "(function(exports, require) { "];
+
+export class CellRunner {
+  readonly executor: Executor;
+  readonly compiler: CellCompiler;
+  /** The cell that is being executed. */
+  current: CellScope | null = null;
+  private readonly trails = new Map<number, CellTrail>();
+  private unnamed = 0;
+  private thrown: { readonly error: unknown } | null = null;
+  private failed = false;
+  private value: { readonly value: unknown } | null = null;
+  private end: (ok: boolean) => void = () => undefined;
+  private readonly trampoline = new Trampoline();
+
+  constructor(
+    parts: TslabParts,
+    private readonly state: ThreadState,
+    /** What the last expression of a cell shows of itself; null: nothing. */
+    private readonly show: (value: unknown) => MimeBundle | null,
+    /** Nobody can stop the thread from another one; Node's own way is to end what runs before the first `await`. */
+    private readonly endsAtSignal = false,
+  ) {
+    this.compiler = new CellCompiler(parts.createConverter({ isJS: false, isBrowser: false }), parts);
+    let browser: ReturnType<TslabParts["createConverter"]> | null = null;
+    const converters = {
+      node: this.compiler,
+      get browser() {
+        return (browser ??= parts.createConverter({ isJS: false, isBrowser: true }));
+      },
+      close: () => {
+        this.compiler.close();
+        browser?.close();
+      },
+    };
+    this.executor = parts.createExecutor(process.cwd(), converters, {
+      log: (value) => (this.value = { value }),
+      error: (first, ...rest) => this.fail(first, rest),
+    });
+    this.hookEvaluation();
+  }
+
+  /**
+   * Executes a cell. Never rejects.
+   *
+   * @param id how it is called in stacks; default: one that no other cell has.
+   */
+  async run(source: string, id = --this.unnamed): Promise<CellOutcome> {
+    const scope = new CellScope(id);
+    this.current = scope;
+    this.thrown = null;
+    this.value = null;
+    this.failed = false;
+    // A cell whose thread was stopped does not end by itself: what it ran on is gone.
+    const ended = new Promise<boolean>((resolve) => (this.end = resolve));
+    this.trampoline.start(() => void this.execute(source).then(this.end));
+    const ok = await ended;
+    this.current = null;
+    return this.outcome(scope, source, ok);
+  }
+
+  /** The thread was stopped; what the cell did then is over. */
+  threadStopped(): void {
+    this.interrupt();
+    this.end(false);
+  }
+
+  /** Ends the cell and what it awaits. */
+  interrupt(): void {
+    this.current?.interrupt();
+    this.executor.interrupt();
+  }
+
+  inspect(source: string, position: number): unknown {
+    return this.state.protect(() => this.executor.inspect(source, position));
+  }
+
+  complete(source: string, position: number): Completions {
+    return this.state.protect(() => this.executor.complete(source, position));
+  }
+
+  /** An error of a cell, or of what a cell left behind. */
+  describe(error: unknown): CellError {
+    return runtimeError(
+      error,
+      (cell, line, column) => this.locate(cell, line, column),
+      (cell) => this.trails.get(cell)?.source ?? null,
+    );
+  }
+
+  private async execute(source: string): Promise<boolean> {
+    try {
+      // The compiler must not be stopped halfway; it says when the cell itself begins.
+      return await this.state.protect(() => this.executor.execute(source));
+    } catch (error) {
+      this.thrown = { error };
+      return false;
+    }
+  }
+
+  private outcome(scope: CellScope, source: string, ok: boolean): CellOutcome {
+    if (scope.signal.aborted || this.state.wasInterrupted)
+      return { error: this.describe(this.interruption()), result: null };
+    if (!ok || this.failed || this.compiler.diagnostics.length > 0) {
+      const { diagnostics } = this.compiler;
+      const error = this.thrown ? this.describe(this.thrown.error) : syntaxError(scope.id, source, diagnostics);
+      return { error, result: null };
+    }
+    if (!this.value) return { error: null, result: null };
+    try {
+      return { error: null, result: this.show(this.value.value) };
+    } catch (error) {
+      return { error: this.describe(error), result: null };
+    }
+  }
+
+  private interruption(): Interrupted {
+    const error = this.thrown?.error;
+    return error instanceof Interrupted ? error : new Interrupted();
+  }
+
+  private fail(first: unknown, rest: readonly unknown[]): void {
+    this.failed = true;
+    // With more arguments it is the format of a diagnostic, which the compiler has told already.
+    if (rest.length === 0) this.thrown ??= { error: first };
+  }
+
+  private locate(cell: number, line: number, column: number): Place | null {
+    const trail = this.trails.get(cell);
+    return trail ? placeInCell(trail, line, column) : null;
+  }
+
+  /** The executor gives its code no name; stacks could not tell one cell from another. */
+  private hookEvaluation(): void {
+    const evaluate = vm.runInThisContext.bind(vm) as (
+      code: string,
+      options?: vm.RunningCodeOptions | string,
+    ) => unknown;
+    vm.runInThisContext = ((code: string, options?: vm.RunningCodeOptions | string) => {
+      const { trail } = this.compiler;
+      const prefix = PREFIXES.find((text) => typeof code === "string" && code.startsWith(text));
+      if (!this.current || !trail || prefix === undefined || !code.startsWith(trail.guarded.text, prefix.length)) {
+        return evaluate(code, options);
+      }
+      this.compiler.trail = null;
+      const { id, signal } = this.current;
+      this.keep(id, { ...trail, prefix: prefix.length });
+      if (this.state.wasInterrupted || signal.aborted) throw new Interrupted();
+      return this.state.expose(() => evaluate(code, { filename: cellName(id), breakOnSigint: this.endsAtSignal }));
+    }) as typeof vm.runInThisContext;
+  }
+
+  private keep(id: number, trail: CellTrail): void {
+    this.trails.set(id, trail);
+    const oldest = this.trails.keys().next();
+    if (this.trails.size > KEPT_TRAILS && oldest.value !== undefined) this.trails.delete(oldest.value);
+  }
+}

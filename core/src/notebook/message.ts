@@ -1,0 +1,59 @@
+/** Jupyter's messages (protocol 5.4), and what the kernel needs of whatever carries them. */
+
+export const PROTOCOL_VERSION = "5.4";
+
+export interface Header {
+  readonly msg_id: string;
+  readonly session: string;
+  readonly username: string;
+  readonly date: string;
+  readonly msg_type: string;
+  readonly version: string;
+}
+
+export type Channel = "shell" | "control" | "stdin";
+export type Content = Readonly<Record<string, unknown>>;
+
+/** A message from a client. */
+export interface Request {
+  readonly channel: Channel;
+  /** Where the answer goes: the routing frames of its socket. */
+  readonly identities: readonly Uint8Array[];
+  readonly header: Header;
+  readonly metadata: Content;
+  readonly content: Content;
+  readonly buffers: readonly Uint8Array[];
+}
+
+/** A message to one client (an answer), or to all of them (`iopub`). */
+export interface Outgoing {
+  readonly channel: Channel | "iopub";
+  /** Empty on iopub. */
+  readonly identities: readonly Uint8Array[];
+  readonly type: string;
+  readonly parent: Header | null;
+  readonly content: Content;
+  readonly metadata?: Content;
+  readonly buffers?: readonly Uint8Array[];
+}
+
+/** Messages leave in the order of the calls, complete; nothing is dropped. */
+export interface Transport {
+  send(message: Outgoing): void;
+}
+
+/** What a client sent, by name; content is never trusted to have the shape that the protocol says. */
+export function textOf(content: Content, name: string): string {
+  const value = content[name];
+  return typeof value === "string" ? value : "";
+}
+
+export function numberOf(content: Content, name: string): number | null {
+  const value = content[name];
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+export function flagOf(content: Content, name: string, otherwise: boolean): boolean {
+  const value = content[name];
+  return typeof value === "boolean" ? value : otherwise;
+}

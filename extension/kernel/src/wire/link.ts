@@ -1,0 +1,96 @@
+/** The main thread's end of the thread that talks to Jupyter. */
+import type { Outgoing, Request, Transport } from "lazycluster/notebook/wire";
+import { writeSync } from "fs";
+import { join } from "path";
+import { Worker } from "worker_threads";
+import type { ConnectionInfo } from "./connection-file";
+import type { FromWire, ToWire, WireData } from "./thread-messages";
+
+/** [bytes] that may wait to leave. A cell that prints faster than that waits, so that memory stays bounded. */
+const MAX_BACKLOG = 32 * 1024 * 1024;
+/** [ms] that a cell waits at most in one go; nobody may be there to take what it prints. */
+const MAX_WAIT_MS = 5000;
+/** [ms] that the last messages may take when the kernel ends. */
+const CLOSE_MS = 1500;
+/** [bytes] of a message beside its text. */
+const OVERHEAD = 512;
+
+export interface LinkEvents {
+  request(request: Request): void;
+  interrupt(): void;
+  stopped(): void;
+}
+
+export class Link implements Transport {
+  private readonly worker: Worker;
+  private readonly memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  private readonly backlog = new Int32Array(this.memory);
+  private events: LinkEvents | null = null;
+  /** What came before anybody listened. */
+  private early: FromWire[] = [];
+  private closed: () => void = () => undefined;
+
+  constructor(connection: ConnectionInfo, state: SharedArrayBuffer, info: WireData["info"]) {
+    const workerData: WireData = { connection, state, info, backlog: this.memory };
+    this.worker = new Worker(join(__dirname, "thread.js"), {
+      name: "kernel wire",
+      workerData,
+      execArgv: [],
+      stdout: false,
+    });
+    this.worker.on("message", (message: FromWire) => this.take(message));
+    this.worker.on("error", (error) =>
+      fatal(`the thread that talks to Jupyter failed: ${error.stack ?? error.message}`),
+    );
+  }
+
+  listen(events: LinkEvents): void {
+    this.events = events;
+    const { early } = this;
+    this.early = [];
+    for (const message of early) this.take(message);
+  }
+
+  send(message: Outgoing): void {
+    const text = message.content["text"];
+    const size = OVERHEAD + (typeof text === "string" ? text.length : 0);
+    if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
+    this.post({ type: "send", message, size });
+  }
+
+  /** Resolves when what was sent has left and the sockets are closed; bounded in time. */
+  async close(): Promise<void> {
+    const done = new Promise<void>((resolve) => (this.closed = resolve));
+    this.post({ type: "close" });
+    await Promise.race([done, new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+  }
+
+  private untilLess(): void {
+    const deadline = performance.now() + MAX_WAIT_MS;
+    for (;;) {
+      const now = Atomics.load(this.backlog, 0);
+      const left = deadline - performance.now();
+      if (now <= MAX_BACKLOG || left <= 0) return;
+      Atomics.wait(this.backlog, 0, now, left);
+    }
+  }
+
+  private post(message: ToWire): void {
+    this.worker.postMessage(message);
+  }
+
+  private take(message: FromWire): void {
+    if (message.type === "failed") fatal(`its ports cannot be bound: ${message.message}`);
+    if (message.type === "closed") this.closed();
+    else if (message.type === "bound") return;
+    else if (!this.events) this.early.push(message);
+    else if (message.type === "request") this.events.request(message.request);
+    else this.events[message.type]();
+  }
+}
+
+/** On the real stderr: that of the process is shown in the notebook. */
+function fatal(message: string): never {
+  writeSync(2, `lazycluster kernel: ${message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,101 @@
+/** The five sockets of a kernel. What is sent leaves complete and in order; nothing is dropped. */
+import { BadMessage, type Channel, Codec, type Outgoing, type Request } from "lazycluster/notebook/wire";
+import { Reply, Router, XPublisher } from "zeromq";
+import { type ConnectionInfo, endpoint } from "./connection-file";
+
+/** [ms] that the last messages may take on their way when the kernel ends. */
+const LINGER_MS = 1000;
+/** The first byte of what a subscriber of iopub sends. */
+const SUBSCRIBES = 1;
+
+type Sender = Router | XPublisher;
+
+export class Sockets {
+  private readonly routers: Readonly<Record<Channel, Router>>;
+  private readonly iopub: XPublisher;
+  private readonly heartbeat = new Reply({ linger: 0 });
+  private readonly codec: Codec;
+  private closed = false;
+  /** What still leaves, by socket: one send at a time. */
+  private readonly leaving = new Map<Sender, Promise<void>>();
+
+  constructor(private readonly info: ConnectionInfo) {
+    this.codec = new Codec(info.key);
+    const router = (): Router =>
+      new Router({ linger: LINGER_MS, sendHighWaterMark: 0, receiveHighWaterMark: 0, handover: true });
+    this.routers = { shell: router(), control: router(), stdin: router() };
+    this.iopub = new XPublisher({ linger: LINGER_MS, sendHighWaterMark: 0, verbosity: "allSubs" });
+  }
+
+  /** Resolves when all are bound. */
+  async bind(): Promise<void> {
+    const { info } = this;
+    await Promise.all([
+      this.iopub.bind(endpoint(info, "iopub_port")),
+      this.routers.shell.bind(endpoint(info, "shell_port")),
+      this.routers.control.bind(endpoint(info, "control_port")),
+      this.routers.stdin.bind(endpoint(info, "stdin_port")),
+      this.heartbeat.bind(endpoint(info, "hb_port")),
+    ]);
+  }
+
+  /** Hears clients until the sockets are closed. */
+  listen(receive: (request: Request) => void): void {
+    for (const channel of ["shell", "control", "stdin"] as const) {
+      void this.read(this.routers[channel], (frames) => receive(this.codec.decode(channel, frames)));
+    }
+    void this.read(this.iopub, ([frame]) => this.welcome(frame));
+    void this.echo();
+  }
+
+  send(message: Outgoing): Promise<void> {
+    if (this.closed) return Promise.resolve();
+    const socket = message.channel === "iopub" ? this.iopub : this.routers[message.channel];
+    const frames = this.codec.encode(message);
+    const before = this.leaving.get(socket);
+    const work = before ? before.then(() => socket.send(frames)) : socket.send(frames);
+    // A client that has left cannot be answered; that is no reason to answer nobody any more.
+    const done = work
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.leaving.get(socket) === done) this.leaving.delete(socket);
+      });
+    this.leaving.set(socket, done);
+    return done;
+  }
+
+  /** What was sent before still leaves. */
+  async close(): Promise<void> {
+    await Promise.all(this.leaving.values());
+    this.closed = true;
+    for (const socket of [this.iopub, ...Object.values(this.routers), this.heartbeat]) socket.close();
+  }
+
+  private async read(socket: Sender, take: (frames: Buffer[]) => void): Promise<void> {
+    for await (const frames of socket) {
+      try {
+        take(frames);
+      } catch (error) {
+        // Whoever does not know the key is not answered.
+        if (!(error instanceof BadMessage)) throw error;
+      }
+    }
+  }
+
+  private async echo(): Promise<void> {
+    for await (const frames of this.heartbeat) await this.heartbeat.send(frames);
+  }
+
+  /** A new subscriber hears that it hears from now on; others may ignore it. */
+  private welcome(frame: Buffer | undefined): void {
+    if (frame?.[0] !== SUBSCRIBES) return;
+    const subscription = frame.subarray(1).toString("utf8");
+    void this.send({
+      channel: "iopub",
+      identities: [],
+      type: "iopub_welcome",
+      parent: null,
+      content: { subscription },
+    });
+  }
+}

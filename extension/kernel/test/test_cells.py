@@ -1,0 +1,88 @@
+"""What cells may contain, and what becomes of them."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_values_and_types_reach_later_cells(kernel):
+    kernel.run("interface Point { x: number; y: number }\nclass Box<T> { constructor(readonly value: T) {} }")
+    kernel.run("const point: Point = { x: 1, y: 2 };\nfunction sum(p: Point) { return p.x + p.y; }\nlet count = 0;")
+    assert kernel.run("sum(point)").result == "3"
+    assert kernel.run("new Box(point).value.y").result == "2"
+    kernel.run("count += 5; const [first, ...others] = [1, 2, 3];")
+    assert kernel.run("[count, first, others]").result == "[ 5, 1, [ 2, 3 ] ]"
+    assert "'string' is not assignable" in kernel.run('count = "five";').error
+
+
+@pytest.mark.parametrize(
+    ("code", "result"),
+    [
+        ("await (5)", "5"),
+        ("await [1, 2]", "[ 1, 2 ]"),
+        ("await (async () => 6)()", "6"),
+        ("(await Promise.all([1, Promise.resolve(2)])).length", "2"),
+        ("const late = await (Promise.resolve(7)); late", "7"),
+        ("let total = 0; for await (const x of [1, Promise.resolve(2)]) total += x; total", "3"),
+        ("async function* numbers() { yield 1; yield 2 }\nlet seen = ''; for await (const x of numbers()) seen += x; seen", "12"),
+        ("await await (async () => { await null; return await (8); })()", "8"),
+        ("const o = { async m() { return await this.n }, n: 9 }; await o.m()", "9"),
+        ('`${await "templates"}`', "templates"),
+    ],
+)
+def test_awaits_anywhere(kernel, code, result):
+    assert kernel.run(code).result == result
+
+
+def test_modules_are_imported_in_every_way_and_used_later(kernel):
+    kernel.run('import * as path from "path";\nimport { readFileSync as read } from "fs";\nimport os from "os";')
+    assert kernel.run('[path.join("a", "b"), typeof read, typeof os.cpus]').result == "[ 'a/b', 'function', 'function' ]"
+    kernel.run('const fs = await import("fs");\nconst { join } = await import("path");')
+    assert kernel.run('[fs.existsSync("/"), join("c", "d")]').result == "[ true, 'c/d' ]"
+    assert "readFileSink" in kernel.run("fs.readFileSink").error
+
+
+def test_a_module_of_a_cell_is_imported_by_another(kernel):
+    assert kernel.run("/** @module shapes */\nexport const sides = (n: number) => n * 2;").reply["status"] == "ok"
+    assert kernel.run('import { sides } from "./shapes";\nsides(4)').result == "8"
+
+
+def test_an_error_names_the_line_of_the_cell_and_of_former_ones(kernel):
+    kernel.run("interface Unused { a: string }\n\n\n// a comment\nfunction fails(): number {\n  throw new RangeError('too far');\n}")
+    cell = kernel.run("const before: number = 1;\n\nfails();\nconst after = 2;")
+    assert cell.error == "RangeError: too far"
+    assert cell.reply["ename"] == "RangeError"
+    assert "> 6 |   throw new RangeError('too far');" in cell.traceback
+    number = cell.reply["execution_count"]
+    assert f"fails (In[{number - 1}]:6:9)" in cell.traceback
+    assert f"In[{number}]:3:1" in cell.traceback
+    assert "node_modules" not in cell.traceback and "node:" not in cell.traceback
+
+
+def test_an_error_behind_an_await_names_its_line(kernel):
+    cell = kernel.run("const x = await Promise.resolve(1);\n\n\nawait Promise.resolve();\nthrow new Error('late');")
+    assert f"In[{cell.reply['execution_count']}]:5:7" in cell.traceback
+
+
+def test_a_cell_that_does_not_compile_names_each_line(kernel):
+    cell = kernel.run("let a = 1;\nlet b: string = a;\nmissing();")
+    assert cell.error.startswith("TypeScriptError: line 2: Type 'number' is not assignable to type 'string'")
+    assert "> 3 | missing();" in cell.traceback
+    assert cell.text("stderr") == ""
+
+
+def test_an_error_is_no_more_than_its_message(kernel):
+    cell = kernel.run("throw new Error('on purpose')")
+    kinds = [message["msg_type"] for message in cell.messages]
+    assert kinds == ["status", "execute_input", "error", "status"]
+    assert kernel.run('throw "a text"').error == "Error: a text"
+    caused = kernel.run("throw new Error('outer', { cause: new TypeError('inner') })")
+    assert "Caused by TypeError: inner" in caused.traceback
+    assert "TypeError" in kernel.run("Promise.reject(new TypeError('nobody waits')); await new Promise((r) => setTimeout(r, 50));").text("stderr")
+
+
+def test_results_are_shown_as_console_log_does(kernel):
+    assert kernel.run('"text"').result == "text"
+    assert kernel.run("({ a: [1, new Map([[1, 2]])] })").result == "{ a: [ 1, Map(1) { 1 => 2 } ] }"
+    for nothing in ("null", "undefined", "let silent = 5;", "", "  // only a comment"):
+        assert kernel.run(nothing).result is None

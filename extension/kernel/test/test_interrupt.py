@@ -1,0 +1,145 @@
+"""Interrupts, and cells that print more than anybody can read."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+# A machine that runs tests is slower than one that somebody sits at; what is asserted is that it ends at all, soon.
+SOON_S = 5
+
+
+def interrupted(kernel, code, after=""):
+    """Interrupts the cell as soon as it has printed; gives it, ended."""
+    msg_id = kernel.send(code)
+    kernel.until(msg_id, lambda cell: "started" in cell.text())
+    kernel.interrupt()
+    cell = kernel.finish(msg_id, SOON_S)
+    assert cell.reply["status"] == "error", code
+    assert cell.reply["ename"] == "Interrupted", cell.traceback
+    assert kernel.run("6 * 7").result == "42"
+    return cell
+
+
+ENDLESS = {
+    "a loop": "console.log('started'); while (true) {}",
+    "a loop behind an await": "await null; console.log('started'); for (;;) {}",
+    "a loop behind a timer": "await new Promise((r) => setTimeout(r, 20)); console.log('started'); for (;;) {}",
+    "a loop in a timer": "setTimeout(() => { console.log('started'); for (;;) {} }, 20); await new Promise(() => undefined);",
+    "a loop in a tick": "process.nextTick(() => { console.log('started'); for (;;) {} }); await new Promise(() => undefined);",
+    "a wait": "console.log('started'); await new Promise(() => undefined);",
+    "a wait in a function": "async function f() { console.log('started'); await new Promise(() => undefined); }\nawait f();",
+    "a loop of waits": "let n = 0; while (true) { console.log('started', n++); await new Promise((r) => setTimeout(r, 20)); }",
+    "a stream": "async function* g() { for (;;) { await new Promise((r) => setTimeout(r, 5)); yield 1; } }\n"
+    "for await (const x of g()) console.log('started', x);",
+    "a flood": "console.log('started'); for (let i = 0; ; i++) console.log(i);",
+    "a flood of waits": "for (let i = 0; ; i++) { console.log('started', i); await null; }",
+    "a loop in a library": "console.log('started'); [1, 2].sort(() => { for (;;) {} });",
+    "a regular expression": "console.log('started'); /^(a+)+$/.test('a'.repeat(40) + 'b');",
+    "a process that is waited for": "console.log('started'); (await import('child_process')).execSync('sleep 60');",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_interrupt_ends(kernel, name):
+    interrupted(kernel, ENDLESS[name])
+
+
+def test_an_interrupt_survives_asynchronous_contexts(kernel):
+    """Node ends a process whose asynchronous contexts were left in disorder."""
+    kernel.run("import { AsyncLocalStorage } from 'async_hooks';\nconst context = new AsyncLocalStorage();")
+    for wait in ("null", "new Promise((r) => setTimeout(r, 5))", "new Promise((r) => setImmediate(r))"):
+        interrupted(kernel, f"await context.run(1, async () => {{ await {wait}; console.log('started'); for (;;) {{}} }})")
+    interrupted(kernel, "context.run(1, () => { console.log('started'); for (;;) {} })")
+
+
+def test_what_was_started_without_await_goes_on(kernel):
+    kernel.run(
+        "let ticks = 0;\nasync function tick() { for (;;) { await new Promise((r) => setTimeout(r, 5)); ticks++; } }\ntick();"
+    )
+    for code in ("console.log('started'); for (;;) {}", "await null; console.log('started'); for (;;) {}", ENDLESS["a wait"]):
+        interrupted(kernel, code)
+        before = int(kernel.run("ticks").result)
+        assert int(kernel.run("await new Promise((r) => setTimeout(r, 100)); ticks").result) > before
+
+
+def test_an_interrupted_cell_does_not_go_on(kernel):
+    kernel.run('import "lazycluster";\nlet steps = 0;')
+    interrupted(
+        kernel,
+        "async function step() { for (;;) { await new Promise((r) => setTimeout(r, 5)); steps++; } }\n"
+        "console.log('started'); await step();",
+    )
+    before = kernel.run("await new Promise((r) => setTimeout(r, 50)); steps").result
+    assert kernel.run("await new Promise((r) => setTimeout(r, 100)); steps").result == before
+
+
+def test_an_interrupted_cell_may_tidy_up(kernel):
+    kernel.run("let tidied = false;")
+    interrupted(
+        kernel,
+        "try { console.log('started'); await new Promise(() => undefined); } finally { await null; tidied = true; }",
+    )
+    assert kernel.run("tidied").result == "true"
+
+
+def test_cells_behind_an_interrupted_one_do_not_run(kernel):
+    first = kernel.send("console.log('started'); for (;;) {}")
+    second = kernel.send("console.log('never')")
+    kernel.until(first, lambda cell: "started" in cell.text())
+    kernel.interrupt()
+    replies = {}
+    while len(replies) < 2:
+        message = kernel.client.get_shell_msg(timeout=SOON_S)
+        replies[message["parent_header"]["msg_id"]] = message["content"]["status"]
+    assert replies == {first: "error", second: "aborted"}
+    assert kernel.run("1").result == "1"
+
+
+def test_an_interrupt_of_nothing_does_nothing(kernel):
+    kernel.interrupt()
+    assert kernel.run("'still here'").result == "still here"
+
+
+def test_an_interrupt_while_the_cell_is_compiled(kernel):
+    """The compiler must not be stopped halfway: later cells need it."""
+    msg_id = kernel.send("\n".join(f"const wide{i} = [{i}, '{i}'].map((x) => [x, x]);" for i in range(300)) + "\nfor (;;) {}")
+    time.sleep(0.05)
+    kernel.interrupt()
+    assert kernel.finish(msg_id, 30).reply["status"] == "error"
+    assert kernel.run("const fine: number = 5; fine").result == "5"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for (let i = 0; i < 100000; i++) console.log(i);",
+        "for (let i = 0; i < 100000; i++) { console.log(i); if (i % 1000 === 0) await null; }",
+        "for (let i = 0; i < 100000; i++) process.stdout.write(Buffer.from(i + '\\n'));",
+    ],
+)
+def test_a_flood_arrives_complete_and_in_order(kernel, code):
+    lines = kernel.run(code).text().split("\n")
+    assert lines == [*(str(i) for i in range(100000)), ""]
+
+
+def test_output_keeps_its_order_among_streams_and_displays(kernel):
+    cell = kernel.run(
+        'import { display } from "lazycluster";\n'
+        "console.log(1); console.error(2); console.log(3); display({ 'text/plain': '4' }); console.log(5); 6"
+    )
+    said = [
+        message["content"].get("text") or message["content"].get("data", {}).get("text/plain")
+        for message in cell.messages
+        if message["msg_type"] in ("stream", "display_data", "execute_result")
+    ]
+    assert "".join(text.strip() for text in said) == "123456"
+
+
+def test_output_is_shown_while_a_loop_runs(kernel):
+    msg_id = kernel.send("const end = Date.now() + 3000; while (Date.now() < end) console.log('started');")
+    began = time.monotonic()
+    kernel.until(msg_id, lambda cell: "started" in cell.text())
+    assert time.monotonic() - began < 3
+    kernel.finish(msg_id)

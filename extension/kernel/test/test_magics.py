@@ -1,0 +1,178 @@
+"""%lazycluster lines and %%lazycluster cells, on demo hosts."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not os.environ.get("LAZYCLUSTER_SSH_CONFIG"), reason="no demo hosts without sshd")
+
+
+def test_a_line_shows_what_the_command_gives(kernel):
+    cell = kernel.run("%lazycluster list-runtimes -l")
+    [shown] = cell.displays
+    assert "Active runtimes: 2 of 2" in shown["text/plain"]
+    assert "<table>" in shown["text/html"] and "host-1" in shown["text/html"]
+    assert cell.result is None
+
+
+def test_its_data_can_be_assigned(kernel):
+    cell = kernel.run("const hosts = %lazycluster list-runtimes\nhosts.map(({ host, active }) => `${host} ${active}`)")
+    assert cell.displays == []
+    assert cell.result == "[ 'host-1 true', 'host-2 true' ]"
+    kernel.run("let later: any;")
+    assert kernel.run("later = %lazycluster run host-1 -- echo 'a  b' | tr a-z A-Z; exit 3\n[later.exitCode, later.stdout]").result == (
+        "[ 3, 'A  B\\n' ]"
+    )
+
+
+def test_lines_stand_among_typescript(kernel):
+    cell = kernel.run("const before: number = 1;\nif (before === 1) {\n  %lazycluster run host-1 -- echo inside\n}\n\nbefore + 1")
+    assert cell.text() == "inside\n"
+    assert cell.result == "2"
+
+
+def test_lines_keep_their_numbers(kernel):
+    number = kernel.run("1").reply["execution_count"] + 1
+    cell = kernel.run("%lazycluster ps\nconst x = %lazycluster ps\n\nthrow new Error('line 4');")
+    assert f"In[{number}]:4:7" in cell.traceback
+    assert kernel.run("%lazycluster ps\nlet wrong: string = 5;").error.startswith("TypeScriptError: line 2:")
+
+
+@pytest.mark.parametrize(
+    ("code", "result"),
+    [
+        ("`\n%lazycluster ps\n`.length", "17"),
+        ("`${1}\n%lazycluster ps ${2}`.length", "19"),
+        ("'%lazycluster ps'.length", "15"),
+        ("/*\n%lazycluster ps\n*/\n// %lazycluster ps\n5", "5"),
+        ("const lazycluster = 3, total = 10; total\n%lazycluster", "1"),
+        ("const lazycluster2 = 4; 10 %lazycluster2", "2"),
+        ("const rest = (10)\n  %lazycluster2; rest", "2"),
+    ],
+)
+def test_other_percent_signs_are_left_alone(kernel, code, result):
+    cell = kernel.run(code)
+    assert (cell.result, cell.error) == (result, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("%lazycluster lst-runtimes", "Did you mean list-runtimes?"),
+        ("%lazyclster ps", "Did you mean %lazycluster?"),
+        ("%%bash\necho 1", "Did you mean %%lazycluster?"),
+        ("%lazycluster run", "missing required argument 'host'"),
+        ("%lazycluster run host-1 -- exit 7", "exit code 7"),
+        ("%%lazycluster run --on host-1 --fast\ntrue", "unknown option"),
+        ("%lazycluster run 'host-1 -- true", "A quote does not end"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(kernel, code, message):
+    cell = kernel.run(code)
+    assert message in cell.error
+    assert "node_modules" not in cell.traceback and "dist" not in cell.traceback
+
+
+def test_a_host_that_is_down_is_one_readable_error(kernel):
+    cell = kernel.run("%lazycluster run nowhere.invalid -- true")
+    assert cell.error.startswith('ConnectionError: nowhere.invalid: the name "nowhere.invalid" cannot be resolved.')
+    assert len(cell.traceback.splitlines()) < 10
+
+
+def test_a_cell_is_a_script_on_several_hosts(kernel):
+    cell = kernel.run("%%lazycluster run --on host-1,host-2\nfor i in 1 2; do\n  echo \"line $i\"\ndone\necho oops >&2")
+    for host in ("host-1", "host-2"):
+        assert f"{host} │ line 1\n" in cell.text() and f"{host} │ line 2\n" in cell.text()
+        assert f"{host} │ oops\n" in cell.text("stderr")
+    [shown] = cell.displays
+    assert "host-2  done" in shown["text/plain"]
+    assert kernel.run("%%lazycluster run --on all\nexit 3").error.endswith("exit code 3")
+
+
+def test_completion_and_help(kernel):
+    def complete(text):
+        content = kernel.ask(kernel.client.complete(text))
+        return content["matches"], content["cursor_start"]
+
+    assert complete("%lazy") == (["%lazycluster"], 0)
+    assert complete("const x = %lazy") == (["%lazycluster"], 10)
+    assert complete("%lazycluster list-r") == (["list-runtimes"], 13)
+    assert complete("const 💡 = 1;\n%lazycluster run host-") == (["host-1", "host-2"], 30)
+    assert complete("%lazycluster run --time") == (["--timeout"], 17)
+    assert complete("%%lazycluster run --on host-1,h") == (["host-1", "host-2"], 30)
+    shown = kernel.ask(kernel.client.inspect("%lazycluster run"))
+    assert "--timeout" in shown["data"]["text/plain"]
+    assert "list-runtimes" in kernel.run("%lazycluster --help").displays[0]["text/plain"]
+    # Cells with magics still complete what is TypeScript.
+    assert complete("%lazycluster ps\nparseIn")[0][0] == "parseInt"
+
+
+def processes(text: str) -> list[str]:
+    """Of the demo hosts, which share this machine."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if text in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "await runtime.executeTask(new RuntimeTask().runCommand(command));",
+        "const execution = runtime.executeTask(new RuntimeTask().runCommand(command));\nawait execution;",
+        "async function work() { await null; await runtime.executeTask(new RuntimeTask().runCommand(command)); }\nawait work();",
+        "await Promise.all([runtime.executeTask(new RuntimeTask().runCommand(command))]);",
+        "const task = new RuntimeTask().runCommand(command);\nruntime.executeTask(task);\nawait task.join();",
+        "await runtime.echo('first'); await runtime.executeTask(new RuntimeTask().runCommand(command));",
+        "%lazycluster run host-1 -- echo begun; exec sleep 4711",
+        "%%lazycluster run --on host-1\necho begun\nexec sleep 4711",
+    ],
+)
+def test_an_interrupt_ends_what_the_cell_awaits_on_the_host(kernel, cell, eventually):
+    kernel.run(
+        'import { Runtime, RuntimeTask } from "lazycluster";\nconst runtime = new Runtime("host-1");\n'
+        'const command = "exec sleep 4711";'
+    )
+    msg_id = kernel.send(cell)
+    eventually(lambda: processes("sleep 4711") != [])
+    kernel.interrupt()
+    assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
+    eventually(lambda: processes("sleep 4711") == [])
+
+
+def test_what_was_started_without_await_goes_on_on_the_host(kernel, eventually):
+    kernel.run(
+        'import { Runtime, RuntimeTask } from "lazycluster";\nconst runtime = new Runtime("host-1");\n'
+        'const apart = new RuntimeTask("apart").runCommand("sleep 4712");\nconst kept = runtime.executeTask(apart);'
+    )
+    eventually(lambda: processes("sleep 4712") != [])
+    msg_id = kernel.send(
+        "async function background() { await runtime.executeTask(new RuntimeTask().runCommand('sleep 4713')); }\n"
+        "background();\nawait kept;"
+    )
+    eventually(lambda: processes("sleep 4713") != [])
+    kernel.interrupt()
+    assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
+    assert kernel.run("await new Promise((r) => setTimeout(r, 500)); apart.state").result == "running"
+    assert processes("sleep 4712") and processes("sleep 4713")
+    kernel.run("await runtime.close()")
+    eventually(lambda: not processes("sleep 4712") and not processes("sleep 4713"))
+
+
+def test_a_kernel_that_ends_leaves_nothing_on_the_hosts(start, eventually):
+    kernel = start()
+    kernel.run(
+        'import { Runtime, RuntimeTask } from "lazycluster";\nconst runtime = new Runtime("host-2");\n'
+        'runtime.executeTask(new RuntimeTask().runCommand("sleep 4714"));'
+    )
+    eventually(lambda: processes("sleep 4714") != [])
+    kernel.manager.restart_kernel()
+    eventually(lambda: processes("sleep 4714") == [])
