@@ -5,7 +5,6 @@
 import fs from "node:fs";
 import path from "node:path";
 import zlib from "node:zlib";
-import { build } from "esbuild";
 import { writeWhole } from "./agent-bundle.mjs";
 import { inProject } from "./paths.mjs";
 
@@ -14,6 +13,8 @@ const target = "node18";
 const output = inProject("core", "dist", "agent", "js-worker.bin");
 
 export async function writeJsWorker() {
+  // Only now it is there: the starter itself runs before the packages are installed.
+  const { build } = await import("esbuild");
   const { outputFiles } = await build({
     entryPoints: [inProject("core", "src", "js-worker", "main.ts")],
     tsconfig: inProject("core", "tsconfig.json"),
