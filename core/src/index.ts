@@ -17,8 +17,20 @@ export {
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
-export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
-export type { Bridge, Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
+export { PyDisplay, PyHandle, bridge, dataFrame, jsFunction, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type {
+  Bridge,
+  Column,
+  DataFrame,
+  JsFunction,
+  JsFunctionOptions,
+  NdArray,
+  PyFloat,
+  PyFunction,
+  PyKwargs,
+  PyValue,
+  TypedArray,
+} from "./python";
 export { Connection, Runtime, Session } from "./runtime";
 export type { ConnectionOptions, RuntimeOptions, SessionOptions, SessionState } from "./runtime";
 export { RuntimeTask } from "./task";

@@ -1,5 +1,5 @@
 /** A call of a Python function on a host, with the objects that it takes. */
-import { type AgentClient, type ProcessEnd, type ProcessSinks, startProcess } from "../host";
+import { type AgentClient, type ProcessEnd, type ProcessSinks, jsWorker, startProcess } from "../host";
 import type { ObjectStore } from "./objects";
 import type { CallSpec } from "./protocol";
 
@@ -29,7 +29,7 @@ export async function runCall(call: CallSpec, context: CallContext): Promise<Pro
       agent,
       "call",
       {
-        fn: { ...call.fn },
+        fn: { ...call.fn, ...(call.fn.kind === "js" ? { worker: workerFor(agent) } : {}) },
         timeout: call.timeoutMs,
         python: call.python,
         cwd: context.cwd,
@@ -45,12 +45,26 @@ export async function runCall(call: CallSpec, context: CallContext): Promise<Pro
     );
     try {
       return await untilEnd(process, signal);
+    } catch (error) {
+      // It may not have arrived.
+      haveWorker.delete(agent);
+      throw error;
     } finally {
       changed();
     }
   } finally {
     held.release();
   }
+}
+
+/** Agents that were sent the program for JavaScript functions. */
+const haveWorker = new WeakSet<AgentClient>();
+
+/** The program, with the first call of a connection only. */
+function workerFor(agent: AgentClient): Uint8Array | null {
+  if (haveWorker.has(agent)) return null;
+  haveWorker.add(agent);
+  return jsWorker();
 }
 
 /** A signal that is aborted cancels it; how it ends then is the host's to say. */

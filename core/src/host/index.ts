@@ -1,4 +1,5 @@
 export { abortable } from "./abortable";
+export { jsWorker } from "./agent-bundle";
 export { AgentClient } from "./agent-client";
 export { agentFailure } from "./agent-error";
 export { HostPool } from "./pool";

@@ -4,7 +4,7 @@ import { type Displayable, type MimeBundle, columns, escapeHtml, jupyterDisplay,
 import { engineClient } from "../engine/client";
 import type { HostSpec, OwnerSpec, WorkingDirSpec } from "../engine/protocol";
 import { GroupError, type HostResult, InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyHandle, PyKwargs } from "../python";
+import type { PyKwargs, Runnable } from "../python";
 import {
   EXECUTE_OPTIONS,
   FUNCTION_OPTIONS,
@@ -139,7 +139,7 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
-  executeFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
+  executeFunction(fn: Runnable, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
     const given = requireOptions(options, [...EXECUTE_OPTIONS, ...FUNCTION_OPTIONS], "executeFunction");
     const pick = (keys: readonly string[]): object =>
       Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));

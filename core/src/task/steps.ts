@@ -4,7 +4,7 @@ import { basename, resolve } from "path";
 import { oneLine } from "../display";
 import type { StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
-import { type PyFunction, type PyHandle, type PyKwargs, type PyValue, composeCall, composeSpec } from "../python";
+import { type PyKwargs, type PyValue, type Runnable, composeCall, composeSpec } from "../python";
 import { requireDuration, requireFlag, requireOptions, requirePath, requireText, show } from "../validate";
 
 export interface CommandOptions {
@@ -86,7 +86,7 @@ export function runCommandStep(command: string, options?: CommandOptions): StepS
 
 /** @param session the kept process that it runs in. */
 export function runFunctionStep(
-  fn: PyFunction | PyHandle,
+  fn: Runnable,
   kwargs?: PyKwargs,
   options?: FunctionOptions,
   session: string | null = null,
@@ -108,8 +108,10 @@ export function runFunctionStep(
   const call = composeCall(fn, args as readonly PyValue[], kwargs ?? {}, "runFunction");
   return Object.freeze({
     kind: "runFunction",
-    description: oneLine(`call ${"name" in fn ? fn.name : fn.repr}`),
-    ...call,
+    description: oneLine(`call ${call.name}`),
+    fn: call.fn,
+    arguments: call.arguments,
+    handles: call.handles,
     python,
     timeoutMs,
     session,

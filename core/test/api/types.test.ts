@@ -69,6 +69,7 @@ describe("the built package", () => {
         "TaskExecutionError",
         "bridge",
         "dataFrame",
+        "jsFunction",
         "jupyterDisplay",
         "ndarray",
         "py",

@@ -27,6 +27,7 @@ export const {
   TaskExecutionError,
   bridge,
   dataFrame,
+  jsFunction,
   ndarray,
   py,
   pyFile,

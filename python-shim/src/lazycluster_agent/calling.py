@@ -22,6 +22,7 @@ TEXTS = {
     "module": ("module", "name"),
     "cell": ("source", "file"),
     "define": ("source", "file"),
+    "js": ("source", "name", "file", "form"),
 }
 #: The integers.
 NUMBERS = {"pickle": "handle", "ref": "id"}

@@ -23,6 +23,11 @@ def _run(agent: Agent, id: int, header: Header) -> Operation:
 
 
 def _call(agent: Agent, id: int, header: Header) -> Operation:
+    function = header.get("fn")
+    if isinstance(function, dict) and function.get("kind") == "js":
+        from .js import JsFunction
+
+        return JsFunction(agent, id, header)
     if header.get("session") is not None:
         from .session_call import SessionCall
 
