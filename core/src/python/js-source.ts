@@ -26,7 +26,7 @@ type JsSpec = Extract<FunctionSpec, { kind: "js" }>;
 export class JsSource implements JsFunction {
   constructor(
     /** @internal */ readonly spec: JsSpec,
-    /** @internal Values of the variables that it uses. */ readonly context: Readonly<Record<string, PyValue>>,
+    /** @internal The context. */ readonly bound: Readonly<Record<string, PyValue>>,
   ) {
     Object.freeze(this);
   }

@@ -80,11 +80,12 @@ export function runFunctionStep(
       `runFunction: a JavaScript function gives data, and runs in a process of its own: ${session === null ? 'leave out result: "handle"' : "a session is for Python"}.`,
     );
   }
-  const name = "repr" in fn ? fn.repr : call.fn.kind === "js" ? call.fn.name : fn.name;
   return Object.freeze({
     kind: "runFunction",
-    description: oneLine(`call ${name}`),
-    ...call,
+    description: oneLine(`call ${call.name}`),
+    fn: call.fn,
+    arguments: call.arguments,
+    handles: call.handles,
     python,
     timeoutMs,
     session,

@@ -23,6 +23,7 @@ TEXTS = {
     "js": ("source", "name", "file", "form"),
     "cell": ("source", "file"),
     "define": ("source", "file"),
+    "js": ("source", "name", "file", "form"),
 }
 #: The integers.
 NUMBERS = {"pickle": "handle", "ref": "id"}
