@@ -18,6 +18,7 @@ const rooms = {
   network: ["wire", "host", ...protocol],
   engine: ["wire", "network", "host", ...protocol, "engine/journal"],
   display: [],
+  "js-worker": ["wire", "python", "display"],
   ...below,
   hub: [...below.cluster, "cluster", "engine"],
   notebook: ["display"],

@@ -21,8 +21,19 @@ export {
   TaskExecutionError,
 } from "./errors";
 export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
-export { PyDisplay, PyHandle, bridge, dataFrame, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
-export type { Bridge, Column, DataFrame, NdArray, PyFloat, PyFunction, PyKwargs, PyValue, TypedArray } from "./python";
+export { PyDisplay, PyHandle, bridge, dataFrame, jsFunction, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
+export type {
+  Bridge,
+  Column,
+  DataFrame,
+  NdArray,
+  PyFloat,
+  PyFunction,
+  PyKwargs,
+  PyValue,
+  Runnable,
+  TypedArray,
+} from "./python";
 export { Connection, PortExposure, Runtime, RuntimeGroup, RuntimeManager, Session } from "./runtime";
 export type {
   ConnectionOptions,

@@ -156,6 +156,7 @@ def test_what_is_no_data(shared: Manager) -> None:
         or 'result["model"][0]' in raised["message"]
     )
     for expression, text in {
+        "{1: {2j}}": "complex",
         "1j": "complex",
         "lambda: 1": "function",
         "'\\ud800'": "surrogates",

@@ -106,7 +106,7 @@ export function writeAgentBundle() {
  * @param {string} file
  * @param {string | Buffer} content
  */
-function writeWhole(file, content) {
+export function writeWhole(file, content) {
   const temporary = `${file}.${process.pid}`;
   fs.writeFileSync(temporary, content);
   fs.renameSync(temporary, file);

@@ -1,6 +1,7 @@
 /** From sources to what runs: the TypeScript projects, and the agent that is sent to the hosts. */
 import fs from "node:fs";
 import { agentOutputs, agentSources, writeAgentBundle } from "./agent-bundle.mjs";
+import { writeJsWorker } from "./js-worker.mjs";
 import { inProject, projectRoot } from "./paths.mjs";
 import { run } from "./processes.mjs";
 import { step } from "./progress.mjs";
@@ -53,5 +54,11 @@ export async function build(signal) {
     );
     const agent = hashOf(agentSources(), (name) => name !== "__pycache__");
     await unlessCurrent("agent", agent, agentOutputs, writeAgentBundle);
+    const worker = hashOf([
+      inProject("core/src"),
+      inProject("scripts/lib/js-worker.mjs"),
+      inProject("package-lock.json"),
+    ]);
+    await unlessCurrent("js-worker", worker, ["core/dist/agent/js-worker.bin"], writeJsWorker);
   });
 }

@@ -1,5 +1,6 @@
 /** A call of a Python function on a host, with the objects that it takes. */
 import { type AgentClient, type ProcessEnd, type ProcessHost, type ProcessSinks, startProcess } from "../host";
+import { forgetWorker } from "./js-worker";
 import type { ObjectStore } from "./objects";
 import { type ProcessPlace, callRequest } from "./process-request";
 import type { CallSpec } from "./protocol";
@@ -22,10 +23,13 @@ export async function runCall(call: CallSpec, context: CallContext): Promise<Pro
       if (session !== null && call.fn.kind !== "forget") objects.sessionRan(agent, scope, session);
     };
     changed();
-    const { op, fields, input } = callRequest(call, context, held.paths);
+    const { op, fields, input } = callRequest(call, context, agent, held.paths);
     const process = startProcess(context.processes, op, fields, input, context);
     try {
       return await untilEnd(process, signal);
+    } catch (error) {
+      forgetWorker(agent);
+      throw error;
     } finally {
       changed();
     }

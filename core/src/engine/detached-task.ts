@@ -99,7 +99,7 @@ export class DetachedTask {
     if (step.kind === "runCommand") return commandRequest(step, place);
     const held = await this.context.objects.hold(step, agent, signal);
     this.held.push(() => held.release());
-    return callRequest(step, place, held.paths);
+    return callRequest(step, place, agent, held.paths);
   }
 
   private follow(): Recording {

@@ -35,7 +35,7 @@ export class ExposureBook {
   private readonly holders = new Map<string, { readonly holder: Holder; readonly key: string }>();
 
   /** Those that are being made. */
-  private readonly opening = new Map<Holder, AbortController>();
+  private readonly opening = new Map<Holder, { readonly abort: AbortController; readonly done: Promise<void> }>();
 
   constructor(private readonly context: Context) {}
 
@@ -43,9 +43,10 @@ export class ExposureBook {
   async expose(spec: ExposureSpec, signal: AbortSignal): Promise<void> {
     const holder = this.holder(spec);
     const abort = new AbortController();
-    this.opening.set(holder, abort);
+    const done = this.open(holder, AbortSignal.any([signal, abort.signal]));
+    this.opening.set(holder, { abort, done });
     try {
-      await this.open(holder, AbortSignal.any([signal, abort.signal]));
+      await done;
     } finally {
       this.opening.delete(holder);
     }
@@ -56,20 +57,25 @@ export class ExposureBook {
     const [at, to] = await Promise.all([holder.at.reach(signal), holder.to.reach(signal)]);
     const key = machinePort(at.network, holder.at, spec.port);
     const service = machinePort(to.network, holder.to, spec.targetPort);
-    const known = await this.settled(key, signal);
+    let known = await this.settled(key, signal);
+    while ((this.entries.get(key) ?? null) !== known) known = await this.settled(key, signal);
     if (this.leadsTo(service, key)) throw portInUse(holder.at.name, spec.port);
     if (known) {
-      if (known.service !== service) throw portInUse(holder.at.name, spec.port);
+      // Whoever insists on a check is not served by a port that has another one.
+      const fits = known.exposure === null || known.exposure.route.anyUser === spec.anyUser;
+      if (known.service !== service || !fits) throw portInUse(holder.at.name, spec.port);
       known.holders.push(holder);
     } else {
       const exposure = key === service ? null : this.make(key, holder);
       const opening = exposure?.open() ?? Promise.resolve();
-      this.entries.set(key, { service, holders: [holder], exposure, busy: opening.catch(() => undefined) });
+      // Who waits for it finds nothing when it failed.
+      const busy = opening.catch(() => void this.entries.delete(key));
+      this.entries.set(key, { service, holders: [holder], exposure, busy });
       try {
         await abortable(opening, signal, holder.at.name);
       } catch (error) {
-        this.entries.delete(key);
         await exposure?.stop();
+        await busy;
         throw error;
       }
     }
@@ -104,7 +110,11 @@ export class ExposureBook {
   /** Ends all that an owner has a part in; all without one. */
   async release(owner: string | null): Promise<void> {
     const isIts = ({ spec }: Holder): boolean => owner === null || spec.at?.id === owner || spec.to?.id === owner;
-    for (const [holder, abort] of this.opening) if (isIts(holder)) abort.abort();
+    const opening = [...this.opening].flatMap(([holder, { abort, done }]) => {
+      if (isIts(holder)) abort.abort();
+      return isIts(holder) ? [done] : [];
+    });
+    await Promise.allSettled(opening);
     const its = [...this.holders].filter(([, { holder }]) => isIts(holder));
     await Promise.all(its.map(([id]) => this.unexpose(id)));
   }

@@ -1,5 +1,6 @@
 /** What the agent is asked for a step that is a process. */
-import type { startProcess } from "../host";
+import type { AgentClient, startProcess } from "../host";
+import { functionField } from "./js-worker";
 import type { ArgumentData, CallSpec, StepSpec } from "./protocol";
 
 /** Where and as what it runs. */
@@ -35,13 +36,14 @@ export function commandRequest(
 export function callRequest(
   call: CallSpec,
   { cwd, env, tag, scope }: ProcessPlace,
+  agent: AgentClient,
   handles: readonly Uint8Array[],
 ): ProcessRequest {
   const { session } = call;
   return {
     op: "call",
     fields: {
-      fn: { ...call.fn },
+      fn: functionField(call, agent),
       timeout: call.timeoutMs,
       python: call.python,
       cwd,

@@ -1,4 +1,5 @@
 export { abortable } from "./abortable";
+export { jsWorker } from "./agent-bundle";
 export { AgentClient } from "./agent-client";
 export { agentFailure, harmless } from "./agent-error";
 export { HostPool } from "./pool";

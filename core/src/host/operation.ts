@@ -45,6 +45,11 @@ export class Operation {
     return this.over;
   }
 
+  /** Cost of what was sent. */
+  get sent(): number {
+    return this.returned + INITIAL_CREDIT - this.credit;
+  }
+
   /** Cost of what was sent and the agent has no more. */
   get arrived(): number {
     return this.returned;

@@ -326,16 +326,16 @@ export class Kernel implements NotebookHost {
   // ------------------------------------------------------------------------------------------------------------ messages
 
   private writer(name: StreamName): typeof process.stdout.write {
-    return ((data: string | Uint8Array, encoding?: unknown, done?: unknown) => {
+    return (data: string | Uint8Array, encoding?: unknown, done?: unknown) => {
       const text =
         typeof data === "string" && typeof encoding === "string" && !/^utf-?8$/i.test(encoding)
           ? Buffer.from(data, encoding as BufferEncoding)
           : data;
       this.output.write(name, text);
       const callback = typeof encoding === "function" ? encoding : done;
-      if (typeof callback === "function") queueMicrotask(() => void callback());
+      if (typeof callback === "function") queueMicrotask(callback as () => void);
       return true;
-    }) as typeof process.stdout.write;
+    };
   }
 
   private publishAfterOutput(type: string, content: Content): void {

@@ -15,6 +15,8 @@ export const SESSION = "bridge";
 export class BridgeProcess implements LivingProcess {
   readonly host: string;
   readonly session = SESSION;
+  /** Modules that are pickled with its objects. */
+  readonly modules: string[] = [];
   #agent: string | null = null;
   #alive = true;
   #forgotten: number[] = [];
@@ -22,7 +24,6 @@ export class BridgeProcess implements LivingProcess {
 
   constructor(
     private readonly owner: OwnerSpec,
-    readonly modules: readonly string[],
     /** It has ended, for this reason, or by `end()`. */
     private readonly ended: () => void,
   ) {
@@ -49,7 +50,7 @@ export class BridgeProcess implements LivingProcess {
       agent: this.#agent,
       session: SESSION,
       result,
-      modules: this.modules,
+      modules: [...this.modules],
       output: print,
       origin: (agent: string) => {
         this.#agent ??= agent;
@@ -65,6 +66,10 @@ export class BridgeProcess implements LivingProcess {
     } catch (error) {
       throw this.explain(error);
     }
+  }
+
+  ship(module: string): void {
+    if (!this.modules.includes(module)) this.modules.push(module);
   }
 
   spec(fn: FunctionSpec, args: readonly PyHandle[] = []): ComposedCall {

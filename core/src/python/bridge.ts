@@ -39,16 +39,15 @@ export interface Bridge {
   eval(expression: string): Promise<unknown>;
   /**
    * From now on functions and objects take this module with them, by value: one that the hosts do not have, such as a file beside the
-   * notebook. Its submodules too.
+   * notebook. Until the bridge ends. Rejects LazyclusterError `ERR_PYTHON` when it cannot be imported there.
    */
-  shipModule(module: string): void;
+  shipModule(module: string): Promise<void>;
   /** Ends it; its handles die. The next call starts a new one. */
   close(): Promise<void>;
 }
 
 class ManagerBridge implements Bridge {
   #process: BridgeProcess | null = null;
-  readonly #modules: string[] = [];
 
   async define(source: string | PyFunction): Promise<Record<string, PyHandle>> {
     const process = this.#start();
@@ -70,12 +69,14 @@ class ManagerBridge implements Bridge {
     return (cell as { readonly value: unknown }).value;
   }
 
-  shipModule(module: string): void {
+  async shipModule(module: string): Promise<void> {
     const name = requireText(module, "shipModule: the module");
     if (!/^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$/u.test(name)) {
       throw new InvalidArgumentError(`shipModule takes a dotted name such as "helpers", not ${show(module)}.`);
     }
-    if (!this.#modules.includes(name)) this.#modules.push(name);
+    const process = this.#start();
+    await process.call(composeCall(IMPORT, [name], {}, "shipModule", process), "data");
+    process.ship(name);
   }
 
   async close(): Promise<void> {
@@ -84,7 +85,7 @@ class ManagerBridge implements Bridge {
 
   #start(): BridgeProcess {
     if (this.#process) return this.#process;
-    const process: BridgeProcess = new BridgeProcess(ownerOf(bridgePython()), this.#modules, () => {
+    const process: BridgeProcess = new BridgeProcess(ownerOf(bridgePython()), () => {
       if (this.#process === process) this.#process = null;
     });
     this.#process = process;
@@ -111,6 +112,13 @@ class ManagerBridge implements Bridge {
 }
 
 const NOTHING = "_lazycluster_nothing";
+const IMPORT = new PySource({
+  kind: "source",
+  source: "def _lazycluster_import(name):\n    __import__(name)\n",
+  name: "_lazycluster_import",
+  file: "<bridge>",
+  bind: [],
+});
 
 /** It works where the manager does. */
 function ownerOf(python: string): OwnerSpec {

@@ -3,12 +3,16 @@ import type { CallSpec, FunctionSpec, HandleRef } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
 import { show } from "../validate";
 import { PyHandle, writingFor } from "./handle";
-import { PySource } from "./source";
+import { JsSource } from "./js-source";
+import { type Runnable, toSource } from "./runnable";
 import { packArguments } from "./spooled";
 import { type PyKwargs, type PyValue, encodeDocument } from "./values";
 
 /** What runs, and what it takes. */
-export type ComposedCall = Pick<CallSpec, "fn" | "arguments" | "handles">;
+export interface ComposedCall extends Pick<CallSpec, "fn" | "arguments" | "handles"> {
+  /** Of what runs, for people. */
+  readonly name: string;
+}
 
 /**
  * Throws InvalidArgumentError for what is no function or cannot travel, LazyclusterError for objects that are gone.
@@ -16,21 +20,23 @@ export type ComposedCall = Pick<CallSpec, "fn" | "arguments" | "handles">;
  * @param process the kept process that it goes to, if any.
  */
 export function composeCall(
-  fn: unknown,
+  fn: Runnable,
   args: readonly PyValue[],
   kwargs: PyKwargs,
   what: string,
   process: object | null = null,
 ): ComposedCall {
-  if (fn instanceof PySource) return composeSpec(fn.spec, args, kwargs, fn.name, process, fn.bound);
   if (!(fn instanceof PyHandle)) {
-    throw new InvalidArgumentError(
-      `${what} takes a Python function: py\`def f(x): …\`, pyFile(path, name), pyModule(module, name), or a handle of one, not ${show(fn)}.`,
-    );
+    const source = toSource(fn, what);
+    if (source instanceof JsSource && process !== null) {
+      throw new InvalidArgumentError(`${what}: a kept process of Python runs no JavaScript functions: ${show(fn)}.`);
+    }
+    return composeSpec(source.spec, args, kwargs, source.name, process, source.bound);
   }
+  const name = fn.repr;
   const id = fn.idFor(process);
-  if (id !== null) return composeSpec({ kind: "ref", id }, args, kwargs, fn.type, process);
-  const call = composeSpec({ kind: "value" }, args, kwargs, fn.type, process);
+  if (id !== null) return composeSpec({ kind: "ref", id }, args, kwargs, name, process);
+  const call = composeSpec({ kind: "value" }, args, kwargs, name, process);
   const { length } = call.handles;
   return { ...call, fn: { kind: "pickle", handle: length }, handles: [...call.handles, fn.ref()] };
 }
@@ -45,7 +51,7 @@ export function composeSpec(
   bind: Readonly<Record<string, PyValue>> = {},
 ): ComposedCall {
   const document = writingFor(process, () => encodeDocument({ args, kwargs, bind }, what));
-  return { fn, arguments: packArguments(document), handles: document.attached.map(refOf) };
+  return { name: what, fn, arguments: packArguments(document), handles: document.attached.map(refOf) };
 }
 
 function refOf(object: unknown): HandleRef {

@@ -12,7 +12,7 @@ import {
 import { engineClient } from "../engine/client";
 import type { Finding, HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
-import type { PyFunction, PyHandle, PyKwargs } from "../python";
+import type { PyKwargs, Runnable } from "../python";
 import {
   EXECUTE_OPTIONS,
   FUNCTION_OPTIONS,
@@ -208,7 +208,7 @@ export class Runtime implements Displayable, ExecutionTarget {
   }
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
-  executeFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
+  executeFunction(fn: Runnable, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
     const [execute, call] = split(options, FUNCTION_OPTIONS, "executeFunction");
     return this.executeTask(new RuntimeTask().runFunction(fn, kwargs, call), execute);
   }

@@ -4,7 +4,7 @@ import { type Displayable, type MimeBundle, jupyterDisplay, showLive } from "../
 import { engineClient } from "../engine/client";
 import type { ExecutionSpec, StepSpec, TaskState } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
-import { type PyDisplay, type PyFunction, type PyHandle, type PyKwargs, SpooledArguments } from "../python";
+import { type PyDisplay, type PyKwargs, type Runnable, SpooledArguments } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
 import { followLog } from "./follow-log";
@@ -102,7 +102,7 @@ export class RuntimeTask implements Displayable {
    *
    * @param kwargs its keyword arguments, sent as data.
    */
-  runFunction(fn: PyFunction | PyHandle, kwargs?: PyKwargs, options?: FunctionOptions): this {
+  runFunction(fn: Runnable, kwargs?: PyKwargs, options?: FunctionOptions): this {
     return this.addStep(() => runFunctionStep(fn, kwargs, options));
   }
 

@@ -2,7 +2,7 @@
 import { oneLine } from "../display";
 import type { StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
-import { type PyFunction, type PyHandle, type PyKwargs, type PyValue, composeCall, composeSpec } from "../python";
+import { type PyKwargs, type PyValue, type Runnable, composeCall, composeSpec } from "../python";
 import { requireDuration, requireFlag, requireOptions, requirePath, requireText, show } from "../validate";
 
 export interface CommandOptions {
@@ -55,7 +55,7 @@ export function runCommandStep(command: string, options?: CommandOptions): StepS
 
 /** @param session the kept process that it runs in. */
 export function runFunctionStep(
-  fn: PyFunction | PyHandle,
+  fn: Runnable,
   kwargs?: PyKwargs,
   options?: FunctionOptions,
   session: string | null = null,
@@ -75,10 +75,17 @@ export function runFunctionStep(
   const timeoutMs = optionalDuration(given["timeoutMs"], "runFunction: timeoutMs");
   // Last of what may throw, because it may keep a file.
   const call = composeCall(fn, args as readonly PyValue[], kwargs ?? {}, "runFunction");
+  if (call.fn.kind === "js" && (session !== null || result === "handle")) {
+    throw new InvalidArgumentError(
+      `runFunction: a JavaScript function gives data, and runs in a process of its own: ${session === null ? 'leave out result: "handle"' : "a session is for Python"}.`,
+    );
+  }
   return Object.freeze({
     kind: "runFunction",
-    description: oneLine(`call ${"name" in fn ? fn.name : fn.repr}`),
-    ...call,
+    description: oneLine(`call ${call.name}`),
+    fn: call.fn,
+    arguments: call.arguments,
+    handles: call.handles,
     python,
     timeoutMs,
     session,

@@ -4,7 +4,6 @@
  * Nothing else in the project imports msgpack-lite.
  */
 import { isUtf8 } from "buffer";
-import { createRequire } from "module";
 import { MAX_DEPTH, MAX_SPECIALS, WireError } from "./limits";
 
 /** An ext value; headers have none, values have those of docs/agent-protocol.md. Read ones are views of what they were read from. */
@@ -69,9 +68,11 @@ let loaded: Library | null = null;
 /** Loaded with the first message: it takes longer than all the rest of the library, and who only composes does not need it. */
 function library(): Library {
   if (loaded) return loaded;
-  const load = createRequire(__filename);
-  const { createCodec, encode, decode } = load("msgpack-lite") as MsgpackLite;
-  const { Int64BE } = load("int64-buffer") as Int64Buffer;
+  // Plain calls, which the build of the worker for JavaScript functions follows (scripts/lib/js-worker.mjs).
+  /* eslint-disable @typescript-eslint/no-require-imports */
+  const { createCodec, encode, decode } = require("msgpack-lite") as MsgpackLite;
+  const { Int64BE } = require("int64-buffer") as Int64Buffer;
+  /* eslint-enable @typescript-eslint/no-require-imports */
   const codec = createCodec({ usemap: true, int64: true });
   for (const [type, packed] of extClasses) {
     codec.addExtPacker(type, packed, (value) => asBuffer(value.data));

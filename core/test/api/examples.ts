@@ -282,7 +282,7 @@ def train(x):
 
   const { f } = await bridge.define("def f(x): return x");
   const value: unknown = await bridge.call(f!, [1], { y: 2 });
-  bridge.shipModule("helpers");
+  await bridge.shipModule("helpers");
   await new RuntimeTask()
     .runFunction(f!, { x: value as number })
     .clone()

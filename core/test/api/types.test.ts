@@ -75,6 +75,7 @@ describe("the built package", () => {
         "TaskExecutionError",
         "bridge",
         "dataFrame",
+        "jsFunction",
         "jupyterDisplay",
         "ndarray",
         "py",

@@ -162,6 +162,8 @@ describe("runtimes that share their ports", () => {
     await one.exposePortToRuntime(port);
     await twin.exposePortToRuntime(port);
     expect(await listeners(first, port)).toHaveLength(1);
+    const strict = twin.exposePortToRuntime(port, port, { anyUser: false });
+    expect(await rejection(strict), "sshd does not check").toBeInstanceOf(PortInUseError);
     expect(await ok(there(first, twin), port)).toBe(true);
     await one.close();
     await eventually(async () => (await listeners(first, port)).length === 1, 5000);

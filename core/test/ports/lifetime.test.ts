@@ -170,6 +170,25 @@ describe.runIf(canIsolate())("a cut network", () => {
   );
 });
 
+it.runIf(canIsolate())(
+  "a host that is back before its lease is over frees the port of the old connection first",
+  { timeout: 90_000 },
+  async () => {
+    const port = await anyPort();
+    await serveHere(port);
+    const runtime = new Runtime("host-1", { leaseMs: 60_000, connection: { keepaliveIntervalMs: 400 } });
+    const handle = await exposed(runtime, () => runtime.exposePortToRuntime(port));
+    await host.linkDown();
+    await eventually(() => !handle.reachable, 5000, "the loss is seen");
+    await linkUp(host);
+    const ms = await timeUntil(() => expect(handle.reachable).toBe(true), 60_000, "it is there again");
+    console.log(`there again ${ms.toFixed(0)} ms after the network`);
+    expect((await there(host, runtime).run("once", port)).stdout.trim()).toBe("ok");
+    await runtime.close();
+    expect(await listeners(host, port)).toEqual([]);
+  },
+);
+
 describe("a port that is exposed from a host", () => {
   it.runIf(canIsolate())(
     "keeps its port while the host is away: connections fail one by one, and work again when it is back",

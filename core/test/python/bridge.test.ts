@@ -181,9 +181,10 @@ class Model:
     const { scale } = await bridge.define("from lc_local_tools import scale");
     expect(await bridge.call(scale!, [2])).toBe(6);
     expect(await message(call(runtime, scale!, { x: 2 }))).toMatch(/host-1.*lc_local_tools/);
-    bridge.shipModule("lc_local_tools");
+    await bridge.shipModule("lc_local_tools");
     expect(await call(runtime, scale!, { x: 2 })).toBe(6);
-    expect(() => bridge.shipModule("not a module")).toThrow(InvalidArgumentError);
+    await expect(bridge.shipModule("not a module")).rejects.toThrow(InvalidArgumentError);
+    await expect(bridge.shipModule("lc_missing")).rejects.toThrow(/lc_missing/);
   });
 
   it("prints to this process's stdout and stderr", async () => {

@@ -1,10 +1,10 @@
 /** The table of docs/values.md against real interpreters on real hosts. */
 import { join } from "node:path";
 import { type TestContext, afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { PyKwargs } from "lazycluster";
 import { type TestHosts, canIsolate, startHosts } from "../hosts";
 import {
   Runtime,
-  type RuntimeTaskType,
   type RuntimeType,
   type Workspace,
   dataFrame,
@@ -35,11 +35,8 @@ let runtime: RuntimeType;
 /** Why the libraries are not there; null: they are. */
 let without: string | null = null;
 
-async function call(
-  fn: ReturnType<typeof py>,
-  kwargs: Parameters<RuntimeTaskType["runFunction"]>[1] = {},
-): Promise<unknown> {
-  const execution = runtime.executeFunction(fn, kwargs, without === null ? { python: PYTHON } : {});
+async function call(fn: ReturnType<typeof py>, kwargs: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+  const execution = runtime.executeFunction(fn, kwargs as PyKwargs, without === null ? { python: PYTHON } : {});
   return (await (await execution).returns())[0];
 }
 

@@ -33,6 +33,7 @@ export const {
   TaskExecutionError,
   bridge,
   dataFrame,
+  jsFunction,
   ndarray,
   py,
   pyFile,

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 TEXTS = {
     "source": ("source", "name", "file"),
     "module": ("module", "name"),
+    "js": ("source", "name", "file", "form"),
     "cell": ("source", "file"),
     "define": ("source", "file"),
+    "js": ("source", "name", "file", "form"),
 }
 #: The integers.
 NUMBERS = {"pickle": "handle", "ref": "id"}
@@ -45,6 +47,8 @@ class Calling:
         self.result = "auto" if header.get("result") is None else fields.text(header, "result")
         if self.result not in RESULTS:
             raise ProtocolError("a result of the form %.40r" % self.result)
+        if kept and kind == "js":
+            raise ProtocolError("a JavaScript function in a session")
         if not kept and (kind in SESSION_KINDS or self.result == "ref"):
             raise ProtocolError("a call of kind %.40r without a session" % kind)
         self.handles = [] if header.get("handles") is None else fields.raw_list(header, "handles")

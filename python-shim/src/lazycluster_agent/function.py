@@ -39,16 +39,16 @@ class CallStep(Step):
         if self._inlet is None:
             self._early.append((memoryview(bytes(payload)), cost, end))
         else:
-            self._pass_on(payload, cost, end)
+            self.pass_on(payload, cost, end)
 
     def begin(self, inlet: Inlet, request: bytes) -> None:
         self._inlet = inlet
         inlet.write(memoryview(request), 0)
         early, self._early = self._early, []
         for data, cost, end in early:
-            self._pass_on(data, cost, end)
+            self.pass_on(data, cost, end)
 
-    def _pass_on(self, data: memoryview, cost: int, end: bool) -> None:
+    def pass_on(self, data: memoryview, cost: int, end: bool) -> None:
         assert self._inlet is not None
         self._inlet.write(memoryview(frame_head({"op": "data", "eof": end}, len(data))), 0)
         self._inlet.write(data, cost)
@@ -112,7 +112,10 @@ class Function(CallStep):
         answers = os.dup(control)
         self._control = Outlet(self.loop, answers, self._on_answers, self._settle)
         self.outlets.append(self._control)
-        self.begin(Inlet(self.loop, control, self.repay), self._request)
+        self.begin(self.inlet(control), self._request)
+
+    def inlet(self, control: int) -> Inlet:
+        return Inlet(self.loop, control, self.repay)
 
     def _on_answers(self, data: bytes) -> None:
         """The child may be as broken as its function, so what it says is checked."""

@@ -27,6 +27,11 @@ def _call(agent: Agent, id: int, header: Header) -> Operation:
         from .session_call import SessionCall
 
         return SessionCall(agent, id, header)
+    function = header.get("fn")
+    if isinstance(function, dict) and function.get("kind") == "js":
+        from .js import JsFunction
+
+        return JsFunction(agent, id, header)
     from .function import Function
 
     return Function(agent, id, header)

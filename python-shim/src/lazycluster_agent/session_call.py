@@ -63,12 +63,12 @@ class SessionCall(CallStep):
         if self.timeout is not None:
             self._timers.append(self.loop.later(self.timeout, lambda: self._stop("timeout")))
 
-    def _pass_on(self, data: memoryview, cost: int, end: bool) -> None:
+    def pass_on(self, data: memoryview, cost: int, end: bool) -> None:
         if self._complete:
             self.repay(cost)
             return
         self._complete = end
-        super()._pass_on(data, cost, end)
+        super().pass_on(data, cost, end)
 
     def on_answer(self, header: Header, payload: memoryview) -> None:
         self.answered = True

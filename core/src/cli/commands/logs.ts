@@ -28,6 +28,8 @@ export async function attach(wanted: string): Promise<number> {
   const known = findTask(wanted);
   const interrupted = await followed(known, { step: null, stream: null });
   if (interrupted) return EXIT.interrupted;
+  // The log may be complete a moment before its end is written down.
+  while (runs(known.task.id)) await changed(known.task.logFile, AbortSignal.timeout(LOOK_MS));
   const { task } = findTask(known.task.id);
   const code = task.failure?.task?.exitCode ?? null;
   if (task.state === "done") return 0;

@@ -12,6 +12,19 @@ export type FunctionSpec =
       readonly bind: readonly string[];
     }
   | { readonly kind: "module"; readonly module: string; readonly name: string }
+  | {
+      readonly kind: "js";
+      readonly name: string;
+      readonly source: string;
+      /** An expression that gives the function, or a method as it stands in a class. */
+      readonly form: "expression" | "method";
+      /** What stacks call the source. */
+      readonly file: string;
+      /** Names that the arguments' document binds around the function. */
+      readonly bind: readonly string[];
+      /** Node.js on the host; null: `node`. */
+      readonly node: string | null;
+    }
   /** The object of a handle: index into the call's handles. */
   | { readonly kind: "pickle"; readonly handle: number }
   /** An object of the session. */

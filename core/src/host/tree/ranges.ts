@@ -2,6 +2,7 @@
 import type { FileHandle } from "fs/promises";
 import { CHUNK, WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
+import type { Operation } from "../operation";
 import { EMPTY, type TreeEntry } from "./entry";
 import { exchange, receive } from "./exchange";
 import { hashFile, hashOnHost } from "./hash";
@@ -13,6 +14,25 @@ import { sendPiece, shorter } from "./writer";
 export const APART = 16 * 1024 * 1024;
 /** [bytes] of a piece that is kept or sent again as a whole. */
 export const BLOCK = 4 * 1024 * 1024;
+
+/** Pieces of a range are read into the same few buffers again and again: one is free when the agent has what was in it. */
+class Buffers {
+  private readonly used: { readonly buffer: Buffer; readonly mark: number }[] = [];
+
+  constructor(private readonly operation: Operation) {}
+
+  take(): Buffer {
+    const [oldest] = this.used;
+    if (!oldest || oldest.mark > this.operation.arrived) return Buffer.allocUnsafe(CHUNK);
+    this.used.shift();
+    return oldest.buffer;
+  }
+
+  /** It was handed on. */
+  give(buffer: Buffer): void {
+    this.used.push({ buffer, mark: this.operation.sent });
+  }
+}
 
 export interface Range {
   readonly offset: number;
@@ -60,15 +80,17 @@ export async function sendRanges(
       signal.throwIfAborted();
       const { operation, done } = exchange(agent, "write", { path: target, cwd: "", ...range }, signal);
       const packing = new Packing();
+      const buffers = new Buffers(operation);
       let count = 0;
       try {
         while (count < range.size && !operation.ended) {
-          const piece = Buffer.allocUnsafe(Math.min(CHUNK, range.size - count));
-          const { bytesRead } = await file.read(piece, 0, piece.length, range.offset + count);
-          if (bytesRead === 0) throw shorter(entry);
-          await sendPiece(operation, piece.subarray(0, bytesRead), packing);
-          count += bytesRead;
-          sent(bytesRead);
+          const buffer = buffers.take();
+          const piece = buffer.subarray(0, Math.min(CHUNK, range.size - count));
+          await readAll(file, piece, range.offset + count, entry);
+          await sendPiece(operation, piece, packing);
+          buffers.give(buffer);
+          count += piece.length;
+          sent(piece.length);
         }
         await done;
       } catch (error) {
@@ -134,6 +156,14 @@ export async function rangesToGo(
     hashOnHost(agent, { path: remote, cwd: "" }, [EMPTY], { block: BLOCK, limit }, signal),
   ]);
   return missingRanges(size, here, there);
+}
+
+async function readAll(file: FileHandle, piece: Buffer, position: number, entry: TreeEntry): Promise<void> {
+  for (let offset = 0; offset < piece.length;) {
+    const { bytesRead } = await file.read(piece, offset, piece.length - offset, position + offset);
+    if (bytesRead === 0) throw shorter(entry);
+    offset += bytesRead;
+  }
 }
 
 /** A disk that becomes full takes a part without an error; then the rest is tried one by one, until it says so. */

@@ -1,5 +1,6 @@
 /** A file or folder of a host on its way to the manager. Nothing of it is trusted; it appears whole or not at all. */
 import { randomBytes } from "crypto";
+import { setMaxListeners } from "events";
 import { mkdir, rename, stat } from "fs/promises";
 import { basename, dirname, join } from "path";
 import { EngineFailure } from "../../engine/protocol";
@@ -69,6 +70,8 @@ class TreeReceiver {
     this.count = new Counter(request.progress, selection?.totalBytes ?? null, selection?.totalFiles ?? null);
     this.slices = new Slices(agent.host, request.signal);
     this.lanes = new Lanes(agent, request.openLane ?? null);
+    // Every range listens to it.
+    setMaxListeners(0, this.stop.signal);
   }
 
   async run(): Promise<TransferResult> {

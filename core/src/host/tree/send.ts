@@ -1,4 +1,5 @@
 /** A local file or folder on its way to a host. */
+import { setMaxListeners } from "events";
 import { type FileHandle, open } from "fs/promises";
 import { EngineFailure } from "../../engine/protocol";
 import { type Encodable, type Frame, type Header, WireError } from "../../wire";
@@ -74,6 +75,8 @@ class TreeSender {
     this.count = new Counter(request.progress, plan.bytes, plan.files);
     this.slices = new Slices(agent.host, request.signal);
     this.lanes = new Lanes(agent, request.openLane ?? null);
+    // Every range listens to it.
+    setMaxListeners(0, this.stop.signal);
     const fields = { ...put, resume: request.resume === true };
     this.put = exchange(agent, "put", fields, request.signal, ({ header }: Frame) => this.onMessage(header));
     this.writer = new TreeWriter(this.put.operation);

@@ -10,8 +10,8 @@ export function prepareToBeStopped(): void {
   process.noDeprecation = true;
   let clear = (): void => undefined;
   try {
-    const { binding } = process as unknown as { binding(name: string): { clearAsyncIdStack?(): void } };
-    const wrap = binding.call(process, "async_wrap");
+    const internals = process as unknown as { binding(name: string): { clearAsyncIdStack?(): void } };
+    const wrap = internals.binding("async_wrap");
     clear = () => wrap.clearAsyncIdStack?.();
   } catch {
     // A Node without it.

@@ -240,7 +240,7 @@ class Writer implements ValueWriter {
 
   private refuse(value: unknown): never {
     throw new InvalidArgumentError(
-      `${this.place()} cannot travel to Python: ${show(value)}. Numbers, bigint, texts, booleans, null, dates, bytes (Uint8Array), ` +
+      `${this.place()} cannot travel: ${show(value)}. Numbers, bigint, texts, booleans, null, dates, bytes (Uint8Array), ` +
         "typed arrays, ndarray(…), dataFrame(…), lists, sets, maps and plain objects can.",
     );
   }
