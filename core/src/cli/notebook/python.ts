@@ -6,8 +6,8 @@ import { Runtime, type Session } from "../../runtime";
 import type { RuntimeTask } from "../../task";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT, printJson } from "../output";
-import { HostLines } from "./host-lines";
-import { hostsOf } from "./hosts";
+import { HostLines } from "../host-lines";
+import { hostsOf } from "../hosts";
 
 export interface PythonOptions {
   on: string;

@@ -1,10 +1,10 @@
-/** `%%lazycluster run --on host-1,host-2`: a shell script on several hosts at once. */
-import { formatDuration, oneLine } from "../../display";
-import { LazyclusterError } from "../../errors";
-import { Runtime } from "../../runtime";
-import { RuntimeTask } from "../../task";
-import { interruptSignal } from "../interrupt";
-import { CommandFailure, EXIT, printJson, printTable } from "../output";
+/** A shell script on several hosts at once: `run --group` on the command line, `run --on` in a cell. */
+import { formatDuration, oneLine } from "../display";
+import { LazyclusterError } from "../errors";
+import { Runtime } from "../runtime";
+import { RuntimeTask } from "../task";
+import { interruptSignal } from "./interrupt";
+import { CommandFailure, EXIT, printJson, printTable } from "./output";
 import { HostLines } from "./host-lines";
 import { hostsOf } from "./hosts";
 
@@ -12,6 +12,7 @@ export interface RunOnOptions {
   on: string;
   workingDir?: string;
   timeout?: string;
+  python?: string;
   json?: boolean;
 }
 
@@ -61,7 +62,10 @@ async function runThere(host: string, width: number, script: string, options: Ru
     else lines.write(stream, data);
   });
   let error: string | null = null;
-  const runtime = new Runtime(host, options.workingDir === undefined ? {} : { workingDir: options.workingDir });
+  const runtime = new Runtime(host, {
+    ...(options.workingDir === undefined ? {} : { workingDir: options.workingDir }),
+    ...(options.python === undefined ? {} : { python: options.python }),
+  });
   try {
     await runtime.executeTask(task, { signal: interruptSignal() });
   } catch (caught) {
