@@ -62,3 +62,4 @@ export type {
   TaskStep,
   TransferOptions,
 } from "./task";
+export { enableTslab } from "./stock-kernel";

@@ -2,11 +2,12 @@
 import vm from "vm";
 import type { MimeBundle } from "../display/jupyter";
 import { CellCompiler } from "./cell-compiler";
-import { type CellError, cellName, runtimeError, syntaxError } from "./cell-error";
+import { type CellError, type Diagnostic, cellName, runtimeError, syntaxError } from "./cell-error";
 import type { Completions, Executor, TslabParts } from "./executor-parts";
 import type { ThreadState } from "./interrupt/thread-state";
 import { CellScope, Interrupted } from "./scope";
 import { type CellTrail, type Place, placeInCell } from "./source-map";
+import { applyEdits } from "./source/edits";
 import { Trampoline } from "./trampoline";
 
 export interface CellOutcome {
@@ -27,6 +28,8 @@ export class CellRunner {
   current: CellScope | null = null;
   private readonly trails = new Map<number, CellTrail>();
   private unnamed = 0;
+  /** Of the cell that is executed. */
+  private source = "";
   private thrown: { readonly error: unknown } | null = null;
   private failed = false;
   private value: { readonly value: unknown } | null = null;
@@ -68,6 +71,7 @@ export class CellRunner {
   async run(source: string, id = --this.unnamed): Promise<CellOutcome> {
     const scope = new CellScope(id);
     this.current = scope;
+    this.source = source;
     this.thrown = null;
     this.value = null;
     this.failed = false;
@@ -89,6 +93,26 @@ export class CellRunner {
   interrupt(): void {
     this.current?.interrupt();
     this.executor.interrupt();
+  }
+
+  /** Where another compiler than ours compiles: what it found. */
+  setDiagnostics(diagnostics: readonly Diagnostic[]): void {
+    this.compiler.diagnostics = diagnostics;
+  }
+
+  /** Likewise: what the cell that runs became. */
+  keepCompiled(output: string): void {
+    const same = applyEdits(output, []);
+    if (!this.current) return;
+    this.keep(this.current.id, {
+      source: this.source,
+      rewritten: same,
+      addedLines: 0,
+      maps: [],
+      output,
+      guarded: same,
+      prefix: 0,
+    });
   }
 
   inspect(source: string, position: number): unknown {
@@ -119,7 +143,7 @@ export class CellRunner {
   }
 
   private outcome(scope: CellScope, source: string, ok: boolean): CellOutcome {
-    if (scope.signal.aborted || this.state.wasInterrupted)
+    if (scope.signal.aborted || this.state.wasInterrupted || isSignal(this.thrown?.error))
       return { error: this.describe(this.interruption()), result: null };
     if (!ok || this.failed || this.compiler.diagnostics.length > 0) {
       const { diagnostics } = this.compiler;
@@ -175,4 +199,9 @@ export class CellRunner {
     const oldest = this.trails.keys().next();
     if (this.trails.size > KEPT_TRAILS && oldest.value !== undefined) this.trails.delete(oldest.value);
   }
+}
+
+/** Node's own way to end what runs before the first `await`. */
+function isSignal(error: unknown): boolean {
+  return (error as { code?: unknown } | null | undefined)?.code === "ERR_SCRIPT_EXECUTION_INTERRUPTED";
 }

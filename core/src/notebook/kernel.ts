@@ -33,6 +33,8 @@ export interface KernelParts {
   readonly tslab: TslabParts;
   readonly state: ThreadState;
   readonly magics: Magics;
+  /** Cells that were executed before; default: none. */
+  readonly count?: number;
   /** Ends the process, when the answer to a shutdown is on its way. */
   exit(): void;
 }
@@ -55,7 +57,8 @@ export class Kernel implements NotebookHost {
   private readonly output = new Output((name, text) => this.publish("stream", { name, text }));
   private readonly questions: Questions;
   private readonly inspector: Inspector;
-  private count = 0;
+  private count: number;
+  private readonly writers = { stdout: this.writer("stdout"), stderr: this.writer("stderr") };
   /** Of the latest cell: what code prints after its cell ended is shown there. */
   private parent: Header | null = null;
   /** The request of the cell that is being executed. */
@@ -72,8 +75,7 @@ export class Kernel implements NotebookHost {
     const cells = new CellGlobal(this.scopes, this.runner, parts.magics, this);
     cells.install();
     Object.defineProperty(globalThis, HOST_SYMBOL, { value: this, configurable: true });
-    process.stdout.write = this.writer("stdout");
-    process.stderr.write = this.writer("stderr");
+    this.count = parts.count ?? 0;
   }
 
   /** Resolves when the request is answered. Never rejects. */
@@ -270,6 +272,8 @@ export class Kernel implements NotebookHost {
     this.output.flush();
     this.parent = header;
     this.executing = request;
+    process.stdout.write = this.writers.stdout;
+    process.stderr.write = this.writers.stderr;
     this.payloads = [];
     this.status("busy", header);
     if (stored) {

@@ -28,12 +28,22 @@ export function placeInCell(trail: CellTrail, line: number, column: number): Pla
   const onFirst = line === 1;
   const offset = offsetOf(trail.guarded.text, line - 1, column - 1 - (onFirst ? trail.prefix : 0));
   if (offset >= trail.guarded.text.length) return null;
+  if (trail.maps.length === 0) return placeOfText(trail, line);
   let place: { line: number; column: number } | null = positionOf(trail.output, trail.guarded.toOriginal(offset));
   for (const map of [...trail.maps].reverse()) place = place && mapped(map, place);
   if (!place) return null;
   const inRewritten = offsetOf(trail.rewritten.text, place.line - trail.addedLines, place.column);
   const found = positionOf(trail.source, trail.rewritten.toOriginal(inRewritten));
   return { line: found.line + 1, column: found.column + 1 };
+}
+
+/** Without maps: where the cell has the same line, if it has it once. */
+function placeOfText({ source, output }: CellTrail, line: number): Place | null {
+  const bare = (text: string): string => text.replace(/\bexports\.|;$/g, "").trim();
+  const wanted = bare(output.split("\n")[line - 1] ?? "");
+  const lines = source.split("\n").flatMap((text, index) => (bare(text) === wanted ? [index + 1] : []));
+  const [found] = lines;
+  return found === undefined || lines.length > 1 ? null : { line: found, column: 1 };
 }
 
 function mapped(map: string, place: { line: number; column: number }): { line: number; column: number } | null {

@@ -176,3 +176,52 @@ def test_a_kernel_that_ends_leaves_nothing_on_the_hosts(start, eventually):
     eventually(lambda: processes("sleep 4714") != [])
     kernel.manager.restart_kernel()
     eventually(lambda: processes("sleep 4714") == [])
+
+
+def test_python_runs_on_each_host_and_remembers(kernel):
+    cell = kernel.run("%%lazycluster python --on all\nimport os\nx = 5\nprint('hello')\nx + 1")
+    for host in ("host-1", "host-2"):
+        assert f"{host} │ hello\n" in cell.text()
+        assert {"text/plain": f"{host}: 6"} in cell.displays
+    assert len(cell.displays) == 2
+    kernel.run("%%lazycluster python --on host-1,host-2 --name values\nx += 1\n{'x': x, 'pid': os.getpid()}")
+    assert kernel.run("[values['host-1'].x, values['host-2'].x]").result == "[ 6, 6 ]"
+    assert "NameError" in kernel.run("%%lazycluster python --on host-1 --session other\nx").error
+    assert kernel.run("%%lazycluster python --on host-1\nNone").displays == []
+
+
+def test_an_error_of_python_names_host_and_line(kernel):
+    cell = kernel.run("%%lazycluster python --on host-1\n\n1 / 0")
+    assert cell.error == "MagicError: host-1: ZeroDivisionError: division by zero"
+    assert "host-1 │     1 / 0\n" in cell.text("stderr")
+
+
+def test_an_interrupt_reaches_python(kernel):
+    kernel.run("%%lazycluster python --on host-1\nimport time\nkept = 7")
+    msg_id = kernel.send("%%lazycluster python --on host-1\nprint('begun', flush=True)\ntime.sleep(600)")
+    kernel.until(msg_id, lambda cell: "begun" in cell.text())
+    kernel.interrupt()
+    assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
+    assert {"text/plain": "host-1: 7"} in kernel.run("%%lazycluster python --on host-1\nkept").displays
+
+
+def test_python_is_defined_for_typescript(kernel):
+    kernel.run("%%lazycluster define\nimport math\ndef double(x):\n    return 2 * x\nclass Model:\n    def __init__(self, factor):\n        self.factor = factor")
+    kernel.run('import { Runtime as Host, bridge } from "lazycluster";')
+    assert kernel.run("await bridge.call(double, [21])").result == "42"
+    assert kernel.run("typeof Model").result == "object"
+
+
+def test_a_running_task_is_shown_live_and_its_end_stays(kernel):
+    kernel.run('import { Runtime as R, RuntimeTask as T } from "lazycluster";\nconst there = new R("host-1");')
+    cell = kernel.run(
+        "const slow = new T('slow').runCommand('for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done');\n"
+        "const running = there.executeTask(slow);\nconsole.log(slow);\nawait running;\nawait new Promise((r) => setTimeout(r, 300));"
+    )
+    first, *updates = [m for m in cell.messages if m["msg_type"].endswith("display_data")]
+    assert first["msg_type"] == "display_data" and "running on host-1" in first["content"]["data"]["text/html"]
+    # At most ten a second, of a task that takes about one.
+    assert 2 <= len(updates) <= 25
+    assert "done on host-1" in updates[-1]["content"]["data"]["text/html"]
+    assert "done on host-1" in updates[-1]["content"]["data"]["text/plain"]
+    assert "done on host-1" in kernel.run("slow").contents("execute_result")[0]["data"]["text/plain"]

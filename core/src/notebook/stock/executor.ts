@@ -1,0 +1,152 @@
+/** The executor of a stock tslab kernel, which has a compiler and a console of its own, as the kernel expects one. */
+import vm from "vm";
+import { cellName } from "../cell-error";
+import type { Completions, Converted, Converter, Executor, ExecutorConsole } from "../executor-parts";
+import { awaitEdits } from "../source/awaits";
+import { applyEdits } from "../source/edits";
+import type { TypeScript } from "../source/magics";
+
+/** How tslab prints what the compiler found. */
+const DIAGNOSTIC = /^(?:(\S+) )?(\d+):(\d+) - (.*)$/;
+const PREFIX = /^\((async )?function\(exports, require\) \{ /;
+const SUFFIX = "\n})(__tslab__.exports, __tslab__.require)";
+const LAST_EXPRESSION = /\bexports\.(tsLastExpr\d*) = /;
+
+/** Takes cells as our compiler hands them on; tslab's own compiles them. */
+export class HandedOn implements Converter {
+  source = "";
+
+  convert(_previous: string, source: string): Converted {
+    this.source = source;
+    return { diagnostics: [] };
+  }
+  inspect(): unknown {
+    return null;
+  }
+  complete(): Completions {
+    return { start: 0, end: 0, candidates: [] };
+  }
+  addModule(): [] {
+    return [];
+  }
+  close(): void {
+    // The kernel closes its own.
+  }
+}
+
+export class StockExecutor implements Executor {
+  private failed = false;
+
+  constructor(
+    private readonly live: Executor & { readonly locals?: Record<string, unknown> },
+    private readonly typescript: TypeScript,
+    private readonly compiler: Converter,
+    private readonly handedOn: HandedOn,
+    private readonly console: ExecutorConsole,
+    /** Of the cell that is executed; null: none of ours is. */
+    private readonly cell: () => number | null,
+    private readonly keep: (code: string) => void,
+  ) {
+    this.hookEvaluation();
+  }
+
+  async execute(source: string): Promise<boolean> {
+    const refused = this.compiler.convert("", source).diagnostics;
+    if (refused.length > 0) {
+      this.console.error(
+        "%s%d:%d - %s",
+        "",
+        refused[0]?.start.line,
+        refused[0]?.start.character,
+        refused[0]?.messageText,
+      );
+      return false;
+    }
+    this.failed = false;
+    const write = process.stderr.write;
+    const printed: string[] = [];
+    // While it compiles, and once the cell has failed, what tslab prints is for us.
+    let compiling = true;
+    this.compiled = () => (compiling = false);
+    process.stderr.write = ((text: string | Uint8Array, ...rest: never[]) => {
+      if (!compiling && !this.failed) return write.call(process.stderr, text, ...rest);
+      printed.push(String(text));
+      return true;
+    }) as typeof process.stderr.write;
+    try {
+      const ok = await this.live.execute(this.handedOn.source);
+      if (compiling && !ok) this.onDiagnostics(printed.join(""));
+      return ok;
+    } finally {
+      process.stderr.write = write;
+    }
+  }
+
+  inspect(source: string, position: number): unknown {
+    return this.live.inspect(source, position);
+  }
+  complete(source: string, position: number): Completions {
+    return this.live.complete(source, position);
+  }
+  interrupt(): void {
+    this.live.interrupt();
+  }
+  close(): void {
+    this.live.close();
+  }
+
+  /** Where the kernel wants to hear what the compiler found. */
+  onDiagnostics: (text: string) => void = () => undefined;
+  private compiled: () => void = () => undefined;
+
+  private hookEvaluation(): void {
+    const evaluate = vm.runInThisContext.bind(vm) as (code: string, options?: unknown) => unknown;
+    vm.runInThisContext = ((code: string, options?: unknown) => {
+      const id = this.cell();
+      const prefix = typeof code === "string" ? PREFIX.exec(code)?.[0] : undefined;
+      if (id === null || prefix === undefined || !code.endsWith(SUFFIX)) return evaluate(code, options);
+      this.compiled();
+      const body = code.slice(prefix.length, -SUFFIX.length);
+      this.keep(body);
+      const guarded = applyEdits(body, awaitEdits(this.typescript, body).edits).text;
+      return this.run(body, () => evaluate(prefix + guarded + SUFFIX, { filename: cellName(id), breakOnSigint: true }));
+    }) as typeof vm.runInThisContext;
+  }
+
+  /** Result and error go to the kernel, not to tslab's console. */
+  private run(body: string, work: () => unknown): unknown {
+    const name = LAST_EXPRESSION.exec(body)?.[1];
+    const done = (): void => {
+      const { locals } = this.live;
+      const value = name === undefined ? undefined : locals?.[name];
+      if (name === undefined || !locals || value === undefined || value === null) return;
+      Reflect.deleteProperty(locals, name);
+      this.console.log(value);
+    };
+    const fail = (error: unknown): never => {
+      this.failed = true;
+      this.console.error(error);
+      throw error;
+    };
+    try {
+      const value = work();
+      if (value instanceof Promise) return value.then(done, fail);
+      done();
+      return value;
+    } catch (error) {
+      return fail(error);
+    }
+  }
+}
+
+/** From what tslab printed. */
+export function parseDiagnostics(
+  text: string,
+): { file: string | null; line: number; column: number; message: string }[] {
+  return text.split("\n").flatMap((line) => {
+    const found = DIAGNOSTIC.exec(line);
+    if (!found) return [];
+    const [, file, row, column, message = ""] = found;
+    return [{ file: file ?? null, line: Number(row), column: Number(column), message }];
+  });
+}
