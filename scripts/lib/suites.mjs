@@ -206,7 +206,7 @@ const core = {
       what: "vitest",
       ...nodeTool("vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`),
       cwd: inProject("core"),
-      timeoutMs: 20 * minute,
+      timeoutMs: 35 * minute,
     });
     return withCrash(countVitest(readReport(report)), run);
   },
@@ -231,7 +231,7 @@ const pythonShim = {
     const run = await runCommand(context, {
       what: "pytest",
       ...tool("pytest", "-q", `--junit-xml=${report}`),
-      timeoutMs: 15 * minute,
+      timeoutMs: 20 * minute,
     });
     return sum([...checks, withCrash(countJunit(readReport(report)), run)]);
   },
