@@ -6,30 +6,29 @@ import errno
 import os
 
 from . import system
-from .descriptors import Control, control_pair
-from .errors import Become, Failure, exhausted
+from .descriptors import MAX_DESCRIPTORS, Control, control_pair
+from .errors import Become, Failure, exhausted, internal
 from .interpreters import activated, find
+from .limits import check_room
 from .loop import READ
 from .msgpack import WireError
 from .spawn import spawn
 from .streams import Inlet, Outlet
+from .turns import AT_ONCE, JS_AT_ONCE, Turn, Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, NamedTuple, NoReturn, Optional, Tuple
+    from typing import Callable, Dict, List, NoReturn, Optional, Tuple
 
     from .agent import Agent
-
-    class Spare(NamedTuple):
-        pid: int
-        control: int
-        out: int
-        err: int
 
     Assigned = Callable[[Optional[Failure], int, Tuple[int, ...]], None]
 
 #: Children that wait for a function, of each interpreter.
 SPARES = 2
+#: Children that a fork server is asked for at a time. It makes them one by one, and the socket to it holds
+#: only so many messages; a send beyond that fails.
+ORDERED = 8
 #: Fork servers of other interpreters: how many stay, and for how many seconds without work.
 MAX_SERVERS, IDLE = 4, 60.0
 #: [s] that another interpreter may take to start.
@@ -65,7 +64,8 @@ class Server:
         self._patience = self._loop.later(START_PATIENCE, self._late)
 
     def acquire(self, assigned: Assigned) -> None:
-        """Calls `assigned` with pid, control socket, stdout and stderr of a child, or with a failure."""
+        """Calls `assigned` with the pid of a child and descriptors to write to it, to read its answers, its
+        stdout and its stderr; or with a failure, of kind `limit` when the host has no room for a child."""
         self.uses += 1
         self.busy += 1
         if self._spares:
@@ -73,7 +73,12 @@ class Server:
             assigned(None, pid, fds)
         else:
             self._waiting.append(assigned)
-            self._order(len(self._waiting))
+            self._order()
+
+    def withdraw(self, assigned: Assigned) -> None:
+        """It is wanted no more; `assigned` is not called."""
+        if assigned in self._waiting:
+            self._waiting.remove(assigned)
 
     def released(self) -> None:
         """A function has ended. Only now, when its result is out, a fork may cost time."""
@@ -87,7 +92,7 @@ class Server:
             self._tell("warm")
 
     def refill(self) -> None:
-        self._order(len(self._waiting) + SPARES - len(self._spares))
+        self._order(SPARES - len(self._spares))
 
     def close(self) -> None:
         if self._closed:
@@ -103,11 +108,13 @@ class Server:
         self._spares.clear()
         waiting, self._waiting = self._waiting, []
         failure = None if self._ready else self._failure()
+        # First, for the next in turn must find another one.
+        self._ended(self)
         for assigned in waiting:
             assigned(failure or Failure("python", "The fork server of this host was killed."), 0, ())
-        self._ended(self)
 
-    def _order(self, wanted: int) -> None:
+    def _order(self, spares: int = 0) -> None:
+        wanted = min(len(self._waiting) + spares, ORDERED)
         while self._ordered < wanted and self._ready and not self._closed:
             self._ordered += 1
             self._tell("fork")
@@ -120,7 +127,12 @@ class Server:
 
     def _fork(self) -> Tuple[int, Control]:
         ours, theirs = control_pair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(ours)
+            os.close(theirs)
+            raise
         if pid == 0:
 
             def serve() -> NoReturn:
@@ -137,9 +149,8 @@ class Server:
     def _start(self, interpreter: bytes) -> Tuple[int, Control]:
         from .bundling import bundle, start_line
 
-        ours, theirs = control_pair()
-        bundle_out, bundle_in = os.pipe()
-        noise_out, noise_in = os.pipe()
+        kept: List[int] = []
+        given: List[int] = []
         text = bundle()
         text = b"%d\n%s" % (len(text), text)
         environment = dict(self.environment)
@@ -148,17 +159,25 @@ class Server:
         environment[system.CONNECTION_VARIABLE] = self._agent.mark
         argv = [interpreter, *start_line(), b"3"]
         try:
+            for make in control_pair, os.pipe, os.pipe:
+                one, other = make()
+                kept.append(one)
+                given.append(other)
+            # The bundle goes the other way.
+            kept[1], given[1] = given[1], kept[1]
+            ours, bundle_in, noise_out = kept
+            theirs, bundle_out, noise_in = given
             # Descriptor 3 is the control socket, as the last argument says.
             stdio = [bundle_out, noise_in, noise_in, theirs]
             pid = spawn(argv, interpreter, environment, self._agent.home, stdio)
         except BaseException as error:
-            for fd in (ours, bundle_in, noise_out):
+            for fd in kept:
                 os.close(fd)
-            if isinstance(error, Failure):
+            if isinstance(error, Failure) and error.kind != "limit":
                 error.kind = "python"
             raise
         finally:
-            for fd in (theirs, bundle_out, noise_in):
+            for fd in given:
                 os.close(fd)
         inlet = Inlet(self._loop, bundle_in, lambda cost: None)
         inlet.write(memoryview(text), 0)
@@ -190,20 +209,34 @@ class Server:
             self.refill()
         elif op == "spare" and isinstance(pid, int):
             self._ordered -= 1
-            if len(fds) != 3:
+            try:
+                if len(fds) != MAX_DESCRIPTORS:
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                check_room(fds)
+            except OSError as error:
                 # We may open no more files. The child sees that it has lost us and leaves.
                 for fd in fds:
                     os.close(fd)
-                failure = exhausted(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
-                if self._waiting:
-                    self._waiting.pop(0)(failure, 0, ())
-            elif self._waiting:
+                self._refuse(error)
+                return
+            if self._waiting:
                 self._waiting.pop(0)(None, pid, tuple(fds))
+                self._order()
             else:
                 self._spares.append((pid, tuple(fds)))
                 self._agent.children[pid] = lambda status: self._spare_died(pid)
+        elif op == "failed" and isinstance(message.get("errno"), int):
+            self._ordered -= 1
+            code = int(str(message["errno"]))
+            self._refuse(OSError(code, os.strerror(code)))
         elif op == "ended" and isinstance(pid, int) and isinstance(status, int):
             self._agent.child_ended(pid, status)
+
+    def _refuse(self, error: OSError) -> None:
+        """A child could not be had."""
+        if self._waiting:
+            self._waiting.pop(0)(exhausted(error) or internal(error), 0, ())
+            self._order()
 
     def _spare_died(self, pid: int) -> None:
         for spare in self._spares:
@@ -237,7 +270,11 @@ class Functions:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._turns, self._js_turns = Turns(AT_ONCE), Turns(JS_AT_ONCE)
         self._servers: Dict[Optional[bytes], Server] = {}
+
+    def turn(self, begin: Callable[[], None], js: bool) -> Turn:
+        return Turn(self._js_turns if js else self._turns, begin)
 
     def server(self, interpreter: Optional[str], cwd: bytes) -> Server:
         """Raises Failure."""
