@@ -7,6 +7,8 @@ import { interruptSignal } from "./interrupt";
 import { CommandFailure, EXIT, printJson, printTable } from "./output";
 import { HostLines } from "./host-lines";
 import { hostsOf } from "./hosts";
+import { type CommandRecord, capture, recordOf } from "./record";
+import { limitOf } from "./seconds";
 
 export interface RunOnOptions {
   on: string;
@@ -16,23 +18,14 @@ export interface RunOnOptions {
   json?: boolean;
 }
 
-interface Outcome {
-  readonly host: string;
-  readonly state: string;
-  readonly exitCode: number | null;
-  readonly durationMs: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly error: string | null;
-}
-
 /** Gives the highest exit code. */
 export async function runOn(script: string, options: RunOnOptions): Promise<number> {
   if (script.trim() === "")
     throw new CommandFailure("There is nothing to run: write a shell script below.", EXIT.usage);
   const hosts = hostsOf(options.on);
+  const limit = limitOf(options.timeout);
   const width = Math.max(...hosts.map((host) => host.length));
-  const outcomes = await Promise.all(hosts.map((host) => runThere(host, width, script, options)));
+  const outcomes = await Promise.all(hosts.map((host) => runThere(host, width, script, { ...options, limit })));
   if (options.json) {
     printJson(outcomes);
     return 0;
@@ -50,17 +43,19 @@ export async function runOn(script: string, options: RunOnOptions): Promise<numb
   return Math.max(...outcomes.map(({ exitCode, error }) => exitCode ?? (error === null ? 0 : EXIT.failed)));
 }
 
-async function runThere(host: string, width: number, script: string, options: RunOnOptions): Promise<Outcome> {
+async function runThere(
+  host: string,
+  width: number,
+  script: string,
+  options: RunOnOptions & { limit: { timeoutMs?: number } },
+): Promise<CommandRecord> {
   const task = new RuntimeTask("cell").runCommand(script, {
     check: false,
-    ...(options.timeout === undefined ? {} : { timeoutMs: Number(options.timeout) * 1000 }),
+    ...options.limit,
   });
   const lines = new HostLines(host, width);
-  const captured: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
-  task.on("output", ({ stream, data }) => {
-    if (options.json) captured[stream].push(data);
-    else lines.write(stream, data);
-  });
+  const captured = options.json === true ? capture(task) : null;
+  if (!captured) task.on("output", ({ stream, data }) => lines.write(stream, data));
   let error: string | null = null;
   const runtime = new Runtime(host, {
     ...(options.workingDir === undefined ? {} : { workingDir: options.workingDir }),
@@ -75,14 +70,5 @@ async function runThere(host: string, width: number, script: string, options: Ru
     lines.end();
     await runtime.close().catch(() => undefined);
   }
-  const text = (stream: "stdout" | "stderr"): string => Buffer.concat(captured[stream]).toString("utf8");
-  return {
-    host,
-    state: task.state,
-    exitCode: task.steps[0]?.exitCode ?? null,
-    durationMs: task.durationMs,
-    stdout: text("stdout"),
-    stderr: text("stderr"),
-    error,
-  };
+  return recordOf(host, task, captured, error);
 }

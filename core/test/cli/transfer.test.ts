@@ -104,6 +104,23 @@ describe("lazycluster run --group", () => {
     ]);
   });
 
+  test("its JSON has the fields of one host's", async () => {
+    const fields = "host,state,exitCode,signal,durationMs,stdout,stderr,logFile,error".split(",");
+    for (const [command, error] of [
+      ["exit 3", null],
+      ["sleep 60", expect.stringContaining("did not end within") as string],
+    ] as const) {
+      const words = ["--timeout", command === "exit 3" ? "20" : "0.3", "--json"];
+      const alone = JSON.parse((await lazycluster("run", ...words, "host-1", "--", command)).stdout) as object;
+      const group = await lazycluster("run", ...words, "--group", "host-1", "--", command);
+      const [first] = JSON.parse(group.stdout) as object[];
+      for (const record of [alone, first ?? {}]) {
+        expect(Object.keys(record)).toEqual(fields);
+        expect(record).toMatchObject({ host: "host-1", stdout: "", error, logFile: expect.any(String) as string });
+      }
+    }
+  });
+
   test("is refused with what is for one host, and without a command", async () => {
     expect(await lazycluster("run", "--group", "all", "--pty", "--", "true")).toMatchObject({ code: 2 });
     expect(await lazycluster("run", "--group", "all")).toMatchObject({ code: 2 });
