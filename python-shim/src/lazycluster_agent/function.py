@@ -149,3 +149,13 @@ class Function(CallStep):
         if self._server is not None:
             self._server.released()
             self._server = None
+
+
+def function(agent: Agent, id: int, header: Header) -> Function:
+    """The call of a function of any language, outside sessions."""
+    told = header.get("fn")
+    if isinstance(told, dict) and told.get("kind") == "js":
+        from .js import JsFunction
+
+        return JsFunction(agent, id, header)
+    return Function(agent, id, header)
