@@ -158,3 +158,13 @@ class Function(CallStep):
             self._server.withdraw(self._assigned)
             self._server.released()
             self._server = None
+
+
+def function(agent: Agent, id: int, header: Header) -> Function:
+    """The call of a function of any language, outside sessions."""
+    told = header.get("fn")
+    if isinstance(told, dict) and told.get("kind") == "js":
+        from .js import JsFunction
+
+        return JsFunction(agent, id, header)
+    return Function(agent, id, header)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from . import system
 from .descriptors import MAX_DESCRIPTORS, Control, control_pair
@@ -53,8 +54,8 @@ class Server:
         self._ready = False
         #: Children that run a function.
         self.busy = 0
-        #: How often it was asked for a child: tells whether it was idle.
-        self.uses = 0
+        #: When its last function ended [s on the monotonic clock]; means nothing while it is busy.
+        self.idle_since = time.monotonic()
         self._warm = False
         self._noise: List[bytes] = []
         self._closed = False
@@ -66,7 +67,6 @@ class Server:
     def acquire(self, assigned: Assigned) -> None:
         """Calls `assigned` with the pid of a child and descriptors to write to it, to read its answers, its
         stdout and its stderr; or with a failure, of kind `limit` when the host has no room for a child."""
-        self.uses += 1
         self.busy += 1
         if self._spares:
             pid, fds = self._spares.pop(0)
@@ -83,6 +83,7 @@ class Server:
     def released(self) -> None:
         """A function has ended. Only now, when its result is out, a fork may cost time."""
         self.busy -= 1
+        self.idle_since = time.monotonic()
         self._loop.later(0.001, self.refill)
 
     def warm(self) -> None:
@@ -268,8 +269,9 @@ class Server:
 class Functions:
     """All fork servers of the connection: ours, and those of other interpreters."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, most: int = MAX_SERVERS, idle: float = IDLE) -> None:
         self._agent = agent
+        self._most, self._idle = most, idle
         self._turns, self._js_turns = Turns(AT_ONCE), Turns(JS_AT_ONCE)
         self._servers: Dict[Optional[bytes], Server] = {}
 
@@ -281,29 +283,40 @@ class Functions:
         key = None if interpreter is None else self.find(interpreter, cwd)
         server = self._servers.get(key)
         if server is None:
-            self._make_room()
+            if key is not None:
+                self._make_room()
             server = self._servers[key] = Server(self._agent, key, self._forget)
-            self._look_after(server, server.uses)
+            if key is not None:
+                self._look_after(server, self._idle)
         return server
 
     def find(self, interpreter: str, cwd: bytes) -> bytes:
         return find(interpreter, cwd, self._agent.home, self._agent.environment)
 
     def _make_room(self) -> None:
-        idle = [server for server in self._servers.values() if server.interpreter and not server.busy]
-        for server in idle[: max(len(self._servers) - MAX_SERVERS, 0)]:
+        """For one more, by the end of those whose last function ended longest ago.
+
+        Busy ones stay, for a session may be busy for hours and a call must not wait for that: while all are
+        busy there are more than the limit. The surplus goes when it is idle, at the latest with the next one.
+        """
+        others = [server for server in self._servers.values() if server.interpreter]
+        idle = sorted((server for server in others if not server.busy), key=lambda server: server.idle_since)
+        for server in idle[: max(len(others) + 1 - self._most, 0)]:
             server.close()
 
-    def _look_after(self, server: Server, uses: int) -> None:
-        def look() -> None:
-            if self._servers.get(server.interpreter) is server:
-                if server.interpreter and not server.busy and server.uses == uses:
-                    server.close()
-                else:
-                    self._look_after(server, server.uses)
+    def _look_after(self, server: Server, seconds: float) -> None:
+        """Closes it when it has had no work for long; looks again after so many seconds."""
 
-        if server.interpreter:
-            self._agent.loop.later(IDLE, look)
+        def look() -> None:
+            if self._servers.get(server.interpreter) is not server:
+                return
+            left = self._idle - (0.0 if server.busy else time.monotonic() - server.idle_since)
+            if left > 0:
+                self._look_after(server, left)
+            else:
+                server.close()
+
+        self._agent.loop.later(seconds, look)
 
     def _forget(self, server: Server) -> None:
         if self._servers.get(server.interpreter) is server:
