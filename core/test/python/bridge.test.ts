@@ -21,6 +21,7 @@ import {
   pythonOf,
   rejection,
   startManager,
+  temporaryFolders,
   workspace,
 } from "../support";
 
@@ -75,6 +76,14 @@ function processes(): string[] {
 /** Connections' folders. */
 const ours = (folder: string): string[] =>
   readdirSync(folder).filter((name) => name.startsWith("lazycluster-") && existsSync(join(folder, name, "handles")));
+
+/** Handle files of all connections to the host. */
+function kept(on: TestHost): string[] {
+  return temporaryFolders(on).flatMap((folder) => {
+    const handles = join(on.dir, "tmp", folder, "handles");
+    return existsSync(handles) ? readdirSync(handles) : [];
+  });
+}
 
 async function call(on: RuntimeType, ...args: Parameters<RuntimeType["executeFunction"]>): Promise<unknown> {
   return (await (await on.executeFunction(...args)).returns())[0];
@@ -350,6 +359,60 @@ def count():
     expect(await script.hear("made")).toBe(101);
     expect(await script.hear("left", 30_000)).toBe(1);
     expect(await script.hear("none", 30_000)).toBe(0);
+    expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("and of hosts stay while a task or a call needs them, whoever has dropped them", { timeout: 60_000 }, async () => {
+    const script = startManager(
+      `
+      const runtime = new Runtime("host-1", { python: input });
+      const make = py\`
+      class Counter:
+          def __init__(self):
+              self.n = 41
+          def __call__(self, more):
+              return self.n + more
+
+      def make():
+          return Counter()
+      \`;
+      const read = py\`def read(counter): return counter.n\`;
+      const made = async () => (await (await runtime.executeFunction(make)).returns())[0];
+      const collect = async (rounds) => {
+        for (let i = 0; i < rounds; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 20)); }
+      };
+      let tasks = await (async () => [
+        new RuntimeTask().runFunction(read, { counter: await made() }),
+        new RuntimeTask().runFunction(await made(), { more: 1 }),
+        new RuntimeTask().runFunction(py\`def late(): return \${await made()}.n + 2\`),
+        new RuntimeTask().runFunction(await bridge.eval("lambda: 44")),
+      ])();
+      runtime.clearTasks();
+      const call = (async () => bridge.call(py\`
+      def late(f):
+          import time
+          time.sleep(1)
+          return f()
+      \`, [await bridge.eval("lambda: 45")]))();
+      await collect(30);
+      say("values", [...await Promise.all(tasks.map(async (task) => {
+        await runtime.executeTask(task);
+        return (await task.returns())[0];
+      })), await call]);
+      runtime.clearTasks();
+      tasks = null;
+      await collect(50);
+      say("freed");
+      await heard();
+      await runtime.close();
+      await bridge.close();
+      `,
+      { env: { ...space.env, LAZYCLUSTER_PYTHON: PYTHON }, input: PYTHON, nodeArgs: ["--expose-gc"] },
+    );
+    expect(await script.hear("values", 30_000)).toEqual([41, 42, 43, 44, 45]);
+    await script.hear("freed", 30_000);
+    await eventually(() => expect(kept(host).length).toBeLessThanOrEqual(1), 10_000);
+    script.tell("go");
     expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
   });
 
