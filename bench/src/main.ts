@@ -8,10 +8,12 @@ import type { Row, RowResult } from "./row";
 import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
 import { arrayReturn, bridgeFunction, bytesReturn, manyCalls } from "./rows/functions";
 import { files } from "./rows/files";
+import { kernelCell, kernelExpression, kernelFirstCell, kernelMemory, kernelStart } from "./rows/kernel";
 import { connectionFromHost, connectionToHost, portFromHost, portToHost } from "./rows/ports";
 import { flood, load, memory } from "./rows/process";
 
 const PORTS: readonly Row[] = [portFromHost, portToHost, connectionFromHost, connectionToHost];
+const KERNEL: readonly Row[] = [kernelStart, kernelFirstCell, kernelCell, kernelExpression, kernelMemory];
 const ROWS: readonly Row[] = [
   warmCommand,
   slowCommand,
@@ -23,6 +25,7 @@ const ROWS: readonly Row[] = [
   arrayReturn,
   flood,
   ...PORTS,
+  ...KERNEL,
   ...files,
   memory,
   load,

@@ -36,6 +36,7 @@ export class HandedOn implements Converter {
 
 export class StockExecutor implements Executor {
   private failed = false;
+  private compiling = false;
 
   constructor(
     private readonly live: Executor & { readonly locals?: Record<string, unknown> },
@@ -63,23 +64,35 @@ export class StockExecutor implements Executor {
       return false;
     }
     this.failed = false;
-    const write = process.stderr.write;
+    this.compiling = true;
     const printed: string[] = [];
-    // While it compiles, and once the cell has failed, what tslab prints is for us.
-    let compiling = true;
-    this.compiled = () => (compiling = false);
-    process.stderr.write = ((text: string | Uint8Array, ...rest: never[]) => {
-      if (!compiling && !this.failed) return write.call(process.stderr, text, ...rest);
-      printed.push(String(text));
-      return true;
-    }) as typeof process.stderr.write;
+    const restore = this.divert(printed);
     try {
       const ok = await this.live.execute(this.handedOn.source);
-      if (compiling && !ok) this.onDiagnostics(printed.join(""));
+      if (this.isCompiling() && !ok) this.onDiagnostics(printed.join(""));
       return ok;
     } finally {
-      process.stderr.write = write;
+      restore();
     }
+  }
+
+  private isCompiling(): boolean {
+    return this.compiling;
+  }
+
+  /** While tslab compiles, and once the cell has failed, what it prints is for us. */
+  private divert(printed: string[]): () => void {
+    const { stderr } = process;
+    const write = stderr.write.bind(stderr);
+    const before = Object.getOwnPropertyDescriptor(stderr, "write");
+    stderr.write = (text: string | Uint8Array, ...rest: unknown[]) => {
+      if (!this.compiling && !this.failed) return write(text, ...(rest as []));
+      printed.push(String(text));
+      return true;
+    };
+    return () => {
+      if (before) Object.defineProperty(stderr, "write", before);
+    };
   }
 
   inspect(source: string, position: number): unknown {
@@ -97,7 +110,6 @@ export class StockExecutor implements Executor {
 
   /** Where the kernel wants to hear what the compiler found. */
   onDiagnostics: (text: string) => void = () => undefined;
-  private compiled: () => void = () => undefined;
 
   private hookEvaluation(): void {
     const evaluate = vm.runInThisContext.bind(vm) as (code: string, options?: unknown) => unknown;
@@ -105,7 +117,7 @@ export class StockExecutor implements Executor {
       const id = this.cell();
       const prefix = typeof code === "string" ? PREFIX.exec(code)?.[0] : undefined;
       if (id === null || prefix === undefined || !code.endsWith(SUFFIX)) return evaluate(code, options);
-      this.compiled();
+      this.compiling = false;
       const body = code.slice(prefix.length, -SUFFIX.length);
       this.keep(body);
       const guarded = applyEdits(body, awaitEdits(this.typescript, body).edits).text;

@@ -57,7 +57,7 @@ export function findStock(): StockModules | null {
   };
   const typescript = Object.keys(cache).find((name) => /typescript-for-tslab[\\/]lib[\\/]typescript\.js$/.test(name));
   const modules = {
-    typescript: typescript === undefined ? undefined : cache[typescript]?.exports,
+    typescript: typescript === undefined ? undefined : (cache[typescript]?.exports as unknown),
     printQuickInfo: exportsOf("inspect")["printQuickInfo"],
     jupyter: exportsOf("jupyter"),
   };

@@ -1,0 +1,212 @@
+/** The pure parts of the kernel: edits of cells, cursors, history, words of magic lines. */
+import fc from "fast-check";
+import typescript from "typescript";
+import { describe, expect, it } from "vitest";
+import { splitWords } from "../../src/cli/notebook/words";
+import { completeness } from "../../src/notebook/completeness";
+import { toCodePoints, toUtf16 } from "../../src/notebook/cursor";
+import { History } from "../../src/notebook/history";
+import { Output } from "../../src/notebook/output";
+import { awaitEdits } from "../../src/notebook/source/awaits";
+import { applyEdits } from "../../src/notebook/source/edits";
+import { cellMagic, lineMagics, magicEdits, withoutMagics } from "../../src/notebook/source/magics";
+
+describe("applyEdits", () => {
+  /** Texts with edits that do not overlap. */
+  const edited = fc
+    .tuple(fc.string({ maxLength: 60 }), fc.array(fc.tuple(fc.nat(5), fc.nat(5), fc.string({ maxLength: 5 }))))
+    .map(([text, steps]) => {
+      let at = 0;
+      const edits = steps.flatMap(([skip, length, put]) => {
+        const start = at + skip + 1;
+        const end = start + length;
+        if (end > text.length) return [];
+        at = end;
+        return [{ start, end, text: put }];
+      });
+      return { text, edits };
+    });
+
+  it("leads from what stayed as it was back to where it was", () => {
+    fc.assert(
+      fc.property(edited, ({ text, edits }) => {
+        const result = applyEdits(text, edits);
+        const kept = [...text].length === text.length ? text : "";
+        for (let offset = 0; offset < kept.length; offset++) {
+          if (edits.some(({ start, end }) => offset >= start && offset < end)) continue;
+          const there = result.fromOriginal(offset);
+          expect(result.text[there]).toBe(text[offset]);
+          expect(result.toOriginal(there)).toBe(offset);
+        }
+      }),
+    );
+  });
+});
+
+describe("cursors", () => {
+  it("are the same place in code points and in UTF-16", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        const points = [...text];
+        points.forEach((_, count) => {
+          const index = points.slice(0, count).join("").length;
+          expect(toUtf16(text, count)).toBe(index);
+          expect(toCodePoints(text, index)).toBe(count);
+        });
+      }),
+    );
+  });
+});
+
+describe("magic lines", () => {
+  const rewrite = (code: string): string => applyEdits(code, magicEdits(lineMagics(typescript, code))).text;
+
+  it("become calls that keep the lines", () => {
+    expect(rewrite("%lazycluster ps -a;")).toBe('await globalThis["__lazycluster__"].line("ps -a");');
+    expect(rewrite("  const x = %lazycluster ps\nx")).toBe(
+      '  const x = await globalThis["__lazycluster__"].value("ps");\nx',
+    );
+  });
+
+  it.each([
+    "`\n%lazycluster ps\n`",
+    "`${`\n%lazycluster ps ${1}`}`",
+    "/*\n%lazycluster ps\n*/",
+    "// %lazycluster ps",
+    "'\\\n%lazycluster ps'".replace("\\\n", ""),
+    "total\n%lazycluster",
+    "(1)\n  %lazycluster + 2",
+    "a %lazycluster",
+  ])("are none in %j", (code) => {
+    expect(rewrite(code)).toBe(code);
+  });
+
+  it.each([
+    "x\n%lazycluster ps",
+    "f()\n%lazycluster --help",
+    "if (x) {\n  %lazycluster ps\n}",
+    "let a = `b`\n%lazycluster run h -- echo `date`",
+  ])("are one in %j", (code) => {
+    expect(lineMagics(typescript, code)).toHaveLength(1);
+    expect(withoutMagics(code, lineMagics(typescript, code))).toHaveLength(code.length);
+  });
+
+  it("that are not there are refused with their line", () => {
+    expect(() => lineMagics(typescript, "1;\n\n%time x")).toThrow("Did you mean %lazycluster?");
+    expect(() => cellMagic("%%bash\nls")).toThrow("Did you mean %%lazycluster?");
+    expect(cellMagic("\n%%lazycluster run --on a\nls\n\npwd")).toEqual({ line: "run --on a", body: "ls\n\npwd" });
+    expect(cellMagic("1\n%%lazycluster run")).toBeNull();
+  });
+});
+
+describe("awaits of compiled code", () => {
+  const rewrite = (code: string): string => applyEdits(code, awaitEdits(typescript, code).edits).text;
+
+  it.each([
+    "await (x)",
+    "const a = await f(await g());",
+    "async function f() { return await (1); }",
+    "for await (const x of y()) z(x);",
+    "[1].map(async (x) => await x)",
+  ])("go through the kernel and stay code: %s", (code) => {
+    const text = rewrite(code);
+    const { diagnostics } = typescript.transpileModule(`${text}\nexport {};`, {
+      reportDiagnostics: true,
+      compilerOptions: { module: typescript.ModuleKind.ESNext, target: typescript.ScriptTarget.ES2022 },
+    });
+    expect(diagnostics).toEqual([]);
+    expect(text).toMatch(/__lazycluster__\.(wait|pass|waitEach)\(/);
+    expect(text.split("\n")).toHaveLength(code.split("\n").length);
+  });
+
+  it("are found outside functions only where they are", () => {
+    expect(awaitEdits(typescript, "await x").topLevel).toBe(true);
+    expect(awaitEdits(typescript, "async () => await x").topLevel).toBe(false);
+    expect(awaitEdits(typescript, '"await x"').edits).toEqual([]);
+  });
+});
+
+describe("completeness", () => {
+  const status = (code: string): unknown => completeness(typescript as never, code)["status"];
+
+  it.each([
+    ["1", "complete"],
+    ["await (x)", "complete"],
+    ["function f() {", "incomplete"],
+    ["`a", "incomplete"],
+    ["call(1,", "incomplete"],
+    ["/* a", "incomplete"],
+    ["f(]", "invalid"],
+    ["}", "invalid"],
+    ["function f() {\n\n\n", "complete"],
+  ])("%j is %s", (code, expected) => {
+    expect(status(code)).toBe(expected);
+  });
+
+  it("indents what is open", () => {
+    expect(completeness(typescript as never, "if (x) {\n  if (y) {")["indent"]).toBe("    ");
+  });
+});
+
+describe("history", () => {
+  const history = new History();
+  ["a", "b", "a", "abc"].forEach((input, index) => history.add(index + 1, input));
+  history.setOutput("out");
+  const inputs = (request: Record<string, unknown>): unknown =>
+    (history.find(request)["history"] as [number, number, unknown][]).map(([, , input]) => input);
+
+  it("is found by its end, by numbers, by patterns", () => {
+    expect(inputs({ hist_access_type: "tail", n: 2 })).toEqual(["a", "abc"]);
+    expect(inputs({ hist_access_type: "range", session: 0, start: 2, stop: 4 })).toEqual(["b", "a"]);
+    expect(inputs({ hist_access_type: "range", session: -1, start: 0, stop: 9 })).toEqual([]);
+    expect(inputs({ hist_access_type: "search", pattern: "a*", unique: true })).toEqual(["a", "abc"]);
+    expect(inputs({ hist_access_type: "search", pattern: "?" })).toEqual(["a", "b", "a"]);
+    expect(inputs({ hist_access_type: "tail", n: 1, output: true })).toEqual([["abc", "out"]]);
+  });
+});
+
+describe("words", () => {
+  it.each([
+    ["run host-1 -- echo 'a  b' | wc", ["run", "host-1", "--", "echo 'a  b' | wc"]],
+    [`a "b c" 'd "e"' f\\ g "h\\"i"`, ["a", "b c", 'd "e"', "f g", 'h"i']],
+    ["", []],
+    ["--on=a,b x'y'z", ["--on=a,b", "xyz"]],
+  ])("of %j", (line, words) => {
+    expect(splitWords(line)).toEqual(words);
+  });
+
+  it("with a quote that does not end are refused", () => {
+    expect(() => splitWords("a 'b")).toThrow("A quote does not end: 'b");
+  });
+});
+
+describe("output", () => {
+  it("keeps everything in order, whatever is written", () => {
+    const written = fc.array(
+      fc.tuple(fc.constantFrom("stdout" as const, "stderr" as const), fc.string({ unit: "binary" })),
+    );
+    fc.assert(
+      fc.property(written, (pieces) => {
+        const sent: [string, string][] = [];
+        const output = new Output((name, text) => sent.push([name, text]));
+        for (const [name, text] of pieces) output.write(name, text);
+        output.flush();
+        const joined = (list: readonly (readonly [string, string])[], name: string): string =>
+          list
+            .filter(([of]) => of === name)
+            .map(([, text]) => text)
+            .join("");
+        for (const name of ["stdout", "stderr"]) expect(joined(sent, name)).toBe(joined(pieces, name));
+        expect(sent.map(([, text]) => text).join("")).toBe(pieces.map(([, text]) => text).join(""));
+      }),
+    );
+  });
+
+  it("puts characters together that come in two writes", () => {
+    const sent: string[] = [];
+    const output = new Output((_, text) => sent.push(text));
+    for (const byte of Buffer.from("💡é")) output.write("stdout", Buffer.from([byte]));
+    output.flush();
+    expect(sent.join("")).toBe("💡é");
+  });
+});
