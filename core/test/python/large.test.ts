@@ -17,6 +17,7 @@ import {
   py,
   rejection,
   startManager,
+  temporaryFolders,
   workspace,
 } from "../support";
 
@@ -170,6 +171,29 @@ describe("values", () => {
     await unread.cleanup();
     expect(spooled()).toEqual([]);
     expect(((await rejection(unread.returns())) as Error).message).toMatch(/host-1.*cleanup/);
+  });
+
+  it("take their objects on the host along when nobody reads them", async () => {
+    const task = runtime.session("main").run(
+      `
+class Image:
+    def __init__(self, letter):
+        self.letter = letter
+    def _repr_png_(self):
+        return self.letter * (8 * 1024 * 1024)
+for letter in b"abcdefghi":
+    display(Image(bytes([letter])))
+Image(b"z")
+`,
+      { result: "handle" },
+    );
+    await task;
+    expect(spooled()).toHaveLength(1);
+    const kept = (): string[] =>
+      temporaryFolders(host).flatMap((folder) => readdirSync(join(host.dir, "tmp", folder, "handles")));
+    expect(kept()).toHaveLength(1);
+    await task.task.cleanup();
+    expect([spooled(), kept()]).toEqual([[], []]);
   });
 
   it("that do not come whole leave no file: cancelled, lost, or not to be kept", { timeout: 60_000 }, async () => {

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Protocol from "../../src/engine/protocol";
+import type * as DumpObject from "../../src/engine/dump-object";
 import type * as Facts from "../../src/engine/facts";
 import type * as Host from "../../src/host";
 import type * as Network from "../../src/network";
@@ -15,6 +16,7 @@ export const { AgentClient, receiveTree, sendTree, startProcess, syncTree } = pa
 export const { connectHost } = part("host/connect.js") as typeof Connect;
 export const { Exposure, managerPlace } = part("network/index.js") as typeof Network;
 export const { askFacts } = part("engine/facts.js") as typeof Facts;
+export const { dumpObject } = part("engine/dump-object.js") as typeof DumpObject;
 export const { EngineFailure } = part("engine/protocol/index.js") as typeof Protocol;
 /** A record of a tree as it travels; fields may be wrong. */
 export function treeRecord(letter: string, path: Buffer, size: bigint, extra: Buffer, mode = 0o644): Buffer {
