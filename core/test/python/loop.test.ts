@@ -71,7 +71,7 @@ const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.str
 
 it(
   "leaves no file, process or descriptor on the hosts or here",
-  { timeout: 180_000 },
+  { timeout: 240_000 },
   async ({ skip }: TestContext) => {
     const { stdout } = await hosts.hosts[0]!.exec(["sh", "-c", "node --version"]);
     if (!/^v(1[89]|[2-9]\d)/.test(stdout)) skip("the hosts have no Node.js 18 or newer");
@@ -133,7 +133,7 @@ it(
     };
     const before = await settled();
     script.tell(String(ROUNDS));
-    await script.hear("done", 120_000);
+    await script.hear("done", 150_000);
     await eventually(async () => expect(await left(script.pid)).toEqual(before), 15_000, "as it was before");
     script.tell("end");
     expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
