@@ -1,15 +1,7 @@
 /** A thousand calls at once on one host. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
-import {
-  Runtime,
-  RuntimeTask,
-  type RuntimeType,
-  type Workspace,
-  expectCleanHost,
-  py,
-  workspace,
-} from "../support";
+import { Runtime, RuntimeTask, type RuntimeType, type Workspace, expectCleanHost, py, workspace } from "../support";
 
 const MANY = 1000;
 /** [ms] For all of them, on a busy machine. */
