@@ -57,6 +57,7 @@ export const sum = (results) =>
  * @property {NodeJS.ProcessEnv} [env]
  * @property {number} [timeoutMs]
  * @property {boolean} [quiet] prints the output only when it fails
+ * @property {boolean} [silent] prints no output at all
  */
 
 /**
@@ -65,7 +66,7 @@ export const sum = (results) =>
  */
 async function runCommand(
   { lifetime },
-  { what, program, args, cwd = projectRoot, env = process.env, timeoutMs = 5 * minute, quiet = false },
+  { what, program, args, cwd = projectRoot, env = process.env, timeoutMs = 5 * minute, quiet = false, silent = false },
 ) {
   /** @type {string[]} */
   const lines = [];
@@ -75,9 +76,9 @@ async function runCommand(
     cwd,
     env: { ...env, NO_COLOR: "1", FORCE_COLOR: "0" },
     signal: lifetime.signal,
-    onLine: (line) => (quiet ? lines.push(line) : say(`  ${line}`)),
+    onLine: (line) => (quiet || silent ? lines.push(line) : say(`  ${line}`)),
   });
-  if (result.code !== 0) lines.forEach((line) => say(`  ${line}`));
+  if (result.code !== 0 && !silent) lines.forEach((line) => say(`  ${line}`));
   if (result.timedOut) say(`  ✗ ${what} did not end within ${timeoutMs / 1000} s and was stopped`);
   return result;
 }
@@ -248,8 +249,8 @@ const kernel = {
       JUPYTER_PATH: stockKernel(path.join(context.scratch, "stock")),
     };
     const demo = context.sshd ? await startDemoHosts(context.lifetime, path.join(context.scratch, "demo")) : undefined;
-    /** @param {string} what @param {string[]} args @param {NodeJS.ProcessEnv} more @param {boolean} [quiet] */
-    const pytest = async (what, args, more, quiet = false) => {
+    /** @param {string} what @param {string[]} args @param {NodeJS.ProcessEnv} more @param {boolean} [silent] */
+    const pytest = async (what, args, more, silent = false) => {
       const report = path.join(context.scratch, `${what}.xml`);
       const run = await runCommand(context, {
         what,
@@ -258,7 +259,7 @@ const kernel = {
         cwd: folder,
         env: { ...env, ...(demo === undefined ? {} : { LAZYCLUSTER_SSH_CONFIG: demo.sshConfig }), ...more },
         timeoutMs: 10 * minute,
-        quiet,
+        silent,
       });
       return { run, result: countJunit(readReport(report)) };
     };

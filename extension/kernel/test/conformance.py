@@ -5,6 +5,7 @@ It is run once with this project's kernel, where each test counts, and once with
 
 import os
 import signal
+from queue import Empty
 
 import jupyter_kernel_test
 import pytest
@@ -48,7 +49,7 @@ class TypeScriptTests(jupyter_kernel_test.KernelTests):
         {"code": 'display.png(Buffer.from("x"))', "mime": "image/png"},
     ]
     completion_samples = [
-        {"text": "consol", "matches": {"console", "Console"} if STOCK else {"console"}},
+        {"text": "consol", "matches": {"console"}},
         {"text": "const word: string = 'a'; word.toUpperC", "matches": {"toUpperCase"}},
         *([] if STOCK else [{"text": "%lazycluster list-run", "matches": {"list-runtimes"}}]),
     ]
@@ -60,6 +61,14 @@ class TypeScriptTests(jupyter_kernel_test.KernelTests):
     supported_history_operations = ("tail", "range", "search")
     code_page_something = 'import { page } from "lazycluster"; page("something")'
     code_clear_output = 'import { clearOutput } from "lazycluster"; clearOutput()'
+
+    def setUp(self):
+        # Answers that stock tslab gives late, and its answers to the start, must not count against the tests that follow.
+        while STOCK:
+            try:
+                self.kc.get_shell_msg(timeout=0.5)
+            except Empty:
+                break
 
     def test_completion(self):
         # As for the other questions: the answer to an earlier request must not be taken for this one's.

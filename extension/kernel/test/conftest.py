@@ -11,7 +11,7 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
 class Cell:
@@ -94,6 +94,14 @@ class Kernel:
             message = self.client.get_shell_msg(timeout=TIMEOUT_S)
             if message["parent_header"].get("msg_id") == msg_id:
                 return message["content"]
+
+    def statuses(self, ids: list[str]) -> list[str]:
+        """Of the replies to these cells."""
+        replies: dict[str, str] = {}
+        while any(msg_id not in replies for msg_id in ids):
+            message = self.client.get_shell_msg(timeout=TIMEOUT_S)
+            replies[message["parent_header"]["msg_id"]] = message["content"]["status"]
+        return [replies[msg_id] for msg_id in ids]
 
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()

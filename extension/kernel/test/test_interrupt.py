@@ -89,11 +89,7 @@ def test_cells_behind_an_interrupted_one_do_not_run(kernel):
     second = kernel.send("console.log('never')")
     kernel.until(first, lambda cell: "started" in cell.text())
     kernel.interrupt()
-    replies = {}
-    while len(replies) < 2:
-        message = kernel.client.get_shell_msg(timeout=SOON_S)
-        replies[message["parent_header"]["msg_id"]] = message["content"]["status"]
-    assert replies == {first: "error", second: "aborted"}
+    assert kernel.statuses([first, second]) == ["error", "aborted"]
     assert kernel.run("1").result == "1"
 
 

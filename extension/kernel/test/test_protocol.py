@@ -9,12 +9,7 @@ import time
 
 def test_a_failing_cell_stops_those_behind_it_unless_told_otherwise(kernel):
     def statuses(**options):
-        ids = [kernel.send(code, **options) for code in ("throw new Error('first')", "'second'", "'third'")]
-        replies = {}
-        while len(replies) < len(ids):
-            message = kernel.client.get_shell_msg(timeout=20)
-            replies[message["parent_header"]["msg_id"]] = message["content"]["status"]
-        return [replies[msg_id] for msg_id in ids]
+        return kernel.statuses([kernel.send(code, **options) for code in ("throw new Error('first')", "'second'", "'third'")])
 
     assert statuses() == ["error", "aborted", "aborted"]
     assert statuses(stop_on_error=False) == ["error", "ok", "ok"]
