@@ -13,7 +13,7 @@ const rooms = {
   wire: [],
   "engine/protocol": [],
   "engine/journal": protocol,
-  "engine/client": ["wire", ...protocol],
+  "engine/client": ["wire", ...protocol, "engine/journal"],
   host: ["wire", ...protocol],
   network: ["wire", "host", ...protocol],
   engine: ["wire", "network", "host", ...protocol, "engine/journal"],

@@ -261,7 +261,7 @@ def test_many_at_once(shared: Manager) -> None:
 
 def test_no_descriptor_leaks(own: Manager) -> None:
     folder = Path("/proc/%d/fd" % own.pid)
-    spares = 2 * 3  # Of each waiting child: its control socket, stdout and stderr.
+    spares = 2 * 4  # Of each waiting child: its control socket (twice), stdout and stderr.
     own.run("true", stdin=True)
     before = len(list(folder.iterdir()))
     own.call("def f(): return 1")

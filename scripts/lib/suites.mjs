@@ -207,7 +207,7 @@ const core = {
       what: "vitest",
       ...nodeTool("vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`),
       cwd: inProject("core"),
-      timeoutMs: 20 * minute,
+      timeoutMs: 35 * minute,
     });
     return withCrash(countVitest(readReport(report)), run);
   },
@@ -232,7 +232,7 @@ const pythonShim = {
     const run = await runCommand(context, {
       what: "pytest",
       ...tool("pytest", "-q", `--junit-xml=${report}`),
-      timeoutMs: 15 * minute,
+      timeoutMs: 20 * minute,
     });
     return sum([...checks, withCrash(countJunit(readReport(report)), run)]);
   },

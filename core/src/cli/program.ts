@@ -5,7 +5,11 @@ import { Argument, Command, Option } from "commander";
 import { enginesFolder } from "../engine/journal";
 import { Environment } from "../environment";
 import { notebookCommand } from "./context";
+import { CommandFailure, EXIT } from "./output";
 import type { AddRuntimeOptions } from "./commands/add-runtime";
+import type { ForwardOptions } from "./commands/forward";
+import type { RunOptions } from "./commands/run";
+import type { SyncCommandOptions, TransferCommandOptions } from "./commands/transfer";
 import type { KernelOptions } from "./commands/kernel";
 
 export function makeProgram(setExitCode: (code: number) => void): Command {
@@ -67,8 +71,12 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
   program
     .command("run")
     .description("run a shell command on a host; output and exit code are the command's")
-    .argument("<host>", "ssh-config alias, user@host:port or localhost")
-    .argument("<command...>", "behind --, joined with spaces as ssh does")
+    .usage("[options] <host> -- <command...>, or --group <hosts> -- <command...>")
+    .argument("<words...>", "the host (ssh-config alias, user@host:port or localhost), and behind -- the command")
+    .option(
+      "-g, --group <hosts>",
+      "on several hosts at once: names with commas, or all; lines come under their host's name",
+    )
     .option("-w, --working-dir <path>", "on the host, created when missing (default: the home directory)")
     .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
     .option("--timeout <seconds>", "end the command after that")
@@ -77,10 +85,79 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .option("-d, --detach", "let it go on without this process; prints its id (see ps, logs, attach, cancel)")
     .option("--json", "as JSON, at the end")
     .passThroughOptions()
-    .action(async (host: string, command: string[], options: object) => {
-      const words = command[0] === "--" ? command.slice(1) : command;
-      setExitCode(await (await import("./commands/run.js")).run(host, words, options));
+    .action(async (given: string[], options: RunOptions & { group?: string }) => {
+      const { group, ...rest } = options;
+      const [host = "", ...behind] = group === undefined ? given : ["", ...given];
+      const words = behind[0] === "--" ? behind.slice(1) : behind;
+      if (words.length === 0)
+        throw new CommandFailure("There is no command: lazycluster run <host> -- <command>", EXIT.usage);
+      setExitCode(
+        group === undefined
+          ? await (await import("./commands/run.js")).run(host, words, rest)
+          : await runOnGroup(words, { ...rest, on: group }),
+      );
     });
+
+  program
+    .command("send")
+    .description("send a file or folder to a host")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost")
+    .argument("<local>", "a file or folder here")
+    .argument("[remote]", "default: its name in the home directory")
+    .option("-w, --working-dir <path>", "what relative paths on the host start from (default: the home directory)")
+    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--verify", "compare by hash afterwards")
+    .option("--resume", "go on where an interrupted transfer ended")
+    .option("--json", "as JSON")
+    .action(async (host: string, local: string, remote: string | undefined, options: TransferCommandOptions) =>
+      setExitCode(await (await import("./commands/transfer.js")).send(host, local, remote, options)),
+    );
+
+  program
+    .command("get")
+    .description("fetch a file or folder from a host")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost")
+    .argument("<remote>", "a file or folder there")
+    .argument("[local]", "default: its name in the current folder")
+    .option("-w, --working-dir <path>", "what relative paths on the host start from (default: the home directory)")
+    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--verify", "compare by hash afterwards")
+    .option("--resume", "go on where an interrupted transfer ended")
+    .option("--json", "as JSON")
+    .action(async (host: string, remote: string, local: string | undefined, options: TransferCommandOptions) =>
+      setExitCode(await (await import("./commands/transfer.js")).get(host, remote, local, options)),
+    );
+
+  program
+    .command("sync")
+    .description("make a folder of a host like one here; only what changed travels")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost")
+    .argument("<local>", "a folder here")
+    .argument("[remote]", "default: its name in the home directory")
+    .option("-w, --working-dir <path>", "what relative paths on the host start from (default: the home directory)")
+    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--down", "the reverse: the folder here becomes like the host's")
+    .option("--delete", "remove what is only at the target, but for what .lazyignore names")
+    .option("-n, --dry-run", "say what would change, and change nothing")
+    .option("--verify", "compare also what looks the same by hash")
+    .option("--resume", "go on where an interrupted transfer ended")
+    .option("--json", "as JSON")
+    .action(async (host: string, local: string, remote: string | undefined, options: SyncCommandOptions) =>
+      setExitCode(await (await import("./commands/transfer.js")).sync(host, local, remote, options)),
+    );
+
+  program
+    .command("forward")
+    .description("make a port of a host reachable here, until Ctrl-C")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost")
+    .argument("<port>", "where the service listens")
+    .argument("[other-port]", "where it can be reached (default: the same)")
+    .option("--to-host", "the reverse: a port of here becomes reachable on the host")
+    .option("--any-user", "every user of the machine that listens may connect")
+    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .action(async (host: string, port: string, other: string | undefined, options: ForwardOptions) =>
+      setExitCode(await (await import("./commands/forward.js")).forward(host, port, other, options)),
+    );
 
   program
     .command("ps")
@@ -142,6 +219,14 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     command.exitOverride();
   }
   return program;
+}
+
+/** What has no meaning for several hosts is refused. */
+async function runOnGroup(words: readonly string[], options: RunOptions & { on: string }): Promise<number> {
+  for (const name of ["pty", "stdin", "detach"] as const) {
+    if (options[name]) throw new CommandFailure(`--${name} is for one host, so not with --group.`, EXIT.usage);
+  }
+  return (await import("./run-on.js")).runOn(words.join(" "), { ...options, workingDir: options.workingDir ?? "~" });
 }
 
 /** A command with all that are below it. */

@@ -20,7 +20,7 @@ export async function runCall(call: CallSpec, context: CallContext): Promise<Pro
   const held = await objects.hold(call, agent, signal);
   try {
     const changed = (): void => {
-      if (session !== null && call.fn.kind !== "forget") objects.sessionRan(agent, scope, session);
+      if (session !== null) objects.sessionRan(agent, scope, session);
     };
     changed();
     const { op, fields, input } = callRequest(call, context, agent, held.paths);

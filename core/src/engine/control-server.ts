@@ -1,9 +1,8 @@
 /** The control socket of an engine: other processes of the same user ask it for its tasks and end them. */
-import { chmodSync, mkdtempSync, rmSync } from "fs";
+import { chmodSync } from "fs";
 import { type Server, type Socket, createServer } from "net";
-import { tmpdir } from "os";
-import { dirname, join } from "path";
 import { type Frame, FrameDecoder, encodeFrameHead } from "../wire";
+import { makeSocketPath, removeSocket } from "./journal";
 import { type RequestKind, type Requests, toFailureData } from "./protocol";
 
 /** What others may ask for. */
@@ -22,9 +21,7 @@ export class ControlServer {
   /** The folder of the socket is private (0700), so that nobody else can even try to connect. Null where it cannot be made. */
   static listen(id: string, handle: ControlHandler, warn: (message: string) => void): ControlServer | null {
     try {
-      const folder = mkdtempSync(join(tmpdir(), "lazycluster-"));
-      chmodSync(folder, 0o700);
-      return new ControlServer(join(folder, `${id.slice(-8)}.sock`), handle, warn);
+      return new ControlServer(makeSocketPath(id), handle, warn);
     } catch (error) {
       warn(unreachable(error));
       return null;
@@ -54,7 +51,7 @@ export class ControlServer {
   async close(): Promise<void> {
     for (const client of this.clients) client.destroy();
     await new Promise<void>((resolve) => this.server.close(() => resolve()));
-    rmSync(dirname(this.path), { recursive: true, force: true });
+    removeSocket(this.path);
   }
 
   private serve(socket: Socket): void {

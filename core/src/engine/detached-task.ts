@@ -127,9 +127,9 @@ function withoutSecrets(host: HostSpec): HostSpec {
   return { ...host, connection, promptId: null };
 }
 
-/** The host has it. */
+/** The host has it; and bytes would not come back from the journal as they were. */
 function withoutInput(step: StepSpec): StepSpec {
   if (step.kind === "runCommand") return { ...step, stdin: null };
   if (step.kind !== "runFunction") return step;
-  return { ...step, arguments: { kind: "memory", bytes: new Uint8Array() }, handles: [] };
+  return { ...step, arguments: null, handles: [] };
 }

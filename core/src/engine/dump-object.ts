@@ -1,15 +1,10 @@
 /** An object of a session as a file on its host. */
+import { rm } from "fs/promises";
 import { type AgentClient, startProcess } from "../host";
-import { Ext, type Decoded, WireError, decode, encode } from "../wire";
+import { EXT, Ext, type Decoded, WireError, decode, encode } from "../wire";
 import { untilEnd } from "./call";
 import { judge, sentence } from "./judge";
 import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
-
-const BUFFER = 2;
-const KEPT = 9;
-const LIVE = 10;
-/** A tree that holds nil. */
-const NOTHING = Buffer.from([0xc0]);
 
 /** Gives its path. Rejects EngineFailure. */
 export async function dumpObject(
@@ -54,26 +49,35 @@ export async function dumpObject(
       ...(failure?.cause?.remoteTraceback === undefined ? {} : { remoteTraceback: failure.cause.remoteTraceback }),
     });
   }
-  return pathIn(end.value);
+  try {
+    return pathIn(end.value);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    const message = `${agent.host}: ${object.label} cannot be used: ${error.message}.`;
+    throw new EngineFailure({ code: "ERR_PYTHON", host: agent.host, message }, error);
+  } finally {
+    if (end.value.kind === "file") await rm(end.value.path, { force: true });
+  }
 }
 
 /** A document: the object as the only argument. */
 function argument(id: number): Buffer {
-  const tree = encode([[], { args: [new Ext(LIVE, encode(id))], kwargs: {}, bind: {} }]);
+  const tree = encode([[], { args: [new Ext(EXT.reference, encode(id))], kwargs: {}, bind: {} }]);
   const head = Buffer.alloc(4);
   head.writeUInt32BE(tree.length);
   return Buffer.concat([head, tree]);
 }
 
 function pathIn(value: ValueData): Buffer {
-  const { tree, buffers } = value.kind === "memory" ? value : { tree: NOTHING, buffers: [] };
+  if (value.kind === "file") throw new WireError("a dump that is no handle");
+  const { tree, buffers } = value;
   const document = decode(tree, { ext: true });
   const kept: Decoded | undefined = Array.isArray(document) ? document[1] : undefined;
-  const content = kept instanceof Ext && kept.type === KEPT ? decode(kept.data, { ext: true }) : null;
+  const content = kept instanceof Ext && kept.type === EXT.handle ? decode(kept.data, { ext: true }) : null;
   const path = content instanceof Map ? content.get("path") : undefined;
   if (path instanceof Uint8Array) return Buffer.from(path);
   // Bytes of a document are buffers beside its tree.
-  const index = path instanceof Ext && path.type === BUFFER ? Buffer.from(path.data) : null;
+  const index = path instanceof Ext && path.type === EXT.buffer ? Buffer.from(path.data) : null;
   const buffer = index?.length === 4 ? buffers[index.readUInt32BE(0)] : undefined;
   if (buffer === undefined) throw new WireError("a dump that is no handle");
   return Buffer.from(buffer);

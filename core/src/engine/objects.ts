@@ -2,11 +2,11 @@
  * Python objects that calls take from elsewhere: kept in a file of a host, or alive in a session. They are carried to the
  * host of a call as files, unread; what is there already is not carried again.
  */
-import { rm } from "fs/promises";
+import { lstat, rm } from "fs/promises";
 import { type AgentClient, abortable, agentFailure, receiveTree, sendTree } from "../host";
 import { dumpObject } from "./dump-object";
 import { checkVersion, gone } from "./object-checks";
-import type { CallSpec, HandleRef, LiveObject } from "./protocol";
+import { type CallSpec, EngineFailure, type HandleRef, type LiveObject } from "./protocol";
 
 /** The files of a call's objects, on its host. */
 export interface HeldObjects {
@@ -15,17 +15,16 @@ export interface HeldObjects {
   release(): void;
 }
 
-/** A file on a host that was carried there. */
-interface Copy {
-  readonly path: Buffer;
+/** Calls that use an object, or wait for it, wherever they run. */
+interface Use {
   users: number;
-  /** There is a newer one. */
-  stale: boolean;
+  /** What is to be done when none is left. */
+  over: (() => Promise<void>) | null;
 }
 
-/** A copy on its way, or there. Who waits for it may give up; when all have, it is given up itself. */
+/** A copy on its way, or there: the path of its file. Who waits for it may give up; when all have, it is given up itself. */
 interface Carried {
-  readonly copy: Promise<Copy>;
+  readonly copy: Promise<Buffer>;
   readonly abort: AbortController;
   waiting: number;
   there: boolean;
@@ -46,6 +45,8 @@ export class ObjectStore {
   private readonly places = new Map<string, Place>();
   /** How many calls of a session have started and ended: an object of it is as it was while that stays. */
   private readonly ran = new Map<string, number>();
+  /** By object, as it is now. */
+  private readonly uses = new Map<string, Use>();
 
   constructor(
     private readonly agentOf: (id: string) => AgentClient | null,
@@ -54,22 +55,18 @@ export class ObjectStore {
 
   /** Brings them to the host. Rejects EngineFailure. */
   async hold(call: CallSpec, agent: AgentClient, signal: AbortSignal): Promise<HeldObjects> {
-    const copies: Copy[] = [];
-    const release = (): void => {
-      for (const copy of copies) this.letGo(agent, copy);
-    };
+    const keys: string[] = [];
+    const release = (): void => keys.splice(0).forEach((key) => this.letGo(key));
     try {
       const paths: Buffer[] = [];
       for (const object of call.handles) {
         checkVersion(object, call, agent);
-        if (object.kind === "kept" && object.agent === agent.id) {
-          paths.push(Buffer.from(object.path));
-          continue;
-        }
-        const copy = await this.copyTo(agent, object, signal);
-        copy.users += 1;
-        copies.push(copy);
-        paths.push(copy.path);
+        const key = this.keyOf(object);
+        // Before anything is awaited: nobody removes it from now on.
+        this.use(key);
+        keys.push(key);
+        const there = object.kind === "kept" && object.agent === agent.id;
+        paths.push(there ? Buffer.from(object.path) : await this.copyTo(agent, object, key, signal));
       }
       return { paths, release };
     } catch (error) {
@@ -78,26 +75,26 @@ export class ObjectStore {
     }
   }
 
-  /** A call of the session starts or has ended. */
+  /** A call of the session starts or has ended: its objects may be others now, so what was copied of them is of no use any more. */
   sessionRan(agent: AgentClient, scope: string, session: string): void {
     const key = sessionKey(agent.id, scope, session);
     this.ran.set(key, (this.ran.get(key) ?? 0) + 1);
+    const old = new Set([...this.places.values()].flatMap(({ copies }) => [...copies.keys()]));
+    for (const copy of old) if (copy.startsWith(`${key} `)) void this.whenUnused(copy, () => this.retire(copy));
   }
 
-  /** Removes a kept object, and its copies. Nobody waits for it, and a host that is gone has none any more. */
+  /** Removes a kept object, and its copies, as soon as no call uses it. A host that is gone has none any more. */
   async drop(agentId: string, path: Uint8Array): Promise<void> {
     const key = keptKey(agentId, path);
-    await Promise.all([
-      ...[...this.places.values()].map((place) => this.retire(place, key)),
-      remove(this.agentOf(agentId), Buffer.from(path)),
-    ]);
+    await this.whenUnused(key, async () => {
+      await Promise.all([this.retire(key), remove(this.agentOf(agentId), Buffer.from(path))]);
+    });
   }
 
-  private async copyTo(agent: AgentClient, object: HandleRef, signal: AbortSignal): Promise<Copy> {
+  private async copyTo(agent: AgentClient, object: HandleRef, key: string, signal: AbortSignal): Promise<Buffer> {
     const source = this.agentOf(object.agent);
     if (!source?.alive) throw gone(object, agent.host);
     const place = this.placeOn(agent);
-    const key = object.kind === "kept" ? keptKey(object.agent, object.path) : this.liveKey(object);
     const carried = place.copies.get(key) ?? this.startCarrying(key, source, object, place);
     carried.waiting += 1;
     try {
@@ -130,26 +127,23 @@ export class ObjectStore {
   }
 
   /** From host to host, through a private file of ours. */
-  private async carry(source: AgentClient, path: Uint8Array, place: Place, signal: AbortSignal): Promise<Copy> {
+  private async carry(source: AgentClient, path: Uint8Array, place: Place, signal: AbortSignal): Promise<Buffer> {
     const file = this.newFile();
     try {
       const remotePath = Buffer.from(path).toString("utf8");
       await receiveTree(source, { remotePath, cwd: "", localPath: file, progress: QUIET, signal });
+      await requireFile(file, source.host);
       place.count += 1;
       const target = `${await place.folder}/${String(place.count)}`;
       await sendTree(place.agent, { localPath: file, remotePath: target, cwd: "", progress: QUIET, signal });
-      return { path: Buffer.from(target, "utf8"), users: 0, stale: false };
+      return Buffer.from(target, "utf8");
     } finally {
-      await rm(file, { force: true });
+      // The host may have sent a folder.
+      await rm(file, { force: true, recursive: true });
     }
   }
 
-  private async carryLive(source: AgentClient, object: LiveObject, place: Place, signal: AbortSignal): Promise<Copy> {
-    // What was carried of it before is older.
-    const identity = identityOf(object);
-    for (const key of [...place.copies.keys()]) {
-      if (key.startsWith(identity) && key !== this.liveKey(object)) void this.retire(place, key);
-    }
+  private async carryLive(source: AgentClient, object: LiveObject, place: Place, signal: AbortSignal): Promise<Buffer> {
     const path = await dumpObject(source, object, this.newFile, signal);
     try {
       return await this.carry(source, path, place, signal);
@@ -170,27 +164,49 @@ export class ObjectStore {
     this.places.set(agent.id, place);
     void agent.closed.then(() => {
       this.places.delete(agent.id);
-      for (const key of this.ran.keys()) if (key.startsWith(agent.id)) this.ran.delete(key);
+      for (const key of this.ran.keys()) {
+        if (key.startsWith(`live ${JSON.stringify([agent.id]).slice(0, -1)},`)) this.ran.delete(key);
+      }
     });
     return place;
   }
 
-  private async retire(place: Place, key: string): Promise<void> {
-    const copy = await place.copies.get(key)?.copy.catch(() => null);
-    place.copies.delete(key);
-    if (!copy) return;
-    copy.stale = true;
-    if (copy.users === 0) await remove(place.agent, copy.path);
+  /** Removes the copies of it. */
+  private async retire(key: string): Promise<void> {
+    const removed = [...this.places.values()].map(async ({ agent, copies }) => {
+      const carried = copies.get(key);
+      copies.delete(key);
+      const path = await carried?.copy.catch(() => null);
+      if (path) await remove(agent, path);
+    });
+    await Promise.all(removed);
   }
 
-  private letGo(agent: AgentClient, copy: Copy): void {
-    copy.users -= 1;
-    if (copy.stale && copy.users === 0) void remove(agent, copy.path);
+  private use(key: string): void {
+    const use = this.uses.get(key) ?? { users: 0, over: null };
+    use.users += 1;
+    this.uses.set(key, use);
   }
 
-  private liveKey(object: LiveObject): string {
-    const ran = this.ran.get(sessionKey(object.agent, object.scope, object.session)) ?? 0;
-    return `${identityOf(object)}${String(ran)}`;
+  private letGo(key: string): void {
+    const use = this.uses.get(key);
+    if (!use || (use.users -= 1) > 0) return;
+    this.uses.delete(key);
+    void use.over?.();
+  }
+
+  /** Does it now, or leaves it to the last call that uses the object. */
+  private async whenUnused(key: string, work: () => Promise<void>): Promise<void> {
+    const use = this.uses.get(key);
+    if (use) use.over = work;
+    else await work();
+  }
+
+  /** It names a live object as it is now. */
+  private keyOf(object: HandleRef): string {
+    if (object.kind === "kept") return keptKey(object.agent, object.path);
+    const session = sessionKey(object.agent, object.scope, object.session);
+    return `${session} ${JSON.stringify([this.ran.get(session) ?? 0, object.id, object.modules])}`;
   }
 }
 
@@ -199,11 +215,13 @@ function keptKey(agent: string, path: Uint8Array): string {
 }
 
 function sessionKey(agent: string, scope: string, session: string): string {
-  return `${agent} ${scope} ${session}`;
+  return `live ${JSON.stringify([agent, scope, session])}`;
 }
 
-function identityOf({ agent, scope, session, id, modules }: LiveObject): string {
-  return `live ${JSON.stringify([agent, scope, session, id, modules])} `;
+/** A host sends what it likes. */
+async function requireFile(path: string, host: string): Promise<void> {
+  if ((await lstat(path)).isFile()) return;
+  throw new EngineFailure({ code: "ERR_PYTHON", host, message: `${host}: the file of a Python object is none.` });
 }
 
 async function remove(agent: AgentClient | null, path: Uint8Array): Promise<void> {

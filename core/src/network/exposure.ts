@@ -30,10 +30,12 @@ export interface ExposureContext {
 export class Exposure {
   private readonly stopping = new AbortController();
   private readonly streams = new Set<PortStream>();
+  private readonly watched = new WeakSet<Reached>();
   private connections = 0;
   private at: Reached | null = null;
   private to: Reached | null = null;
   private listener: PortListener | null = null;
+  private opened = false;
   private recovering: Promise<void> | null = null;
 
   constructor(
@@ -44,6 +46,9 @@ export class Exposure {
   /** Listens. Rejects EngineFailure; then there is nothing to stop. */
   async open(): Promise<void> {
     await this.establish();
+    this.opened = true;
+    // What was lost meanwhile.
+    if (!this.isUp()) this.recovering = this.recover(null);
   }
 
   /** Resolves when nothing listens any more and all connections are broken off. Idempotent. */
@@ -60,27 +65,39 @@ export class Exposure {
     return this.stopping.signal.aborted;
   }
 
-  /** What is missing of both ends and the listener. */
+  private isUp(): boolean {
+    return this.at?.alive === true && this.to?.alive === true && this.listener !== null;
+  }
+
+  /** What is missing of both ends and the listener. One of them may be lost again meanwhile. */
   private async establish(): Promise<void> {
     const { at, to, port, anyUser } = this.route;
     const { signal } = this.stopping;
     if (!this.to?.alive) this.to = this.watch(await to.reach(signal));
     if (this.at?.alive && this.listener) return;
-    this.at = this.watch(await at.reach(signal));
-    const listening = this.at.ports.listen(port, anyUser, (connection) => void this.serve(connection));
+    const reached = this.watch(await at.reach(signal));
+    this.at = reached;
+    this.listener = null;
+    const listening = reached.ports.listen(port, anyUser, (connection) => void this.serve(connection));
     // Who stops does not wait for a host that is silent; what comes late is closed.
     listening.then(
-      (listener) => (this.isStopped() ? void listener.close() : (this.listener = listener)),
+      (listener) => {
+        if (this.isStopped() || this.at !== reached) void listener.close();
+        else this.listener = listener;
+      },
       () => undefined,
     );
     await abortable(listening, signal, at.name);
   }
 
   private watch(place: Reached): Reached {
+    if (this.watched.has(place)) return place;
+    this.watched.add(place);
     void place.lost.then((why) => {
       if (this.isStopped() || (place !== this.at && place !== this.to)) return;
       if (place === this.at) this.listener = null;
-      this.recovering ??= this.recover(why).finally(() => (this.recovering = null));
+      // Whoever establishes it looks afterwards what was lost meanwhile.
+      if (this.opened) this.recovering ??= this.recover(why);
     });
     return place;
   }
@@ -128,7 +145,7 @@ export class Exposure {
       if (this.isStopped()) return;
       try {
         await this.establish();
-        break;
+        if (this.isUp()) break;
       } catch (error) {
         if (this.isStopped()) return;
         if (error instanceof EngineFailure && FINAL.includes(error.data.code)) {
@@ -139,6 +156,8 @@ export class Exposure {
       }
     }
     this.context.log("info", `${this.name} is there again`);
+    // In one go with the look at what is up: a later loss starts another one.
+    this.recovering = null;
     this.context.changed({ kind: "up" });
   }
 

@@ -8,6 +8,12 @@ import { type Runnable, toSource } from "./runnable";
 import { packArguments } from "./spooled";
 import { type PyKwargs, type PyValue, encodeDocument } from "./values";
 
+/**
+ * The handles that a call names, by the list that it takes along. A step and an execution have that very list, so no object is
+ * freed while one of them may need it; what is sent to the engine is a copy without them.
+ */
+const needed = new WeakMap<readonly HandleRef[], readonly PyHandle[]>();
+
 /** What runs, and what it takes. */
 export interface ComposedCall extends Pick<CallSpec, "fn" | "arguments" | "handles"> {
   /** Of what runs, for people. */
@@ -35,13 +41,15 @@ export function composeCall(
   }
   const name = fn.repr;
   const id = fn.idFor(process);
-  if (id !== null) return composeSpec({ kind: "ref", id }, args, kwargs, name, process);
+  if (id !== null) return composeSpec({ kind: "ref", id }, args, kwargs, name, process, {}, [fn]);
   const call = composeSpec({ kind: "value" }, args, kwargs, name, process);
   const { length } = call.handles;
-  return { ...call, fn: { kind: "pickle", handle: length }, handles: [...call.handles, fn.ref()] };
+  const handles = [...call.handles, fn.ref()];
+  needed.set(handles, [...(needed.get(call.handles) ?? []), fn]);
+  return { ...call, fn: { kind: "pickle", handle: length }, handles };
 }
 
-/** The same for what needs no function. */
+/** The same for what needs no function. @param more handles that it needs beside those in its values. */
 export function composeSpec(
   fn: FunctionSpec,
   args: readonly PyValue[],
@@ -49,9 +57,18 @@ export function composeSpec(
   what: string,
   process: object | null = null,
   bind: Readonly<Record<string, PyValue>> = {},
+  more: readonly PyHandle[] = [],
 ): ComposedCall {
-  const document = writingFor(process, () => encodeDocument({ args, kwargs, bind }, what));
-  return { name: what, fn, arguments: packArguments(document), handles: document.attached.map(refOf) };
+  const { written: document, handles: named } = writingFor(process, () => encodeDocument({ args, kwargs, bind }, what));
+  const handles = document.attached.map(refOf);
+  if (fn.kind === "js" && handles.length > 0) {
+    throw new InvalidArgumentError(
+      `${what}: a JavaScript function takes no Python objects. Give it what the handle's value() gives, or call a Python function.`,
+    );
+  }
+  needed.set(handles, [...named, ...more]);
+  // Last of what may throw, because it may keep a file.
+  return { name: what, fn, arguments: packArguments(document), handles };
 }
 
 function refOf(object: unknown): HandleRef {

@@ -20,16 +20,20 @@ export interface HandleHome {
 /** Handles that nobody can reach any more free their object. */
 const forgotten = new FinalizationRegistry<HandleHome>((home) => void home.free());
 
-/** The kept process that the document being written goes to; writing is synchronous, so there is one at a time. */
-let destination: object | null = null;
+/** The kept process that the document being written goes to, and the handles in it; writing is synchronous, so there is one at a time. */
+let writing: { readonly process: object | null; readonly handles: PyHandle[] } | null = null;
 
-/** @internal Writes a document for a call in a kept process, whose own objects travel as what they are there. */
-export function writingFor<T>(process: object | null, write: () => T): T {
-  destination = process;
+/**
+ * @internal Writes a document for a call in a kept process (null: elsewhere), whose own objects travel as what they are there.
+ * Gives the handles that it names too.
+ */
+export function writingFor<T>(process: object | null, write: () => T): { written: T; handles: PyHandle[] } {
+  const handles: PyHandle[] = [];
+  writing = { process, handles };
   try {
-    return write();
+    return { written: write(), handles };
   } finally {
-    destination = null;
+    writing = null;
   }
 }
 
@@ -98,7 +102,8 @@ export class PyHandle implements Displayable, Travels {
 
   /** @internal */
   [travels](writer: ValueWriter): Written {
-    const id = this.idFor(destination);
+    const id = this.idFor(writing?.process ?? null);
+    writing?.handles.push(this);
     return id === null ? writer.ext(EXT.handle, writer.attach(this)) : writer.ext(EXT.reference, id);
   }
 

@@ -8,6 +8,7 @@ export { JsSource, jsFunction } from "./js-source";
 export type { JsCallable, JsFunction, JsFunctionOptions } from "./js-source";
 export { originOf } from "./kept-home";
 export { ReceivedValue } from "./received";
+export { isJavaScript } from "./runnable";
 export type { Runnable } from "./runnable";
 export { PySource, py, pyFile, pyModule } from "./source";
 export type { PyFunction } from "./source";

@@ -1,5 +1,6 @@
 /** Calls that are no tasks: what handles and the bridge ask of a Python. */
 import { randomUUID } from "crypto";
+import { notebookHost } from "../display";
 import { engineClient } from "../engine/client";
 import { EngineFailure, type FunctionSpec, type OwnerSpec, type ResultForm } from "../engine/protocol";
 import { errorFromFailure } from "../errors";
@@ -46,10 +47,18 @@ export async function sendQuietly(call: QuietCall, composed: ComposedCall): Prom
       modules: call.modules ?? [],
     },
   };
+  const engine = engineClient();
+  const answer = engine.call(body, call.output ?? (() => undefined));
+  // Interrupting the cell that awaits it ends it there too; freeing objects is nobody's wait. What becomes of it is the call's to tell.
+  const interrupted = composed.fn.kind === "forget" ? undefined : notebookHost()?.awaitingCell()?.signal;
+  const cancel = (): void => void engine.requestQuietly("cancel", { id: body.id });
+  interrupted?.addEventListener("abort", cancel);
+  if (interrupted?.aborted) cancel();
   try {
-    const { value, agent } = await engineClient().call(body, call.output ?? (() => undefined));
+    const { value, agent } = await answer;
     return await new ReceivedValue(value, call.origin(agent)).load();
   } finally {
+    interrupted?.removeEventListener("abort", cancel);
     if (composed.arguments instanceof SpooledArguments) composed.arguments.release();
   }
 }

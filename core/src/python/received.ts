@@ -2,12 +2,17 @@
 import { rmSync } from "fs";
 import type { ValueData } from "../engine/protocol";
 import { LazyclusterError } from "../errors";
-import { WireError } from "../wire";
+import { MAX_PATH, WireError } from "../wire";
 import { type Origin, reviver } from "./revive";
 import { watchSpool } from "./spooled";
-import { decodeDocument, readDocumentFile } from "./values";
+import { decodeDocument, keptPaths, readDocumentFile } from "./values";
 
-const forgotten = new FinalizationRegistry<string>((path) => rmSync(path, { force: true }));
+interface Unread {
+  readonly path: string;
+  readonly origin: Origin;
+}
+
+const forgotten = new FinalizationRegistry<Unread>((unread) => void drop(unread));
 
 export class ReceivedValue {
   #value: { readonly value: unknown } | null = null;
@@ -25,7 +30,7 @@ export class ReceivedValue {
     }
     watchSpool();
     this.#path = data.path;
-    forgotten.register(this, data.path, this);
+    forgotten.register(this, { path: data.path, origin }, this);
   }
 
   /** Null while it is in its file. */
@@ -40,10 +45,13 @@ export class ReceivedValue {
     return this.#loading;
   }
 
-  /** Removes what nobody has asked for. */
-  discard(): void {
-    if (this.#path === null || this.#loading) return;
-    this.#remove(this.#path);
+  /** Removes what nobody has asked for, also the objects on the host that it names. Never rejects. */
+  async discard(): Promise<void> {
+    const path = this.#path;
+    if (path === null || this.#loading) return;
+    this.#path = null;
+    forgotten.unregister(this);
+    await drop({ path, origin: this.origin });
   }
 
   async #read(): Promise<unknown> {
@@ -72,6 +80,19 @@ export class ReceivedValue {
   #remove(path: string): void {
     this.#path = null;
     forgotten.unregister(this);
+    rmSync(path, { force: true });
+  }
+}
+
+/** Reads no more of it than where its objects are. Never rejects. */
+async function drop({ path, origin }: Unread): Promise<void> {
+  const nothing = { repr: "", type: "", host: origin.host, forms: new Map<string, string>(), trusted: false };
+  try {
+    const paths = keptPaths(await readDocumentFile(path, MAX_PATH));
+    await Promise.all(paths.map((kept) => origin.kept(kept, nothing, "").free()));
+  } catch {
+    // What is no document names nothing.
+  } finally {
     rmSync(path, { force: true });
   }
 }

@@ -8,6 +8,11 @@ import { type PyFunction, PySource } from "./source";
 /** A Python function, or a JavaScript one (plain ones travel without what they captured). */
 export type Runnable = PyFunction | PyHandle | JsFunction | JsCallable;
 
+/** A JavaScript function, in either form. */
+export function isJavaScript(fn: unknown): fn is JsFunction | JsCallable {
+  return fn instanceof JsSource || (typeof fn === "function" && !(fn instanceof PySource));
+}
+
 /** Throws InvalidArgumentError for what is no function. */
 export function toSource(fn: unknown, what: string): PySource | JsSource {
   if (fn instanceof PySource || fn instanceof JsSource) return fn;

@@ -14,6 +14,7 @@ import { requireFlag, requireVariables, show } from "../validate";
 import { countStates, startBroadcast } from "./broadcast";
 import { askInfo, printInfos } from "./info-table";
 import { liveRuns } from "./live-runs";
+import { failureOfHosts } from "./hosts-failure";
 import { type GroupMembers, Members } from "./members";
 import { leastBusy } from "./placement";
 import { type ExposureOptions, commonPorts, firstFreePort, requireAnyUser, requirePort, requirePorts } from "./ports";
@@ -255,7 +256,8 @@ export class RuntimeGroup implements Displayable {
   /** `cleanup()` of every runtime, in parallel. (Python: `cleanup`.) */
   async cleanup(): Promise<void> {
     const outcomes = await Promise.allSettled(this.runtimes.map((runtime) => runtime.cleanup()));
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    const failures = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
+    if (failures.length > 0) throw failureOfHosts(failures, this.runtimeCount);
   }
 
   /** The same as `cleanup()`. */

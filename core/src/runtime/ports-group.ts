@@ -1,5 +1,6 @@
 /** One service made reachable at many places, on the same port: at all of them or at none. */
 import { NoPortsLeftError, PortInUseError } from "../errors";
+import { failureOfHosts } from "./hosts-failure";
 import { PortExposure, type PortPlace, type PortRoute, commonPorts, requirePort, requirePorts } from "./ports";
 
 export interface GroupService extends Pick<PortRoute, "to" | "targetPort" | "anyUser"> {
@@ -25,8 +26,9 @@ export async function exposeEverywhere(
     const failures = outcomes.flatMap((outcome): unknown[] => (outcome.status === "rejected" ? [outcome.reason] : []));
     if (failures.length === 0) return { port, exposures: new Map(made) };
     await Promise.all(made.map(([, exposure]) => exposure.terminate()));
-    const other = failures.find((failure) => !(failure instanceof PortInUseError));
-    if (other !== undefined || single) throw other ?? failures[0];
+    const others = failures.filter((failure) => !(failure instanceof PortInUseError));
+    // A port that is taken counts only where nothing else is wrong: of a list the next one is tried.
+    if (others.length > 0 || single) throw failureOfHosts(others.length > 0 ? others : failures, places.length);
   }
   throw new NoPortsLeftError(ports);
 }

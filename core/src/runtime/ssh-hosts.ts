@@ -7,28 +7,28 @@ import { EngineFailure, parseHost } from "../engine/protocol";
 /** Includes inside includes; ssh has the same bound. */
 const MAX_DEPTH = 16;
 
-/** Without duplicates, in the order of the file. A file that is not there names none. */
+/** Without duplicates, in the order in which ssh reads them. A file that is not there names none. */
 export function configuredHosts(configFile: string | null): string[] {
-  return [...new Set(readFiles(configFile).flatMap(({ hosts }) => hosts))];
+  return [...new Set(readFiles(configFile).hosts)];
 }
 
 /** The config itself and the files that it includes, each once. */
 export function configFiles(configFile: string | null): string[] {
-  return [...new Set(readFiles(configFile).map(({ path }) => path))];
+  return [...new Set(readFiles(configFile).files)];
 }
 
-interface ConfigFile {
-  readonly path: string;
-  readonly hosts: readonly string[];
+interface Found {
+  readonly files: string[];
+  readonly hosts: string[];
 }
 
-function readFiles(configFile: string | null): ConfigFile[] {
-  const found: ConfigFile[] = [];
+function readFiles(configFile: string | null): Found {
+  const found: Found = { files: [], hosts: [] };
   collect(configFile ?? join(homedir(), ".ssh", "config"), found, 0);
   return found;
 }
 
-function collect(path: string, found: ConfigFile[], depth: number): void {
+function collect(path: string, found: Found, depth: number): void {
   if (depth > MAX_DEPTH) return;
   let text: string;
   try {
@@ -36,8 +36,7 @@ function collect(path: string, found: ConfigFile[], depth: number): void {
   } catch {
     return;
   }
-  const hosts: string[] = [];
-  found.push({ path, hosts });
+  found.files.push(path);
   for (const line of text.split(/\r?\n/)) {
     const match = /^\s*(host|include)(?:\s+|\s*=\s*)(.*)$/i.exec(line);
     if (!match) continue;
@@ -46,7 +45,7 @@ function collect(path: string, found: ConfigFile[], depth: number): void {
         // Relative to ~/.ssh, as ssh does also for a config that -F named.
         for (const file of expand(word, join(homedir(), ".ssh"))) collect(file, found, depth + 1);
       } else if (isName(word)) {
-        hosts.push(word);
+        found.hosts.push(word);
       }
     }
   }

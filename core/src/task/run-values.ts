@@ -46,9 +46,9 @@ export class RunValues {
     return cell.value;
   }
 
-  /** Removes what nobody has asked for. */
-  discard(): void {
-    for (const value of this.received.values()) value.discard();
+  /** Removes what nobody has asked for. Never rejects. */
+  async discard(): Promise<void> {
+    await Promise.all([...this.received.values()].map((value) => value.discard()));
   }
 
   private asCell(value: unknown): CellValue {

@@ -153,9 +153,9 @@ export class RuntimeTask implements Displayable {
   /** Frees temporary resources (also done at exit); logs and values that were read stay. A task that runs is cancelled. */
   async cleanup(): Promise<void> {
     await this.cancel();
-    this.#run?.discard();
     for (const file of this.#files) file.release();
     this.#files = [];
+    await this.#run?.discard();
   }
 
   /** One entry per started step, `""` where it printed nothing; grows while it runs; the last 1 MiB of a step after a note that says so. (Python: `execution_log`.) */

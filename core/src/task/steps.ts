@@ -2,7 +2,7 @@
 import { oneLine } from "../display";
 import type { StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
-import { type PyKwargs, type PyValue, type Runnable, composeCall, composeSpec } from "../python";
+import { type PyKwargs, type PyValue, type Runnable, composeCall, composeSpec, isJavaScript } from "../python";
 import { requireDuration, requireFlag, requireOptions, requirePath, requireText, show } from "../validate";
 
 export interface CommandOptions {
@@ -73,13 +73,13 @@ export function runFunctionStep(
   }
   const python = given["python"] === undefined ? null : requireInterpreter(given["python"], "runFunction: python");
   const timeoutMs = optionalDuration(given["timeoutMs"], "runFunction: timeoutMs");
-  // Last of what may throw, because it may keep a file.
-  const call = composeCall(fn, args as readonly PyValue[], kwargs ?? {}, "runFunction");
-  if (call.fn.kind === "js" && (session !== null || result === "handle")) {
+  if (isJavaScript(fn) && (session !== null || result === "handle")) {
     throw new InvalidArgumentError(
       `runFunction: a JavaScript function gives data, and runs in a process of its own: ${session === null ? 'leave out result: "handle"' : "a session is for Python"}.`,
     );
   }
+  // Last of what may throw, because it may keep a file.
+  const call = composeCall(fn, args as readonly PyValue[], kwargs ?? {}, "runFunction");
   return Object.freeze({
     kind: "runFunction",
     description: oneLine(`call ${call.name}`),

@@ -121,9 +121,9 @@ export class TaskRun {
     return this.received.displays;
   }
 
-  /** Removes what it keeps on disk but the log. */
-  discard(): void {
-    this.received.discard();
+  /** Removes what it keeps on disk but the log. Never rejects. */
+  async discard(): Promise<void> {
+    await this.received.discard();
   }
 
   /** Resolves when it goes on without us, or has ended. */

@@ -74,14 +74,19 @@ describe("the built package", () => {
         "Session",
         "TaskExecutionError",
         "bridge",
+        "clearOutput",
         "dataFrame",
+        "display",
+        "enableTslab",
         "jsFunction",
         "jupyterDisplay",
         "ndarray",
+        "page",
         "py",
         "pyFile",
         "pyFloat",
         "pyModule",
+        "readLine",
       ]
     `);
   });

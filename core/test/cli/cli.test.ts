@@ -81,10 +81,15 @@ describe("lazycluster", () => {
       ["demo", "sideways"],
       ["ps", "--wrong"],
       ["run", "-oProxyCommand=x", "--", "true"],
+      ...["abc", "0", "-1", "", "Infinity"].flatMap((seconds) => [
+        ["run", `--timeout=${seconds}`, "host-1", "--", "true"],
+        ["run", `--timeout=${seconds}`, "--group", "host-1", "--", "true"],
+      ]),
     ]) {
       const { code, stderr } = await lazycluster(...args);
       expect(code, args.join(" ")).toBe(2);
       expect(stderr).not.toBe("");
+      if (args[1]?.startsWith("--timeout")) expect(stderr).toMatch(/^lazycluster: --timeout takes a positive number/);
     }
   });
 });

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "f
 import { randomUUID } from "crypto";
 import { tmpdir } from "os";
 import { join } from "path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type TestContext, afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
 import { type Manager, startManager } from "../support";
 
@@ -43,9 +43,10 @@ function start(...args: string[]): Program {
 const lazycluster = (...args: string[]): Promise<Ended> => start(...args).ended;
 
 /** A file on the host by which the test lets a task go on. */
-function gate(): { readonly command: string; readonly open: () => void } {
+function gate(): { readonly path: string; readonly command: string; readonly open: () => void } {
   const name = `gate-${randomUUID()}`;
   return {
+    path: `/tmp/${name}`,
     command: `until [ -e /tmp/${name} ]; do sleep 0.05; done`,
     open: () => writeFileSync(join(hosts.hosts[0]!.dir, "tmp", name), ""),
   };
@@ -164,6 +165,79 @@ describe("a detached task whose process is killed", () => {
     open();
     expect(await lazycluster("attach", id)).toMatchObject({ code: 0, stderr: "" });
     expect(readFileSync(join(folder, "fetched.txt"), "utf8")).toBe("DATA");
+    await gone(id);
+  });
+});
+
+/** Two JavaScript functions, each of which prints; the first waits for the gate that is `input`. */
+const JAVASCRIPT = `
+  const first = async (gate) => {
+    const { existsSync } = require("node:fs");
+    console.log("first");
+    while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 20));
+    return { name: require("node:os").hostname(), bytes: new Uint8Array([1, 2, 255]), big: 2n ** 70n };
+  };
+  const second = lazycluster.jsFunction((x) => { console.log("second"); return x * factor; }, { context: { factor: 3 } });
+  const task = new RuntimeTask("script").runFunction(first, {}, { args: [input] }).runFunction(second, {}, { args: [14] });
+`;
+
+/** A host without Node.js has nothing to run them. */
+async function needNode({ skip }: TestContext): Promise<void> {
+  const { stdout } = await hosts.hosts[0]!.exec(["sh", "-c", "node --version"]);
+  if (!/^v(1[89]|[2-9]\d)/.test(stdout)) skip("the host has no Node.js 18 or newer");
+}
+
+describe("detached JavaScript functions", () => {
+  test("run one after the other without a connection, and give their values to whoever waits", async (context) => {
+    await needNode(context);
+    const { path, open } = gate();
+    const body = `
+      ${JAVASCRIPT}
+      const runtime = new Runtime("host-1");
+      const execution = runtime.executeTask(task, { detach: true });
+      await execution.detached();
+      await runtime.close();
+      say("closed", execution.process.key.split("::").at(-1));
+      await heard();
+      await execution;
+      const [{ name, bytes, big }, product] = await task.returns();
+      say("done", [task.state, name, [...bytes], String(big), product, task.executionLog]);
+    `;
+    const manager = startManager(body, { env: env(), input: path });
+    const id = await manager.hear<string>("closed");
+    open();
+    manager.tell("go");
+    expect(await manager.hear("done")).toEqual([
+      "done",
+      expect.stringContaining("host-1"),
+      [1, 2, 255],
+      String(2n ** 70n),
+      42,
+      ["first\n", "second\n"],
+    ]);
+    expect(await manager.exited).toMatchObject({ code: 0, stderr: "" });
+    await gone(id);
+  });
+
+  test("go on when their process is killed, and another one takes over", async (context) => {
+    await needNode(context);
+    const { path, open } = gate();
+    const body = `
+      ${JAVASCRIPT}
+      const execution = new Runtime("host-1").executeTask(task, { detach: true });
+      await execution.detached();
+      say("id", execution.process.key.split("::").at(-1));
+      await heard();
+    `;
+    const manager = startManager(body, { env: env(), input: path });
+    const id = await manager.hear<string>("id");
+    manager.kill();
+    await manager.exited;
+    const attached = start("attach", id);
+    await vi.waitFor(() => expect(attached.stdout()).toBe("first\n"), 10_000);
+    open();
+    expect(await attached.ended).toEqual({ code: 0, stdout: "first\nsecond\n", stderr: "" });
+    expect((await lazycluster("ps", "--all")).stdout).toMatch(/done +host-1 +script/);
     await gone(id);
   });
 });

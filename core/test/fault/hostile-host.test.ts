@@ -28,6 +28,7 @@ import {
   EngineFailure,
   type FailureData,
   askFacts,
+  dumpObject,
   hostSpec,
   never,
   receiveTree,
@@ -255,6 +256,54 @@ describe("a malicious archive writes nothing outside of the target, and leaves n
     });
     expect(agent.isClosed).toBe(true);
     expect(readdirSync(join(base, "inside"))).toEqual([]);
+  });
+});
+
+describe("a dump of an object that is none", () => {
+  const object = {
+    kind: "live",
+    agent: "a",
+    host: HOST,
+    label: "the object 5 (int)",
+    python: "cpython 3.11",
+    scope: "s",
+    session: "main",
+    id: 1,
+    modules: [],
+  } as const;
+  const piece = Buffer.alloc(256 * 1024);
+
+  it.each<[string, Buffer, number]>([
+    ["a small one", Buffer.from([0, 0, 0, 3, 0x92, 0x90, 0xc0]), 1],
+    ["one that is too large for memory", piece, 260],
+  ])("%s is refused, and leaves no file", async (_, payload, count) => {
+    const spool = join(base, "inside", "value");
+    let sent = 0;
+    // It has credit for four pieces at once, and gets more for what arrived.
+    const more = (id: number, fake: FakeAgent, wanted: number): void => {
+      for (const upTo = Math.min(count, sent + wanted); sent < upTo; sent += 1)
+        fake.send({ op: "data", id, s: 3 }, payload);
+      if (sent === count) fake.send({ op: "exit", id, code: 0, why: "exit" });
+      if (sent === count) sent += 1;
+    };
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => {
+        const id = header.integer("id");
+        if (header.op === "call") more(id, fake, 3);
+        if (header.op === "credit") more(id, fake, Math.floor(header.integer("n") / (payload.length + 64)));
+      },
+    });
+    const client = await start(agent);
+    try {
+      const data = await failure(dumpObject(client, object, () => spool, never));
+      expect(data).toMatchObject({
+        code: "ERR_PYTHON",
+        message: expect.stringMatching(/the object 5 \(int\).*a dump that is no handle/) as string,
+      });
+      expect(existsSync(spool)).toBe(false);
+    } finally {
+      await client.close();
+    }
   });
 });
 
@@ -576,9 +625,11 @@ describe("a value that is none", () => {
             bootstrap = Buffer.concat([bootstrap, piece]);
             const line = bootstrap.indexOf(10) + 1;
             const end = line + Number(bootstrap.subarray(0, line).toString());
-            if (line === 0 || bootstrap.length < end) return;
+            // Behind the agent stands a line with its mode.
+            const mode = line === 0 || bootstrap.length < end ? -1 : bootstrap.indexOf(10, end);
+            if (mode < 0) return;
             skipped = true;
-            piece = bootstrap.subarray(end);
+            piece = bootstrap.subarray(mode + 1);
           }
           for (const { header } of decoder.push(piece)) {
             if (header.op === "bye") process.exit();
@@ -618,6 +669,7 @@ describe("facts that a host tells", () => {
     diskFree: 1,
     gpus: ["GPU\u0007"],
     notes: [],
+    time: 1,
   };
   const ask = async (facts: object): Promise<Awaited<ReturnType<typeof askFacts>>> => {
     const agent = await start(

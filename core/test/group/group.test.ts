@@ -389,7 +389,11 @@ def late(n, seconds):
 
   it("is a live table in a notebook until all have ended", async () => {
     const tables: string[] = [];
-    const tslab = { display: {}, newDisplay: () => ({ html: (text: string) => void tables.push(text) }) };
+    const shown = (text: string): void => void tables.push(text);
+    const tslab = {
+      display: {},
+      newDisplay: () => ({ html: shown, raw: (_type: string, text: string) => shown(text) }),
+    };
     Object.assign(globalThis, { __tslab__: { require: () => tslab } });
     try {
       const execution = group.executeTask(new RuntimeTask("live").runCommand(`echo '<begun>'; ${gate("live")}`), {

@@ -2,6 +2,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, realpathSync } from "node:fs";
 import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -165,6 +166,8 @@ export class IsolatedHost extends SshdHost {
 
   async #startInit(): Promise<void> {
     const pythons = this.plan.options.pythons === true ? join(userInfo().homedir, ".pyenv", "versions") : "";
+    const project = join(__dirname, "..", "..", "..", ".venv");
+    const venv = this.plan.options.pythons === true && existsSync(project) ? realpathSync(project) : "";
     const script = join(__dirname, "host-init.sh");
     const namespaces = [
       "--net",
@@ -176,7 +179,7 @@ export class IsolatedHost extends SshdHost {
       "--mount-proc",
       "--kill-child=SIGKILL",
     ];
-    this.#init = spawn("unshare", [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons], {
+    this.#init = spawn("unshare", [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons, venv], {
       stdio: ["pipe", "pipe", "pipe"],
       detached: true,
     });

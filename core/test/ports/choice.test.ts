@@ -200,6 +200,12 @@ describe("a group", () => {
     expect(error).toBeInstanceOf(PortInUseError);
     expect(error).toMatchObject({ host: "host-2", port: other });
     expect(await listeners(first, other)).toEqual([]);
+    await serveThere(first, other);
+    const onBoth = await rejection(both.exposePortToRuntimes(service, other));
+    expect(onBoth).toBeInstanceOf(PortInUseError);
+    expect((onBoth as Error).message).toMatch(/^2 of 2 hosts failed:\n {2}host-1: .*\n {2}host-2: /);
+    expect((onBoth as Error).stack).toContain("host-2: ");
+    await services.pop()?.stop();
     expect(await rejection(both.exposePortToRuntimes(service, [other]))).toBeInstanceOf(PortInUseError);
     expect(await rejection(both.exposePortToRuntimes(service, []))).toBeInstanceOf(NoPortsLeftError);
     expect(await both.exposePortToRuntimes(service, other, "host-2")).toBe(other);

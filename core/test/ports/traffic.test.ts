@@ -19,16 +19,19 @@ afterAll(async () => {
   space.remove();
 });
 
-const WAYS: readonly { name: string; hosts: () => TestHosts; to: boolean; anyUser?: boolean }[] = [
-  { name: "to the host, by sshd", hosts: () => open, to: true },
-  { name: "to the host, checked by the agent", hosts: () => open, to: true, anyUser: false },
-  { name: "from the host, by sshd", hosts: () => open, to: false },
-  { name: "from the host, for any user", hosts: () => open, to: false, anyUser: true },
-  { name: "to the host, AllowTcpForwarding no", hosts: () => forbidding, to: true },
-  { name: "from the host, AllowTcpForwarding no", hosts: () => forbidding, to: false },
-];
+const WAYS: readonly { name: string; hosts: () => TestHosts; to: boolean; anyUser?: boolean; transport?: "openssh" }[] =
+  [
+    { name: "to the host, by sshd", hosts: () => open, to: true },
+    { name: "to the host, checked by the agent", hosts: () => open, to: true, anyUser: false },
+    { name: "from the host, by sshd", hosts: () => open, to: false },
+    { name: "from the host, for any user", hosts: () => open, to: false, anyUser: true },
+    { name: "to the host, AllowTcpForwarding no", hosts: () => forbidding, to: true },
+    { name: "from the host, AllowTcpForwarding no", hosts: () => forbidding, to: false },
+    { name: "to the host, over openssh", hosts: () => open, to: true, transport: "openssh" },
+    { name: "from the host, over openssh", hosts: () => open, to: false, transport: "openssh" },
+  ];
 
-describe.each(WAYS)("an exposed port, $name", ({ hosts, to, anyUser }) => {
+describe.each(WAYS)("an exposed port, $name", ({ hosts, to, anyUser, transport }) => {
   let host: TestHost;
   let runtime: RuntimeType;
   /** Where the service is, and where its clients are. */
@@ -42,7 +45,7 @@ describe.each(WAYS)("an exposed port, $name", ({ hosts, to, anyUser }) => {
   beforeAll(() => {
     process.env["LAZYCLUSTER_SSH_CONFIG"] = hosts().configFile;
     host = hosts().hosts[0]!;
-    runtime = new Runtime("host-1");
+    runtime = new Runtime("host-1", transport === undefined ? {} : { transport });
     const remote = there(host, runtime);
     [service, client] = to ? [here, remote] : [remote, here];
   });

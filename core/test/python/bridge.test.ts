@@ -21,6 +21,7 @@ import {
   pythonOf,
   rejection,
   startManager,
+  temporaryFolders,
   workspace,
 } from "../support";
 
@@ -75,6 +76,22 @@ function processes(): string[] {
 /** Connections' folders. */
 const ours = (folder: string): string[] =>
   readdirSync(folder).filter((name) => name.startsWith("lazycluster-") && existsSync(join(folder, name, "handles")));
+
+/** Handle files of all connections to the host. */
+function kept(on: TestHost): string[] {
+  return temporaryFolders(on).flatMap((folder) => {
+    const handles = join(on.dir, "tmp", folder, "handles");
+    return existsSync(handles) ? readdirSync(handles) : [];
+  });
+}
+
+/** What was carried to a host. */
+function copies(on: TestHost): string[] {
+  return temporaryFolders(on).flatMap((folder) => {
+    const all = readdirSync(join(on.dir, "tmp", folder), { recursive: true, encoding: "utf8" });
+    return all.filter((name) => /^\d+\/\d+$/.test(name));
+  });
+}
 
 async function call(on: RuntimeType, ...args: Parameters<RuntimeType["executeFunction"]>): Promise<unknown> {
   return (await (await on.executeFunction(...args)).returns())[0];
@@ -310,6 +327,59 @@ describe("a bridge that dies", () => {
   });
 });
 
+describe("a cell that is interrupted", () => {
+  it("ends the calls that it awaits, there too; the bridge and its objects go on", async () => {
+    const slow = py`
+    import time
+    def slow():
+        open(${join(space.dir, "started")}, "w").close()
+        time.sleep(60)
+    `;
+    const { Slow, x } = await bridge.define(`
+x = 5
+class Slow:
+    def __reduce__(self):
+        import time
+        return time.sleep, (60,)
+`);
+    const handle = (await call(runtime, Slow!)) as PyHandleType;
+    const started = join(space.dir, "started");
+    for (const [begin, hasBegun] of [
+      [() => bridge.call(slow), () => existsSync(started)],
+      [() => bridge.eval(`open(${JSON.stringify(started)}, "w").close()\n__import__("time").sleep(60)`), () => existsSync(started)], // prettier-ignore
+      [() => handle.value(), () => true],
+    ] as const) {
+      rmSync(started, { force: true });
+      const cell = interruptible();
+      const failed = cell.run(() => rejection(begin()));
+      await eventually(hasBegun, 10_000);
+      cell.interrupt();
+      expect(await failed).toMatchObject({ code: "ERR_CANCELLED" });
+      expect(await bridge.call(py`def twice(x): return 2 * x`, [x!])).toBe(10);
+    }
+    rmSync(started, { force: true });
+  });
+});
+
+/** A notebook's kernel, as far as calls ask it. */
+function interruptible(): { run: <T>(work: () => T) => T; interrupt: () => void } {
+  const symbol = Symbol.for("lazycluster.notebook");
+  const room = globalThis as Record<symbol, unknown>;
+  const abort = new AbortController();
+  return {
+    run: (work) => {
+      room[symbol] = { runningCell: 1, awaitingCell: () => ({ id: 1, signal: abort.signal }) };
+      try {
+        return work();
+      } finally {
+        // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
+        delete room[symbol];
+      }
+    },
+    interrupt: () => abort.abort(),
+  };
+}
+
 describe("handles of the bridge", () => {
   it("are freed when they are disposed, or nobody can reach them", { timeout: 60_000 }, async () => {
     const script = startManager(
@@ -351,6 +421,73 @@ def count():
     expect(await script.hear("left", 30_000)).toBe(1);
     expect(await script.hear("none", 30_000)).toBe(0);
     expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("and of hosts stay while a task or a call needs them, whoever has dropped them", { timeout: 60_000 }, async () => {
+    const script = startManager(
+      `
+      const runtime = new Runtime("host-1", { python: input });
+      const make = py\`
+      class Counter:
+          def __init__(self):
+              self.n = 41
+          def __call__(self, more):
+              return self.n + more
+
+      def make():
+          return Counter()
+      \`;
+      const read = py\`def read(counter): return counter.n\`;
+      const made = async () => (await (await runtime.executeFunction(make)).returns())[0];
+      const collect = async (rounds) => {
+        for (let i = 0; i < rounds; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 20)); }
+      };
+      let tasks = await (async () => [
+        new RuntimeTask().runFunction(read, { counter: await made() }),
+        new RuntimeTask().runFunction(await made(), { more: 1 }),
+        new RuntimeTask().runFunction(py\`def late(): return \${await made()}.n + 2\`),
+        new RuntimeTask().runFunction(await bridge.eval("lambda: 44")),
+      ])();
+      runtime.clearTasks();
+      const call = (async () => bridge.call(py\`
+      def late(f):
+          import time
+          time.sleep(1)
+          return f()
+      \`, [await bridge.eval("lambda: 45")]))();
+      await collect(30);
+      say("values", [...await Promise.all(tasks.map(async (task) => {
+        await runtime.executeTask(task);
+        return (await task.returns())[0];
+      })), await call]);
+      runtime.clearTasks();
+      tasks = null;
+      await collect(50);
+      say("freed");
+      await heard();
+      await runtime.close();
+      await bridge.close();
+      `,
+      { env: { ...space.env, LAZYCLUSTER_PYTHON: PYTHON }, input: PYTHON, nodeArgs: ["--expose-gc"] },
+    );
+    expect(await script.hear("values", 30_000)).toEqual([41, 42, 43, 44, 45]);
+    await script.hear("freed", 30_000);
+    await eventually(() => expect(kept(host).length).toBeLessThanOrEqual(1), 10_000);
+    script.tell("go");
+    expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("leave no copies on hosts when the bridge has gone on", async () => {
+    const { Box } = await bridge.define("class Box:\n    def __init__(self, n):\n        self.n = n");
+    const read = py`def read(box): return box.n`;
+    for (let n = 0; n < 5; n += 1) {
+      const box = (await bridge.call(Box!, [n])) as PyHandleType;
+      expect(await call(runtime, read, { box })).toBe(n);
+      expect(await call(runtime, read, { box })).toBe(n);
+      await eventually(() => expect(copies(host).length).toBeLessThanOrEqual(1), 5000);
+      await box.dispose();
+    }
+    await eventually(() => expect(copies(host)).toEqual([]), 5000);
   });
 
   it("of a malicious object from a host run it only when it is used there", async () => {

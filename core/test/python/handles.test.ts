@@ -250,6 +250,41 @@ describe("a handle", () => {
     expect(await call(runtime, readCounter, { counter: await counter() })).toEqual([41, "Counter(41)", "Counter"]);
   });
 
+  it("whose file is a folder is refused, and leaves nothing here", async () => {
+    const handle = await counter();
+    const [file = ""] = kept(host);
+    rmSync(file);
+    mkdirSync(file);
+    writeFileSync(join(file, "content"), "x");
+    expect(((await rejection(call(other, readCounter, { counter: handle }))) as Error).message).toMatch(
+      /host-1: the file of a Python object is none/,
+    );
+    expect(spooled()).toEqual([]);
+  });
+
+  it("that is disposed while calls use it lasts until their end, on its host and on others", async () => {
+    const handle = await counter();
+    const slow = py`
+    import os, time
+    def slow(counter):
+        open("/tmp/started", "w").close()
+        while os.path.exists("/tmp/started"):
+            time.sleep(0.02)
+        return counter.n
+    `;
+    const started = hosts.hosts.map(({ dir }) => join(dir, "tmp", "started"));
+    const running = [runtime, other].map((where) => call(where, slow, { counter: handle }));
+    await eventually(() => started.every((file) => existsSync(file)), 10_000);
+    await handle.dispose();
+    expect(kept(host)).toHaveLength(1);
+    rmSync(started[0]!);
+    expect(await running[0]).toBe(41);
+    expect(kept(host)).toHaveLength(1);
+    rmSync(started[1]!);
+    expect(await running[1]).toBe(41);
+    await eventually(() => expect(kept(host)).toEqual([]), 5000);
+  });
+
   it("of another minor version is refused, with both versions named", async () => {
     const [older, newer] = [pythonOf(9), pythonOf(12)];
     if (older === null || newer === null) throw new Error("this test needs Python 3.9 and 3.12");

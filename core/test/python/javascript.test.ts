@@ -1,11 +1,13 @@
 /* eslint-disable @typescript-eslint/no-require-imports, @typescript-eslint/unbound-method */
 /** JavaScript functions on real hosts: each runs in a Node.js process of the host. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { runInThisContext } from "node:vm";
 import { type TestContext, afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
 import {
   InvalidArgumentError,
+  type PyHandleType,
   Runtime,
   RuntimeTask,
   type RuntimeType,
@@ -15,6 +17,7 @@ import {
   expectCleanHost,
   jsFunction,
   ndarray,
+  py,
   pyFloat,
   rejection,
   workspace,
@@ -42,6 +45,14 @@ afterAll(async () => {
   await hosts.stop();
   space.remove();
 });
+
+/** Private files of managers. */
+function spooled(): string[] {
+  const folder = join(space.dir, "state", "spool");
+  return existsSync(folder)
+    ? readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.includes("/"))
+    : [];
+}
 
 const needNode = ({ skip }: TestContext): void => {
   if (without !== null) skip(without);
@@ -296,6 +307,21 @@ class Workbench {
 }
 
 describe("jsFunction refuses", () => {
+  it("Python objects, before anything is kept or sent", async () => {
+    const make = py`def make(): return object()`;
+    const handle = (await (await runtime.executeFunction(make)).returns())[0] as PyHandleType;
+    for (const compose of [
+      () => new RuntimeTask().runFunction((x) => x, { handle }, { args: [new Uint8Array(70_000_000)] }),
+      () => new RuntimeTask().runFunction(jsFunction(() => handle, { context: { handle } })),
+    ]) {
+      expect(compose).toThrow(InvalidArgumentError);
+      expect(compose).toThrow(/JavaScript function takes no Python objects/);
+    }
+    await handle.dispose();
+  });
+
+  afterAll(() => expect(spooled()).toEqual([]));
+
   it.each<[string, () => unknown, RegExp]>([
     ["built-in functions", () => jsFunction(Math.max), /built in/],
     ["bound functions", () => jsFunction((() => 1).bind(null)), /bound/],
@@ -308,6 +334,7 @@ describe("jsFunction refuses", () => {
     ["names that are code", () => jsFunction(() => 1, { context: { "a = process.exit()": 1 } }), /name/],
     ["values that cannot travel", () => jsFunction(() => 1, { context: { a: Symbol("x") as never } }), /context\.a/],
     ["unknown options", () => jsFunction(() => 1, { contxt: {} } as never), /contxt/],
+    ["a value that stays on a host", () => new RuntimeTask().runFunction(() => 1, {}, { args: [new Uint8Array(70_000_000)], result: "handle" }), /result: "handle"/], // prettier-ignore
     ["a task of what is no function", () => new RuntimeTask().runFunction({} as never), /jsFunction/],
   ])("%s", (_, make, says) => {
     expect(make).toThrow(InvalidArgumentError);

@@ -1,13 +1,15 @@
 /** Arguments and values that are too large for memory: they go through private files of the manager, and none of those stays. */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync, statfsSync } from "node:fs";
+import { freemem } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type TestContext, afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type TestHost, type TestHosts, canIsolate, run, startHosts } from "../hosts";
 import {
   Runtime,
   RuntimeTask,
   type RuntimeTaskType,
   type RuntimeType,
+  SCIENCE,
   type Workspace,
   agentAndKeeper,
   eventually,
@@ -15,6 +17,7 @@ import {
   py,
   rejection,
   startManager,
+  temporaryFolders,
   workspace,
 } from "../support";
 
@@ -28,7 +31,7 @@ let space: Workspace;
 let runtime: RuntimeType;
 
 beforeAll(async () => {
-  hosts = await startHosts();
+  hosts = await startHosts({ pythons: true });
   host = hosts.hosts[0]!;
   space = workspace(hosts.configFile);
 });
@@ -170,6 +173,29 @@ describe("values", () => {
     expect(((await rejection(unread.returns())) as Error).message).toMatch(/host-1.*cleanup/);
   });
 
+  it("take their objects on the host along when nobody reads them", async () => {
+    const task = runtime.session("main").run(
+      `
+class Image:
+    def __init__(self, letter):
+        self.letter = letter
+    def _repr_png_(self):
+        return self.letter * (8 * 1024 * 1024)
+for letter in b"abcdefghi":
+    display(Image(bytes([letter])))
+Image(b"z")
+`,
+      { result: "handle" },
+    );
+    await task;
+    expect(spooled()).toHaveLength(1);
+    const kept = (): string[] =>
+      temporaryFolders(host).flatMap((folder) => readdirSync(join(host.dir, "tmp", folder, "handles")));
+    expect(kept()).toHaveLength(1);
+    await task.task.cleanup();
+    expect([spooled(), kept()]).toEqual([[], []]);
+  });
+
   it("that do not come whole leave no file: cancelled, lost, or not to be kept", { timeout: 60_000 }, async () => {
     const endless = py`
     def endless():
@@ -258,45 +284,116 @@ describe("files of a process", () => {
       expect(others()).toEqual([]);
     },
   );
+});
 
-  it.each([
+/** Gigabytes need minutes and as much memory for what runs on the hosts, which are this machine. */
+const LONG = process.env["LAZYCLUSTER_LONG_TESTS"] === "1";
+const RESULTS = [
+  ["bytes", "def make(size): return bytes(size)"],
+  ["a float64 array", 'import numpy\ndef make(size): return numpy.arange(size // 8, dtype="float64")'],
+] as const;
+
+/** For scripts: the most memory [bytes] since the last `forget()`, whether or not a timer could have seen it. */
+const PEAK = `
+  const { readFileSync, writeFileSync } = require("node:fs");
+  const status = (name) => Number(new RegExp(name + ":\\\\s+(\\\\d+) kB").exec(readFileSync("/proc/self/status", "latin1"))[1]) * 1024;
+  const forget = () => { writeFileSync("/proc/self/clear_refs", "5"); return status("VmRSS"); };
+  const peak = () => status("VmHWM");
+`;
+
+/** A value is in the memory of the host's function, here, and on the disk, whose cache counts as free. */
+function needRoom({ skip }: TestContext, megabytes: number, long: boolean): void {
+  if (long && !LONG) skip("only with LAZYCLUSTER_LONG_TESTS=1");
+  if (freemem() < 3 * megabytes * MB) skip(`${String(megabytes)} MB need three times as much free memory`);
+  const { bavail, bsize } = statfsSync(space.dir);
+  if (bavail * bsize < 2 * megabytes * MB) skip(`${String(megabytes)} MB need twice as much free disk`);
+}
+
+describe("the memory of a process", () => {
+  const sizes = [
     ["200 MB", 200, false],
     ["2 GB", 2048, true],
-  ])(
-    "stay away from the memory of an engine that passes %s on",
+  ] as const;
+  const results = RESULTS.flatMap(([kind, source]) => sizes.map((size) => [kind, ...size, source] as const));
+
+  it.for(results)(
+    "has no place for a result under way: %s of %s",
     { timeout: 300_000 },
-    async (_title, megabytes, long) => {
-      if (long && process.env["LAZYCLUSTER_LONG_TESTS"] === undefined) return;
+    async ([, , megabytes, long, source], context) => {
+      needRoom(context, megabytes, long);
       const script = startManager(
         `
-      const runtime = new Runtime("host-1");
-      const make = py\`
-      def make(size):
-          return bytes(size)
-      \`;
-      await runtime.executeFunction(make, { size: 1 });
-      const before = process.memoryUsage().rss;
-      let most = 0;
-      const timer = setInterval(() => { most = Math.max(most, process.memoryUsage().rss); }, 5);
-      const task = await runtime.executeFunction(make, { size: input });
-      const passing = most - before;
-      most = 0;
-      const [value] = await task.returns();
-      most = Math.max(most, process.memoryUsage().rss);
-      clearInterval(timer);
-      say("memory", { passing, reading: most - before, size: value.length });
-      await runtime.close();
-      `,
-        { env: space.env, input: megabytes * MB },
+        ${PEAK}
+        const runtime = new Runtime("host-1", { python: input.python });
+        const make = py(Object.assign([input.source], { raw: [input.source] }));
+        await (await runtime.executeFunction(make, { size: 8 })).returns();
+        const before = forget();
+        const task = await runtime.executeFunction(make, { size: input.size });
+        const passing = peak() - before;
+        const [value] = await task.returns();
+        const data = value.data ?? value;
+        const reading = peak() - before;
+        let right = data.length * data.BYTES_PER_ELEMENT === input.size;
+        for (let at = 0; at < data.length; at += 4096) right &&= data[at] === (value.data ? at : 0);
+        say("memory", { passing, reading, right });
+        await runtime.close();
+        `,
+        { env: space.env, input: { python: SCIENCE, source, size: megabytes * MB } },
       );
-      const { passing, reading, size } = await script.hear<{ passing: number; reading: number; size: number }>(
+      const seen = await script.hear<{ passing: number; reading: number; right: boolean }>("memory", 250_000);
+      expect(seen.right).toBe(true);
+      // What is kept before it is known to be large, and what is under way.
+      expect(seen.passing).toBeLessThan(180 * MB);
+      expect(seen.reading).toBeLessThan((megabytes + 200) * MB);
+      expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
+
+  it.for([
+    ["200 MB", 200, false],
+    ["1.1 GB", 1100, true],
+  ] as const)(
+    "holds an argument once, a float64 array of %s",
+    { timeout: 300_000 },
+    async ([, megabytes, long], context) => {
+      needRoom(context, megabytes, long);
+      const script = startManager(
+        `
+        ${PEAK}
+        const runtime = new Runtime("host-1", { python: input.python });
+        const look = py\`
+        import numpy
+        def look(x):
+            assert isinstance(x, numpy.ndarray) and x.dtype == "float64"
+            return [len(x), float(x[-1]), bool((x == numpy.arange(len(x))).all())]
+        \`;
+        await runtime.executeFunction(look, { x: new Float64Array(8).map((_, at) => at) });
+        const x = new Float64Array(input.size / 8);
+        for (let at = 0; at < x.length; at += 1) x[at] = at;
+        const before = forget();
+        const task = new RuntimeTask().runFunction(look, { x });
+        const composing = peak() - before;
+        say("composed");
+        await heard();
+        await runtime.executeTask(task);
+        say("memory", { composing, sending: peak() - before, seen: (await task.returns())[0], own: x.length });
+        await task.cleanup();
+        await runtime.close();
+        `,
+        { env: space.env, input: { python: SCIENCE, size: megabytes * MB } },
+      );
+      await script.hear("composed", 100_000);
+      expect(spooled().map((path) => statSync(path).size >= megabytes * MB)).toEqual([true]);
+      script.tell("go");
+      const memory = await script.hear<{ composing: number; sending: number; seen: unknown; own: number }>(
         "memory",
         250_000,
       );
-      expect(size).toBe(megabytes * MB);
-      // What is kept before it is known to be large, and what is under way.
-      expect(passing).toBeLessThan(180 * MB);
-      expect(reading).toBeLessThan((megabytes + 200) * MB);
+      const count = (megabytes * MB) / 8;
+      expect(memory.seen).toEqual([count, count - 1, true]);
+      expect(memory.own).toBe(count);
+      expect(memory.composing).toBeLessThan(180 * MB);
+      expect(memory.sending).toBeLessThan(180 * MB);
       expect(await script.exited).toMatchObject({ code: 0, stderr: "" });
     },
   );

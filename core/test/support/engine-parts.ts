@@ -2,8 +2,10 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Protocol from "../../src/engine/protocol";
+import type * as DumpObject from "../../src/engine/dump-object";
 import type * as Facts from "../../src/engine/facts";
 import type * as Host from "../../src/host";
+import type * as Network from "../../src/network";
 import type * as Connect from "../../src/host/connect";
 import type { HostConnection } from "../../src/host/transport";
 
@@ -12,7 +14,9 @@ const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist",
 
 export const { AgentClient, receiveTree, sendTree, startProcess, syncTree } = part("host/index.js") as typeof Host;
 export const { connectHost } = part("host/connect.js") as typeof Connect;
+export const { Exposure, managerPlace } = part("network/index.js") as typeof Network;
 export const { askFacts } = part("engine/facts.js") as typeof Facts;
+export const { dumpObject } = part("engine/dump-object.js") as typeof DumpObject;
 export const { EngineFailure } = part("engine/protocol/index.js") as typeof Protocol;
 /** A record of a tree as it travels; fields may be wrong. */
 export function treeRecord(letter: string, path: Buffer, size: bigint, extra: Buffer, mode = 0o644): Buffer {
@@ -26,6 +30,7 @@ export function treeRecord(letter: string, path: Buffer, size: bigint, extra: Bu
 }
 export type { HostConnection, RemoteProcess } from "../../src/host/transport";
 export type { FailureData, HostSpec } from "../../src/engine/protocol";
+export type { Exposure as ExposureType } from "../../src/network";
 export type { AgentClient as AgentClientType } from "../../src/host";
 
 export function hostSpec(host: string, configFile: string | null): Protocol.HostSpec {

@@ -60,11 +60,13 @@ export class FakeAgent implements HostConnection {
           bootstrap = Buffer.concat([bootstrap, piece]);
           const second = bootstrap.indexOf(10, bootstrap.indexOf(10) + 1);
           const length = Number(bootstrap.subarray(bootstrap.indexOf(10) + 1, second).toString());
-          if (second < 0 || bootstrap.length < second + 1 + length) {
+          // Behind the agent stands a line with its mode.
+          const mode = second < 0 ? -1 : bootstrap.indexOf(10, second + 1 + length);
+          if (mode < 0) {
             done();
             return;
           }
-          bytes = bootstrap.subarray(second + 1 + length);
+          bytes = bootstrap.subarray(mode + 1);
           bootstrap = null;
         }
         for (const { header } of decoder.push(bytes)) this.hear(header);

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 TEXTS = {
     "source": ("source", "name", "file"),
     "module": ("module", "name"),
-    "js": ("source", "name", "file", "form"),
     "cell": ("source", "file"),
     "define": ("source", "file"),
     "js": ("source", "name", "file", "form"),

@@ -6,6 +6,7 @@ import os
 
 from . import fields
 from .errors import ProtocolError
+from .limits import allow_more, check_room
 from .spawn import spawn
 from .step import STDERR, STDOUT, Step
 from .streams import Inlet
@@ -36,9 +37,15 @@ class Command(Step):
         ours: List[int] = []
         theirs: List[int] = []
         try:
-            reads, stdio, writes = (
-                self._open_terminal(ours, theirs) if self._terminal else self._open(ours, theirs)
-            )
+            try:
+                reads, stdio, writes = self._open(ours, theirs)
+            except OSError as error:
+                if not allow_more(error):
+                    raise
+                for fds in (ours, theirs):
+                    while fds:
+                        os.close(fds.pop())
+                reads, stdio, writes = self._open(ours, theirs)
             shell = self.agent.shell
             argv = [os.path.basename(shell), b"-c", self._command]
             pid = spawn(argv, shell, self.full_environment(), self.cwd, stdio, self._terminal)
@@ -59,6 +66,14 @@ class Command(Step):
         self._early.clear()
 
     def _open(
+        self, ours: List[int], theirs: List[int]
+    ) -> Tuple[List[Tuple[int, int]], List[int], Optional[int]]:
+        """What we read, by stream, the program's descriptors, and what we write to."""
+        opened = self._open_terminal(ours, theirs) if self._terminal else self._open_pipes(ours, theirs)
+        check_room([*ours, *theirs])
+        return opened
+
+    def _open_pipes(
         self, ours: List[int], theirs: List[int]
     ) -> Tuple[List[Tuple[int, int]], List[int], Optional[int]]:
         writes, stdin = None, self.agent.null

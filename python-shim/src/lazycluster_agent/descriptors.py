@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Sequence, Tuple
 
 MAX_MESSAGE = 4096
-MAX_DESCRIPTORS = 3
+MAX_DESCRIPTORS = 4
 
 
 def pair(kind: int) -> Tuple[int, int]:
@@ -26,7 +26,10 @@ def pair(kind: int) -> Tuple[int, int]:
 
 
 class Control:
-    """Small messages with descriptors, between the agent and a fork server."""
+    """Small messages with descriptors, between the agent and a fork server.
+
+    Receiving never waits; sending does if the descriptor blocks.
+    """
 
     def __init__(self, fd: int) -> None:
         self._socket = _socket.socket(fileno=fd)
@@ -46,7 +49,9 @@ class Control:
     def receive(self) -> Tuple[Dict[str, Any], List[int]]:
         """Raises EOFError at the end, BlockingIOError when there is nothing, else OSError or WireError."""
         space = _socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
-        data, ancillary, _, _ = self._socket.recvmsg(MAX_MESSAGE, space, _socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = self._socket.recvmsg(
+            MAX_MESSAGE, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT
+        )
         fds: List[int] = []
         for level, kind, content in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):

@@ -57,7 +57,7 @@ class Failure(Exception):
 
 def exhausted(error: OSError) -> Optional[Failure]:
     """When the host has no more of something that it gives us only so much of."""
-    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
+    if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ETOOMANYREFS):
         return None
     what = "The host allows the agent no more files, memory or processes"
     return Failure.of("limit", error, b"", what, "Run fewer steps at once, or raise its limits (ulimit -a).")

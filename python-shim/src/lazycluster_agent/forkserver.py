@@ -9,12 +9,13 @@ import sys
 
 from . import system
 from .descriptors import Control, stream_pair
+from .limits import restore_limit
 from .msgpack import WireError
 from .worker import Worker, make_ready, rehearse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import List, NoReturn
 
 
 #: How often a function is run for nothing.
@@ -47,11 +48,11 @@ class ForkServer:
         gc.enable()
         gc.collect()
         system.restore_signals()
+        restore_limit()
         # SIGPIPE as every Python program has it, and so for the children.
         system.ignore_signals("SIGINT", "SIGPIPE")
         system.null_stdio(0, 1, 2)
         system.close_all_but((self._control.fileno(),))
-        os.set_blocking(self._control.fileno(), False)
         system.become_subreaper()
         # We were started with -S. Functions expect what a normal start gives: site-packages, a venv.
         import site
@@ -82,16 +83,24 @@ class ForkServer:
 
     def _fork(self) -> None:
         """A child that waits for its function, and for the agent the other ends of all that it has."""
-        ours, theirs = stream_pair()
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            # Not by way of `boot` for a clean stack: what that touches would have to be copied.
-            Worker(theirs, out_end, err_end).run()
-        self._control.send({"op": "spare", "pid": pid}, (ours, out, err))
-        for fd in (ours, theirs, out, out_end, err, err_end):
-            os.close(fd)
+        fds: List[int] = []
+        try:
+            fds += stream_pair()
+            fds += os.pipe()
+            fds += os.pipe()
+            ours, theirs, out, out_end, err, err_end = fds
+            pid = os.fork()
+            if pid == 0:
+                # Not by way of `boot` for a clean stack: what that touches would have to be copied.
+                Worker(theirs, out_end, err_end).run()
+            # The agent writes to one `ours` and reads from the other.
+            self._control.send({"op": "spare", "pid": pid}, (ours, ours, out, err))
+        except OSError as error:
+            # A child that is there already sees that nobody has the other end, and leaves.
+            self._control.send({"op": "failed", "errno": error.errno or 0})
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def _tell_ended(self) -> None:
         while True:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from . import fields
 from .calling import Calling, block
 from .errors import Failure, ProtocolError
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .frames import Header
     from .functions import Server
+    from .turns import Turn
 
 
 class CallStep(Step):
@@ -80,14 +79,22 @@ class CallStep(Step):
 
 
 class Function(CallStep):
+    js = False
+
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id, header, kept=False)
+        self._turn: Optional[Turn] = None
         self._server: Optional[Server] = None
         self._decoder = FrameDecoder()
         self._control: Optional[Outlet] = None
         self._request = b""
 
     def start(self) -> None:
+        self._turn = functions_of(self.agent).turn(lambda: self.agent.guard(self, self.launch), self.js)
+        self._turn.wait()
+
+    def launch(self) -> None:
+        """Its turn has come. May raise Failure."""
         server = functions_of(self.agent).server(self.calling.interpreter, self.cwd)
         environment = block(self.full_environment(server.environment))
         self._request = self.calling.request(self.agent, cwd=self.cwd, env=environment)
@@ -95,21 +102,17 @@ class Function(CallStep):
         server.acquire(self._assigned)
 
     def _assigned(self, failure: Optional[Failure], pid: int, fds: Tuple[int, ...]) -> None:
-        if failure is not None:
+        if failure is None:
+            self.agent.guard(self, lambda: self.set_off(pid, *fds))
+            return
+        self._let_go()
+        if failure.kind != "limit" or self._turn is None or not self._turn.wait_again():
             self.fail(failure)
-            return
-        if self.finished:
-            # Cancelled meanwhile: the child sees the end of its control socket and leaves.
-            for fd in fds:
-                os.close(fd)
-            return
-        self.agent.guard(self, lambda: self._attach(pid, *fds))
 
-    def _attach(self, pid: int, control: int, out: int, err: int) -> None:
+    def set_off(self, pid: int, control: int, answers: int, out: int, err: int) -> None:
         self.started(pid)
         self.attach(out, STDOUT)
         self.attach(err, STDERR)
-        answers = os.dup(control)
         self._control = Outlet(self.loop, answers, self._on_answers, self._settle)
         self.outlets.append(self._control)
         self.begin(self.inlet(control), self._request)
@@ -146,6 +149,22 @@ class Function(CallStep):
         if self._inlet is not None:
             self._inlet.close()
             self._inlet = None
+        self._let_go()
+        if self._turn is not None:
+            self._turn.leave()
+
+    def _let_go(self) -> None:
         if self._server is not None:
+            self._server.withdraw(self._assigned)
             self._server.released()
             self._server = None
+
+
+def function(agent: Agent, id: int, header: Header) -> Function:
+    """The call of a function of any language, outside sessions."""
+    told = header.get("fn")
+    if isinstance(told, dict) and told.get("kind") == "js":
+        from .js import JsFunction
+
+        return JsFunction(agent, id, header)
+    return Function(agent, id, header)

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from . import system
-from .descriptors import Control, control_pair
-from .errors import Become, Failure, exhausted
+from .descriptors import MAX_DESCRIPTORS, Control, control_pair
+from .errors import Become, Failure, exhausted, internal
 from .interpreters import activated, find
+from .limits import check_room
 from .loop import READ
 from .msgpack import WireError
 from .spawn import spawn
 from .streams import Inlet, Outlet
+from .turns import AT_ONCE, JS_AT_ONCE, Turn, Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, NamedTuple, NoReturn, Optional, Tuple
+    from typing import Callable, Dict, List, NoReturn, Optional, Tuple
 
     from .agent import Agent
-
-    class Spare(NamedTuple):
-        pid: int
-        control: int
-        out: int
-        err: int
 
     Assigned = Callable[[Optional[Failure], int, Tuple[int, ...]], None]
 
 #: Children that wait for a function, of each interpreter.
 SPARES = 2
+#: Children that a fork server is asked for at a time. It makes them one by one, and the socket to it holds
+#: only so many messages; a send beyond that fails.
+ORDERED = 8
 #: Fork servers of other interpreters: how many stay, and for how many seconds without work.
 MAX_SERVERS, IDLE = 4, 60.0
 #: [s] that another interpreter may take to start.
@@ -54,8 +54,8 @@ class Server:
         self._ready = False
         #: Children that run a function.
         self.busy = 0
-        #: How often it was asked for a child: tells whether it was idle.
-        self.uses = 0
+        #: When its last function ended [s on the monotonic clock]; means nothing while it is busy.
+        self.idle_since = time.monotonic()
         self._warm = False
         self._noise: List[bytes] = []
         self._closed = False
@@ -65,19 +65,25 @@ class Server:
         self._patience = self._loop.later(START_PATIENCE, self._late)
 
     def acquire(self, assigned: Assigned) -> None:
-        """Calls `assigned` with pid, control socket, stdout and stderr of a child, or with a failure."""
-        self.uses += 1
+        """Calls `assigned` with the pid of a child and descriptors to write to it, to read its answers, its
+        stdout and its stderr; or with a failure, of kind `limit` when the host has no room for a child."""
         self.busy += 1
         if self._spares:
             pid, fds = self._spares.pop(0)
             assigned(None, pid, fds)
         else:
             self._waiting.append(assigned)
-            self._order(len(self._waiting))
+            self._order()
+
+    def withdraw(self, assigned: Assigned) -> None:
+        """It is wanted no more; `assigned` is not called."""
+        if assigned in self._waiting:
+            self._waiting.remove(assigned)
 
     def released(self) -> None:
         """A function has ended. Only now, when its result is out, a fork may cost time."""
         self.busy -= 1
+        self.idle_since = time.monotonic()
         self._loop.later(0.001, self.refill)
 
     def warm(self) -> None:
@@ -87,7 +93,7 @@ class Server:
             self._tell("warm")
 
     def refill(self) -> None:
-        self._order(len(self._waiting) + SPARES - len(self._spares))
+        self._order(SPARES - len(self._spares))
 
     def close(self) -> None:
         if self._closed:
@@ -103,11 +109,13 @@ class Server:
         self._spares.clear()
         waiting, self._waiting = self._waiting, []
         failure = None if self._ready else self._failure()
+        # First, for the next in turn must find another one.
+        self._ended(self)
         for assigned in waiting:
             assigned(failure or Failure("python", "The fork server of this host was killed."), 0, ())
-        self._ended(self)
 
-    def _order(self, wanted: int) -> None:
+    def _order(self, spares: int = 0) -> None:
+        wanted = min(len(self._waiting) + spares, ORDERED)
         while self._ordered < wanted and self._ready and not self._closed:
             self._ordered += 1
             self._tell("fork")
@@ -120,7 +128,12 @@ class Server:
 
     def _fork(self) -> Tuple[int, Control]:
         ours, theirs = control_pair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(ours)
+            os.close(theirs)
+            raise
         if pid == 0:
 
             def serve() -> NoReturn:
@@ -137,9 +150,8 @@ class Server:
     def _start(self, interpreter: bytes) -> Tuple[int, Control]:
         from .bundling import bundle, start_line
 
-        ours, theirs = control_pair()
-        bundle_out, bundle_in = os.pipe()
-        noise_out, noise_in = os.pipe()
+        kept: List[int] = []
+        given: List[int] = []
         text = bundle()
         text = b"%d\n%s" % (len(text), text)
         environment = dict(self.environment)
@@ -148,17 +160,25 @@ class Server:
         environment[system.CONNECTION_VARIABLE] = self._agent.mark
         argv = [interpreter, *start_line(), b"3"]
         try:
+            for make in control_pair, os.pipe, os.pipe:
+                one, other = make()
+                kept.append(one)
+                given.append(other)
+            # The bundle goes the other way.
+            kept[1], given[1] = given[1], kept[1]
+            ours, bundle_in, noise_out = kept
+            theirs, bundle_out, noise_in = given
             # Descriptor 3 is the control socket, as the last argument says.
             stdio = [bundle_out, noise_in, noise_in, theirs]
             pid = spawn(argv, interpreter, environment, self._agent.home, stdio)
         except BaseException as error:
-            for fd in (ours, bundle_in, noise_out):
+            for fd in kept:
                 os.close(fd)
-            if isinstance(error, Failure):
+            if isinstance(error, Failure) and error.kind != "limit":
                 error.kind = "python"
             raise
         finally:
-            for fd in (theirs, bundle_out, noise_in):
+            for fd in given:
                 os.close(fd)
         inlet = Inlet(self._loop, bundle_in, lambda cost: None)
         inlet.write(memoryview(text), 0)
@@ -190,20 +210,34 @@ class Server:
             self.refill()
         elif op == "spare" and isinstance(pid, int):
             self._ordered -= 1
-            if len(fds) != 3:
+            try:
+                if len(fds) != MAX_DESCRIPTORS:
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                check_room(fds)
+            except OSError as error:
                 # We may open no more files. The child sees that it has lost us and leaves.
                 for fd in fds:
                     os.close(fd)
-                failure = exhausted(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
-                if self._waiting:
-                    self._waiting.pop(0)(failure, 0, ())
-            elif self._waiting:
+                self._refuse(error)
+                return
+            if self._waiting:
                 self._waiting.pop(0)(None, pid, tuple(fds))
+                self._order()
             else:
                 self._spares.append((pid, tuple(fds)))
                 self._agent.children[pid] = lambda status: self._spare_died(pid)
+        elif op == "failed" and isinstance(message.get("errno"), int):
+            self._ordered -= 1
+            code = int(str(message["errno"]))
+            self._refuse(OSError(code, os.strerror(code)))
         elif op == "ended" and isinstance(pid, int) and isinstance(status, int):
             self._agent.child_ended(pid, status)
+
+    def _refuse(self, error: OSError) -> None:
+        """A child could not be had."""
+        if self._waiting:
+            self._waiting.pop(0)(exhausted(error) or internal(error), 0, ())
+            self._order()
 
     def _spare_died(self, pid: int) -> None:
         for spare in self._spares:
@@ -235,38 +269,54 @@ class Server:
 class Functions:
     """All fork servers of the connection: ours, and those of other interpreters."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, most: int = MAX_SERVERS, idle: float = IDLE) -> None:
         self._agent = agent
+        self._most, self._idle = most, idle
+        self._turns, self._js_turns = Turns(AT_ONCE), Turns(JS_AT_ONCE)
         self._servers: Dict[Optional[bytes], Server] = {}
+
+    def turn(self, begin: Callable[[], None], js: bool) -> Turn:
+        return Turn(self._js_turns if js else self._turns, begin)
 
     def server(self, interpreter: Optional[str], cwd: bytes) -> Server:
         """Raises Failure."""
         key = None if interpreter is None else self.find(interpreter, cwd)
         server = self._servers.get(key)
         if server is None:
-            self._make_room()
+            if key is not None:
+                self._make_room()
             server = self._servers[key] = Server(self._agent, key, self._forget)
-            self._look_after(server, server.uses)
+            if key is not None:
+                self._look_after(server, self._idle)
         return server
 
     def find(self, interpreter: str, cwd: bytes) -> bytes:
         return find(interpreter, cwd, self._agent.home, self._agent.environment)
 
     def _make_room(self) -> None:
-        idle = [server for server in self._servers.values() if server.interpreter and not server.busy]
-        for server in idle[: max(len(self._servers) - MAX_SERVERS, 0)]:
+        """For one more, by the end of those whose last function ended longest ago.
+
+        Busy ones stay, for a session may be busy for hours and a call must not wait for that: while all are
+        busy there are more than the limit. The surplus goes when it is idle, at the latest with the next one.
+        """
+        others = [server for server in self._servers.values() if server.interpreter]
+        idle = sorted((server for server in others if not server.busy), key=lambda server: server.idle_since)
+        for server in idle[: max(len(others) + 1 - self._most, 0)]:
             server.close()
 
-    def _look_after(self, server: Server, uses: int) -> None:
-        def look() -> None:
-            if self._servers.get(server.interpreter) is server:
-                if server.interpreter and not server.busy and server.uses == uses:
-                    server.close()
-                else:
-                    self._look_after(server, server.uses)
+    def _look_after(self, server: Server, seconds: float) -> None:
+        """Closes it when it has had no work for long; looks again after so many seconds."""
 
-        if server.interpreter:
-            self._agent.loop.later(IDLE, look)
+        def look() -> None:
+            if self._servers.get(server.interpreter) is not server:
+                return
+            left = self._idle - (0.0 if server.busy else time.monotonic() - server.idle_since)
+            if left > 0:
+                self._look_after(server, left)
+            else:
+                server.close()
+
+        self._agent.loop.later(seconds, look)
 
     def _forget(self, server: Server) -> None:
         if self._servers.get(server.interpreter) is server:

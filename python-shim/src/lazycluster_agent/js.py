@@ -7,6 +7,7 @@ import os
 from .descriptors import shut_down_writing, stream_pair
 from .errors import Failure
 from .function import Function
+from .limits import check_room
 from .msgpack import NotData, pack
 from .paths import expand
 from .spawn import spawn
@@ -53,13 +54,15 @@ _worker: List[bytes] = []
 
 
 class JsFunction(Function):
+    js = True
+
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         worker = self.calling.function.pop("worker", None)
         if isinstance(worker, bytes):
             _worker[:] = [worker]
 
-    def start(self) -> None:
+    def launch(self) -> None:
         if not _worker:
             raise Failure("internal", "The program that runs JavaScript functions did not come.")
         environment = self.full_environment()
@@ -73,21 +76,25 @@ class JsFunction(Function):
         self._request = b"".join(
             [len(_worker[0]).to_bytes(4, "big"), _worker[0], len(request).to_bytes(4, "big"), request]
         )
-        ours, theirs = stream_pair()
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        null = os.open(os.devnull, os.O_RDONLY)
+        kept: List[int] = []
+        given: List[int] = []
         try:
-            stdio = [null, out_end, err_end, theirs]
+            for make in stream_pair, os.pipe, os.pipe:
+                one, other = make()
+                kept.append(one)
+                given.append(other)
+            kept.insert(1, os.dup(kept[0]))
+            check_room(kept)
+            stdio = [self.agent.null, given[1], given[2], given[0]]
             pid = spawn([b"node", b"-e", LOADER], program, environment, self.cwd, stdio)
         except BaseException:
-            for fd in (ours, out, err):
+            for fd in kept:
                 os.close(fd)
             raise
         finally:
-            for fd in (theirs, out_end, err_end, null):
+            for fd in given:
                 os.close(fd)
-        self._assigned(None, pid, (ours, out, err))
+        self.set_off(pid, *kept)
 
     # Node.js reads what comes until the end; it needs no frames.
 

@@ -27,14 +27,9 @@ def _call(agent: Agent, id: int, header: Header) -> Operation:
         from .session_call import SessionCall
 
         return SessionCall(agent, id, header)
-    function = header.get("fn")
-    if isinstance(function, dict) and function.get("kind") == "js":
-        from .js import JsFunction
+    from .function import function
 
-        return JsFunction(agent, id, header)
-    from .function import Function
-
-    return Function(agent, id, header)
+    return function(agent, id, header)
 
 
 def _end_session(agent: Agent, id: int, header: Header) -> Operation:

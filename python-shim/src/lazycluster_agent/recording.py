@@ -15,18 +15,18 @@ from .command import Command
 from .detached import DetachedAgent
 from .errors import Failure, ProtocolError
 from .frames import FRAME_COST, PIECE, frame_head
-from .function import Function
+from .function import function
 from .operation import Operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Callable, Dict, List, Optional
 
     from .agent import Agent
     from .frames import Buffer, Header
     from .step import Step
 
-KINDS = {"run": Command, "call": Function}
+KINDS: Dict[str, Callable[[Any, int, Header], Step]] = {"run": Command, "call": function}
 #: Bytes of output that are kept for a manager that may come.
 MAX_SPOOL = 1 << 30
 

@@ -105,10 +105,10 @@ class Session:
                 call.fail(failure or self.failure())
             return
         self.pid = pid
-        control, out, err = fds
+        control, answers, out, err = fds
         self.agent.children[pid] = self._exited
         self._inlet = Inlet(self.loop, control, self._repay, lambda: shut_down_writing(control))
-        self._answers = Outlet(self.loop, os.dup(control), self._on_answers, self._on_silence)
+        self._answers = Outlet(self.loop, answers, self._on_answers, self._on_silence)
         self._attach(STDOUT, out)
         self._attach(STDERR, err)
         if call is not None:

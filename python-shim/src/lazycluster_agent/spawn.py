@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from . import system
-from .errors import Failure, printable
+from .errors import Failure, exhausted, printable
+from .limits import is_raised, restore_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def spawn(
     """Runs `program` with `stdio` as its descriptors from 0 on, and returns its pid. Raises Failure."""
     enter(cwd)
     try:
-        if not terminal:
+        # A limit can only be restored in between.
+        if not terminal and not is_raised():
             try:
                 return os.posix_spawn(
                     program,
@@ -42,6 +44,9 @@ def spawn(
     except ValueError as error:
         raise Failure("spawn", "The command or its environment cannot be passed on: %s." % error) from None
     except OSError as error:
+        failure = exhausted(error)
+        if failure is not None:
+            raise failure from None
         what = "The program %s cannot be started" % printable(program)
         advice = TOO_LONG if error.errno == system.TOO_BIG else "Check that it exists and may be executed."
         raise Failure.of("spawn", error, program, what, advice) from None
@@ -67,10 +72,15 @@ def _fork_and_execute(
     terminal: bool,
 ) -> int:
     told, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _execute(argv, program, environment, stdio, terminal, tell)
-    os.close(tell)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _execute(argv, program, environment, stdio, terminal, tell)
+    except OSError:
+        os.close(told)
+        raise
+    finally:
+        os.close(tell)
     try:
         # Empty when the program runs, for the pipe closes on exec.
         failure = os.read(told, 16)
@@ -101,6 +111,7 @@ def _execute(
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
         system.restore_signals()
+        restore_limit()
         os.execve(program, argv, environment)
     except OSError as error:
         code = error.errno or 0

@@ -5,6 +5,8 @@ import { Runtime } from "../../runtime";
 import { RuntimeTask } from "../../task";
 import { interruptSignal } from "../interrupt";
 import { EXIT, printJson, printLine } from "../output";
+import { type Capture, capture, recordOf } from "../record";
+import { limitOf } from "../seconds";
 
 export interface RunOptions {
   workingDir?: string;
@@ -27,17 +29,12 @@ export async function run(host: string, words: readonly string[], options: RunOp
       // Later, its exit code is known by its failure.
       check: options.detach === true,
       ...(options.pty ? { pty: true } : {}),
-      ...(options.timeout === undefined ? {} : { timeoutMs: Number(options.timeout) * 1000 }),
+      ...limitOf(options.timeout),
       ...(options.stdin ? { stdin: await readAll(process.stdin) } : {}),
     },
   );
-  const captured: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
-  if (!options.detach) {
-    task.on("output", ({ stream, data }) => {
-      if (options.json) captured[stream].push(data);
-      else process[stream].write(data);
-    });
-  }
+  const captured = options.json === true && !options.detach ? capture(task) : null;
+  if (!options.json && !options.detach) task.on("output", ({ stream, data }) => process[stream].write(data));
   const runtime = new Runtime(host, {
     workingDir: options.workingDir ?? "~",
     ...(options.python === undefined ? {} : { python: options.python }),
@@ -52,10 +49,10 @@ export async function run(host: string, words: readonly string[], options: RunOp
       return 0;
     }
     await execution;
-    return report(task, captured, options);
+    return report(host, task, captured, null);
   } catch (error) {
     if (!(error instanceof TaskExecutionError)) throw error;
-    if (options.json) report(task, captured, options);
+    if (captured) report(host, task, captured, error.message);
     else process.stderr.write(`lazycluster: ${error.message}\n`);
     return error.reason === "cancelled" ? EXIT.interrupted : error.reason === "lost" ? EXIT.hostUnusable : EXIT.failed;
   } finally {
@@ -67,21 +64,9 @@ export async function run(host: string, words: readonly string[], options: RunOp
   }
 }
 
-function report(task: RuntimeTask, captured: Record<"stdout" | "stderr", Buffer[]>, options: RunOptions): number {
-  const step = task.steps[0];
-  if (options.json) {
-    printJson({
-      host: task.host,
-      state: task.state,
-      exitCode: step?.exitCode ?? null,
-      signal: step?.signal ?? null,
-      durationMs: task.durationMs,
-      stdout: Buffer.concat(captured.stdout).toString("utf8"),
-      stderr: Buffer.concat(captured.stderr).toString("utf8"),
-      logFile: task.executionLogFilePath,
-    });
-  }
-  return step?.exitCode ?? EXIT.failed;
+function report(host: string, task: RuntimeTask, captured: Capture | null, error: string | null): number {
+  if (captured) printJson(recordOf(host, task, captured, error));
+  return task.steps[0]?.exitCode ?? EXIT.failed;
 }
 
 async function readAll(stream: NodeJS.ReadStream): Promise<Buffer> {

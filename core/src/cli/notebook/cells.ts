@@ -16,7 +16,7 @@ export function cellProgram(body: string, setExitCode: (code: number) => void): 
     .option("--timeout <seconds>", "end it after that")
     .option("--json", "as JSON, at the end")
     .action(async (options: OnOptions & { workingDir?: string; timeout?: string; json?: boolean }) =>
-      setExitCode(await (await import("./run-on.js")).runOn(body, options)),
+      setExitCode(await (await import("../run-on.js")).runOn(body, options)),
     );
   program
     .command("python")

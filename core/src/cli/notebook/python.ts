@@ -1,13 +1,15 @@
 /** `%%lazycluster python --on all`: Python on each host, in sessions in which variables persist between cells. */
 import { inspect } from "util";
 import { type MimeBundle, bundleOf, escapeHtml, notebookHost, oneLine } from "../../display";
+import { Environment } from "../../environment";
 import { LazyclusterError, TaskExecutionError } from "../../errors";
 import { Runtime, type Session } from "../../runtime";
 import type { RuntimeTask } from "../../task";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT, printJson } from "../output";
-import { HostLines } from "./host-lines";
-import { hostsOf } from "./hosts";
+import { HostLines } from "../host-lines";
+import { hostsOf } from "../hosts";
+import { limitOf } from "../seconds";
 
 export interface PythonOptions {
   on: string;
@@ -19,19 +21,20 @@ export interface PythonOptions {
 
 const DEFAULT_SESSION = "notebook";
 
-/** One for each host, for all cells of the notebook; they end with the process. */
+/** One for each host of an ssh config, for all cells of the notebook; they end with the process. */
 const runtimes = new Map<string, Runtime>();
 
 /** Shows what each host shows; the values by host are the data. Throws CommandFailure that names who failed. */
 export async function python(code: string, options: PythonOptions): Promise<void> {
   if (code.trim() === "") throw new CommandFailure("There is nothing to run: write Python below.", EXIT.usage);
   const hosts = hostsOf(options.on);
+  const limit = limitOf(options.timeout);
   const width = Math.max(...hosts.map((host) => host.length));
   const outcomes = await Promise.all(
     hosts.map(async (host) => {
       const lines = new HostLines(host, width);
       try {
-        return { host, ...(await runThere(host, lines, code, options)), error: null };
+        return { host, ...(await runThere(host, lines, code, options, limit)), error: null };
       } catch (error) {
         if (!(error instanceof LazyclusterError)) throw error;
         lines.write("stderr", Buffer.from(`${reasonOf(error).trimEnd()}\n`));
@@ -54,15 +57,15 @@ async function runThere(
   host: string,
   lines: HostLines,
   code: string,
-  { session = DEFAULT_SESSION, python: interpreter, name, timeout }: PythonOptions,
+  { session = DEFAULT_SESSION, python: interpreter, name }: PythonOptions,
+  limit: { timeoutMs?: number },
 ): Promise<{ value: unknown; shown: readonly unknown[] }> {
-  const runtime = runtimes.get(host) ?? new Runtime(host);
-  runtimes.set(host, runtime);
+  const runtime = runtimeOf(host);
   const found: Session = runtime.session(session, interpreter === undefined ? {} : { python: interpreter });
   const execution = found.run(code, {
     signal: interruptSignal(),
     ...(name === undefined ? { result: "display" as const } : {}),
-    ...(timeout === undefined ? {} : { timeoutMs: Number(timeout) * 1000 }),
+    ...limit,
   });
   const { task } = execution;
   task.on("output", ({ stream, data }) => lines.write(stream, data));
@@ -76,6 +79,14 @@ async function runThere(
   lines.end();
   const [value] = await task.returns();
   return { value: value ?? undefined, shown: displaysOf(task) };
+}
+
+/** The same name may be another host in another ssh config. */
+function runtimeOf(host: string): Runtime {
+  const key = JSON.stringify([Environment.sshConfigFile, host]);
+  const runtime = runtimes.get(key) ?? new Runtime(host);
+  runtimes.set(key, runtime);
+  return runtime;
 }
 
 function displaysOf(task: RuntimeTask): readonly unknown[] {

@@ -1,6 +1,7 @@
 /** The library's end of the engine's thread: starts it on first need, asks, listens, and ends it with the process. */
 import { basename, join } from "path";
 import { SHARE_ENV, Worker } from "worker_threads";
+import { removeSockets } from "../journal";
 import {
   type ClientMessage,
   EngineFailure,
@@ -144,6 +145,8 @@ export class EngineClient {
     worker.on("error", (error) => this.log("error", `the engine failed: ${error.stack ?? error.message}`));
     worker.on("exit", () => this.ended(worker));
     process.once("beforeExit", this.onBeforeExit);
+    // A thread that is cut off by process.exit() clears nothing up.
+    process.off("exit", removeSockets).once("exit", removeSockets);
     return worker;
   }
 

@@ -4,4 +4,5 @@ export * from "./log-index";
 export * from "./log-reader";
 export type { LoggedSoFar } from "./log-resume";
 export * from "./log-writer";
+export * from "./sockets";
 export * from "./spool";

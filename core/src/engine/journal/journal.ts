@@ -1,17 +1,6 @@
 /** An engine's journal: a folder with who holds it, and a line per event. Files are the truth after a crash. */
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  rmdirSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-  writeSync,
-} from "fs";
-import { dirname, join } from "path";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "fs";
+import { join } from "path";
 import { type Detachment, type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
 import {
   ENGINE_FILE,
@@ -22,6 +11,7 @@ import {
   isAlive,
   readEngine,
 } from "./layout";
+import { sweepSockets } from "./sockets";
 import { sweepSpools } from "./spool";
 
 /** A line of the journal. */
@@ -56,6 +46,7 @@ export class JournalWriter {
     try {
       removeOld();
       sweepSpools();
+      sweepSockets();
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(join(folder, ENGINE_FILE), `${JSON.stringify(engine)}\n`, { mode: 0o600 });
       journal.file = openSync(join(folder, JOURNAL_FILE), "ax", 0o600);
@@ -163,20 +154,9 @@ function removeOld(): void {
     try {
       const engine = readEngine(folder);
       if (engine && isAlive(engine)) continue;
-      if (engine) removeSocket(engine.controlSocket);
       if (now - statSync(folder).mtimeMs > KEEP_MS) rmSync(folder, { recursive: true, force: true });
     } catch {
       // Another engine may be removing the same one.
     }
-  }
-}
-
-/** With its folder, which only holds the socket. */
-function removeSocket(path: string): void {
-  try {
-    if (statSync(path).isSocket()) unlinkSync(path);
-    rmdirSync(dirname(path));
-  } catch {
-    // Gone already.
   }
 }

@@ -31,8 +31,13 @@ export function enginesFolder(env: NodeJS.ProcessEnv = process.env): string {
 
 export function engineFolders(): string[] {
   const folder = enginesFolder();
+  return namesIn(folder).map((name) => join(folder, name));
+}
+
+/** None where there is no such folder. */
+export function namesIn(folder: string): string[] {
   try {
-    return readdirSync(folder).map((name) => join(folder, name));
+    return readdirSync(folder);
   } catch {
     return [];
   }
@@ -80,6 +85,21 @@ export function processStart(pid: number): string | null {
   const stat = readOrNull(`/proc/${String(pid)}/stat`);
   // The second field is the name in brackets, which may hold anything; the 22nd is the start.
   return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+}
+
+let own: string | null = null;
+
+/** Names what belongs to this process: both its threads have the same. */
+export function processName(): string {
+  own ??= [process.pid, processStart(process.pid) ?? "", bootId() ?? ""].join("_");
+  return own;
+}
+
+/** True for a name that `processName()` did not make: what is none of ours stays. */
+export function isNameOfLiving(name: string): boolean {
+  const [pid = "", start = "", boot = ""] = name.split("_");
+  if (!/^[1-9]\d*$/.test(pid)) return true;
+  return isAlive({ pid: Number(pid), processStart: start === "" ? null : start, bootId: boot === "" ? null : boot });
 }
 
 function readOrNull(path: string): string | null {

@@ -3,17 +3,16 @@
  * per process; the folder of a process that was killed is removed by the next one that looks.
  */
 import { randomBytes } from "crypto";
-import { mkdirSync, readdirSync, rmSync } from "fs";
+import { mkdirSync, rmSync } from "fs";
 import { dirname, join } from "path";
-import { bootId, enginesFolder, isAlive, processStart } from "./layout";
+import { enginesFolder, isNameOfLiving, namesIn, processName } from "./layout";
 
 /** Those of this thread; the state directory may have been changed meanwhile. */
 const used = new Set<string>();
-let own: string | null = null;
 
 /** A path that no file has yet, in a folder that nobody else can read. Throws what the file system says. */
 export function spoolPath(): string {
-  const folder = join(spoolsFolder(), ownName());
+  const folder = join(spoolsFolder(), processName());
   if (!used.has(folder)) {
     sweepSpools();
     used.add(folder);
@@ -38,7 +37,7 @@ export function sweepSpools(): void {
 /** Removes all of this process. Never throws. */
 export function removeSpool(): void {
   // The other thread may have made it.
-  for (const folder of new Set([...used, join(spoolsFolder(), ownName())])) {
+  for (const folder of new Set([...used, join(spoolsFolder(), processName())])) {
     try {
       rmSync(folder, { recursive: true, force: true });
     } catch {
@@ -50,25 +49,4 @@ export function removeSpool(): void {
 /** Next to the journals. */
 function spoolsFolder(): string {
   return join(dirname(enginesFolder()), "spool");
-}
-
-/** Who it belongs to: both threads of a process have the same. */
-function ownName(): string {
-  own ??= [process.pid, processStart(process.pid) ?? "", bootId() ?? ""].join("_");
-  return own;
-}
-
-function isNameOfLiving(name: string): boolean {
-  const [pid = "", start = "", boot = ""] = name.split("_");
-  // What is none of ours stays.
-  if (!/^[1-9]\d*$/.test(pid)) return true;
-  return isAlive({ pid: Number(pid), processStart: start === "" ? null : start, bootId: boot === "" ? null : boot });
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

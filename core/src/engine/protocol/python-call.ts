@@ -80,8 +80,8 @@ export interface LiveObject extends ObjectBase {
 
 export interface CallSpec {
   readonly fn: FunctionSpec;
-  /** A map of args, kwargs and bind. */
-  readonly arguments: ArgumentData;
+  /** A map of args, kwargs and bind; null: the host has them. */
+  readonly arguments: ArgumentData | null;
   readonly python: string | null;
   readonly timeoutMs: number | null;
   /** The name of the kept process that it runs in; null: one of its own. */

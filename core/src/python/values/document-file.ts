@@ -9,8 +9,10 @@ const PIECE = 64 * 1024 * 1024;
 /**
  * Reads each part into memory of its own, `PIECE` at a time. Rejects WireError for what is no document, LazyclusterError when this machine
  * has not enough memory, the system's error when the file cannot be read.
+ *
+ * @param longest [bytes] of a buffer; longer ones are left empty. Default: none is.
  */
-export async function readDocumentFile(path: string): Promise<CutDocument> {
+export async function readDocumentFile(path: string, longest = Infinity): Promise<CutDocument> {
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
@@ -25,7 +27,7 @@ export async function readDocumentFile(path: string): Promise<CutDocument> {
       throw new WireError("buffers that do not fill it");
     const buffers: ArrayBuffer[] = [];
     for (const length of lengths) {
-      buffers.push(await readPart(file, position, length));
+      buffers.push(await readPart(file, position, length > longest ? 0 : length));
       position += length;
     }
     return { tree, buffers };

@@ -1,19 +1,7 @@
-/** The ext types of value documents (docs/agent-protocol.md), and how an object of another room travels. */
+/** How an object of another room travels. */
+import { EXT } from "../../wire";
 
-export const EXT = {
-  integer: 1,
-  buffer: 2,
-  set: 3,
-  map: 4,
-  date: 5,
-  array: 6,
-  frame: 7,
-  text: 8,
-  handle: 9,
-  reference: 10,
-  function: 11,
-  display: 12,
-} as const;
+export { EXT };
 
 /** What reading leaves to the caller: handles, references, display objects. */
 export type RevivedExt = typeof EXT.handle | typeof EXT.reference | typeof EXT.display;

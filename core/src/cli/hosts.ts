@@ -1,7 +1,7 @@
 /** Which hosts `--on` means. */
-import { Environment } from "../../environment";
-import { CommandFailure, EXIT } from "../output";
-import { configuredHosts } from "../../runtime";
+import { Environment } from "../environment";
+import { CommandFailure, EXIT } from "./output";
+import { configuredHosts } from "../runtime";
 
 /** @param text names with commas, or `all`: every host of the ssh config. Throws CommandFailure. */
 export function hostsOf(text: string): string[] {
