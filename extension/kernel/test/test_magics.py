@@ -64,7 +64,7 @@ def test_other_percent_signs_are_left_alone(kernel, code, result):
         ("%lazycluster lst-runtimes", "Did you mean list-runtimes?"),
         ("%lazyclster ps", "Did you mean %lazycluster?"),
         ("%%bash\necho 1", "Did you mean %%lazycluster?"),
-        ("%lazycluster run", "missing required argument 'host'"),
+        ("%lazycluster run", "missing required argument"),
         ("%lazycluster run host-1 -- exit 7", "exit code 7"),
         ("%%lazycluster run --on host-1 --fast\ntrue", "unknown option"),
         ("%lazycluster run 'host-1 -- true", "A quote does not end"),

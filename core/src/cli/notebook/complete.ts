@@ -48,7 +48,8 @@ function words(program: Command, before: readonly string[], word: string): strin
   }
   const position = left.filter((text) => !text.startsWith("-")).length;
   const argument = command.registeredArguments[position] ?? command.registeredArguments.at(-1);
-  return argument?.argChoices ?? (argument && /host/.test(argument.name()) ? hosts() : []);
+  if (argument?.argChoices) return argument.argChoices;
+  return argument && /\bhosts?\b/.test(`${argument.name()} ${argument.description}`) ? hosts() : [];
 }
 
 const TAKES_HOSTS = /<hosts?>|--on\b|--group\b/;
