@@ -241,9 +241,12 @@ class Model:
     await eventually(() => expect(processes()).toEqual([]), 3000);
   });
 
-  it("is Python of another minor version than a host: refused with both named, before anything runs", async () => {
+  it("is Python of another minor version than a host: refused with both named, before anything runs", async ({ skip }) => {
     const newer = pythonOf(12);
-    if (newer === null) throw new Error("this test needs Python 3.12");
+    if (newer === null) {
+      skip("no Python 3.12 here");
+      return;
+    }
     const { f } = await bridge.define("def f(): return 1");
     const minor = (await bridge.eval("'cpython %d.%d' % __import__('sys').version_info[:2]")) as string;
     const refused = (await rejection(call(runtime, f!, undefined, { python: newer }))) as LazyclusterErrorType;
