@@ -235,9 +235,13 @@ class Model:
       `await bridge.eval("__import__('subprocess').Popen(['sleep', '4321'])"); say("runs"); setInterval(() => {}, 1000);`,
       { env },
     );
-    await killed.hear("runs");
-    expect(processes()).not.toEqual([]);
-    killed.kill();
+    try {
+      await killed.hear("runs");
+      // A process has its environment a moment after the call that started it has returned.
+      await eventually(() => expect(processes()).not.toEqual([]), 3000);
+    } finally {
+      killed.kill();
+    }
     await eventually(() => expect(processes()).toEqual([]), 3000);
   });
 
