@@ -245,7 +245,9 @@ class Model:
     await eventually(() => expect(processes()).toEqual([]), 3000);
   });
 
-  it("is Python of another minor version than a host: refused with both named, before anything runs", async ({ skip }) => {
+  it("is Python of another minor version than a host: refused with both named, before anything runs", async ({
+    skip,
+  }) => {
     const newer = pythonOf(12);
     if (newer === null) {
       skip("no Python 3.12 here");
