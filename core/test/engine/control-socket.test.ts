@@ -34,9 +34,11 @@ function start(how: "exit" | "end", env: Record<string, string> = {}): Manager {
 }
 
 function sockets(): string[] {
-  return readdirSync(home, { recursive: true, encoding: "utf8" })
-    .map((name) => join(home, name))
-    .filter((path) => statSync(path).isSocket());
+  return controlFolders()
+    .flatMap((folder) =>
+      readdirSync(join(home, folder), { recursive: true, encoding: "utf8" }).map((name) => join(home, folder, name)),
+    )
+    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isSocket());
 }
 
 /** The agent of this machine removes its own folder by itself, a moment later. */

@@ -22,9 +22,10 @@ afterAll(async () => {
   space.remove();
 });
 
-/** Paths below a folder, at any depth. */
+/** Paths below a folder, at any depth; numbers count what was carried there, and what is carried again has another one. */
 function files(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }).sort() : [];
+  const names = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }) : [];
+  return names.map((name) => name.replace(/\/\d+$/, "/N")).sort();
 }
 
 /** What a process of this machine has open, without numbers: `pipe`, `socket`, paths. */
