@@ -26,7 +26,7 @@ from lazycluster_agent.values import (
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")
 BUNDLE = bundle()
-DEADLINE = 15.0
+DEADLINE = 30.0
 #: Of this run of the tests only, for several may run on one machine.
 TAG = "test-%d" % os.getpid()
 
@@ -156,7 +156,7 @@ class Manager:
         if not self.process.stdin.closed:
             self.process.stdin.close()
         try:
-            code = self.process.wait(timeout=10)
+            code = self.process.wait(timeout=DEADLINE)
         finally:
             if self.process.poll() is None:
                 self.process.kill()

@@ -197,7 +197,8 @@ def test_interrupt(session: Manager, source: str) -> None:
     assert session.interrupt()
     result = session.finish(id)
     assert raised(result)["type"] == "KeyboardInterrupt" and result.last["why"] == "exit"
-    assert "lazycluster_agent" not in result.last["raised"]["traceback"]
+    # What pickles is ours, and may be where the interrupt hits.
+    assert "__reduce__" in source or "lazycluster_agent" not in result.last["raised"]["traceback"]
     assert time.monotonic() - begin < 3
     assert value(session.cell("x")) == 1
 

@@ -72,7 +72,8 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .command("run")
     .description("run a shell command on a host; output and exit code are the command's")
     .usage("[options] <host> -- <command...>, or --group <hosts> -- <command...>")
-    .argument("<words...>", "the host (ssh-config alias, user@host:port or localhost), and behind -- the command")
+    .argument("<host>", "ssh-config alias, user@host:port or localhost; with --group the command begins here")
+    .argument("[command...]", "behind --, joined with spaces as ssh does")
     .option(
       "-g, --group <hosts>",
       "on several hosts at once: names with commas, or all; lines come under their host's name",
@@ -85,9 +86,9 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .option("-d, --detach", "let it go on without this process; prints its id (see ps, logs, attach, cancel)")
     .option("--json", "as JSON, at the end")
     .passThroughOptions()
-    .action(async (given: string[], options: RunOptions & { group?: string }) => {
+    .action(async (host: string, command: string[], options: RunOptions & { group?: string }) => {
       const { group, ...rest } = options;
-      const [host = "", ...behind] = group === undefined ? given : ["", ...given];
+      const behind = group === undefined ? command : [host, ...command];
       const words = behind[0] === "--" ? behind.slice(1) : behind;
       if (words.length === 0)
         throw new CommandFailure("There is no command: lazycluster run <host> -- <command>", EXIT.usage);
