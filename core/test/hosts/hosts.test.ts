@@ -22,7 +22,10 @@ describe.skipIf(!canIsolate())("isolated hosts", () => {
   const ssh = (alias: string, command: string) => run("ssh", ["-F", lab.configFile, alias, command]);
 
   test("ssh itself logs in, through the user's shell, to a host of its own", async () => {
-    const { stdout, code } = await ssh("host-2", "hostname; id -un; pwd; ls -A /tmp/lazycluster* 2>/dev/null; echo $PATH; touch kept");
+    const { stdout, code } = await ssh(
+      "host-2",
+      "hostname; id -un; pwd; ls -A /tmp/lazycluster* 2>/dev/null; echo $PATH; touch kept",
+    );
     expect(code).toBe(0);
     expect(stdout).toBe("Welcome!\nhost-2\nlctest\n/home/lctest\n/usr/local/bin:/usr/bin:/bin\n");
     expect(existsSync(join(lab.hosts[1]!.dir, "home", "kept"))).toBe(true);
