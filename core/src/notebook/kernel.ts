@@ -269,7 +269,7 @@ export class Kernel implements NotebookHost {
     const code = textOf(content, "code");
     const silent = flagOf(content, "silent", false);
     const stored = !silent && flagOf(content, "store_history", true);
-    this.output.flush();
+    this.output.begin();
     this.parent = header;
     this.executing = request;
     process.stdout.write = this.writers.stdout;

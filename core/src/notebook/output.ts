@@ -36,6 +36,12 @@ export class Output {
     else this.timer ??= setTimeout(() => this.flush(), WINDOW_MS).unref();
   }
 
+  /** For a new cell: sends what is there. What an earlier one flooded is no reason to hold this one's first words. */
+  begin(): void {
+    this.flush();
+    this.windowStart = -Infinity;
+  }
+
   /** Sends what is there; to be called before any other message, which then comes after it. */
   flush(): void {
     if (this.timer) clearTimeout(this.timer);

@@ -202,6 +202,15 @@ describe("output", () => {
     );
   });
 
+  it("shows the first words of a cell at once, after a flood", () => {
+    const sent: string[] = [];
+    const output = new Output((_, text) => sent.push(text));
+    for (let line = 0; line < 1000; line++) output.write("stdout", "flood\n");
+    output.begin();
+    output.write("stdout", "started");
+    expect(sent.at(-1)).toBe("started");
+  });
+
   it("puts characters together that come in two writes", () => {
     const sent: string[] = [];
     const output = new Output((_, text) => sent.push(text));

@@ -110,6 +110,10 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel()
 
+    def kill(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
 
 @pytest.fixture
 def start(tmp_path: pathlib.Path) -> Iterator[Callable[..., Kernel]]:
@@ -125,11 +129,23 @@ def start(tmp_path: pathlib.Path) -> Iterator[Callable[..., Kernel]]:
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """One for the tests of a file: a new kernel takes a second."""
-    found = Kernel("lazycluster", tmp_path_factory.mktemp("notebook"))
-    yield found
-    found.end()
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kernel]]:
+    """The kernel of a file's tests: a new one takes a second."""
+    kernels: list[Kernel] = []
+    yield kernels
+    for kernel in kernels:
+        kernel.end()
+
+
+@pytest.fixture
+def kernel(shared: list[Kernel], request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Kernel]:
+    """A new one after a test that failed: what that left behind says nothing about the tests after it."""
+    if not shared:
+        shared.append(Kernel("lazycluster", tmp_path))
+    failed = request.session.testsfailed
+    yield shared[0]
+    if request.session.testsfailed > failed:
+        shared.pop().kill()
 
 
 @pytest.fixture
