@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Dict, List, Tuple
 
 from manager import TAG, Manager, until
 
 from lazycluster_agent.procfs import descendants, snapshot
+from lazycluster_agent.spares import IDLE
 from lazycluster_agent.values import Special
 
 #: 10,000 where there is time for it.
@@ -47,16 +49,20 @@ def below(manager: Manager) -> Dict[int, int]:
 
 
 def settled(manager: Manager) -> Tuple[int, int]:
-    """How many processes there are, and descriptors of the agent, when nothing runs."""
-    seen: List[Tuple[int, int]] = []
+    """How many processes there are, and descriptors of the agent, when nothing runs and none is too many."""
+    latest = (0, 0)
+    since = 0.0
 
     def quiet() -> bool:
+        nonlocal latest, since
         manager.do("mkdir", path="/tmp", cwd="~")
-        seen.append((len(below(manager)), descriptors(manager.pid)))
-        return len(seen) > 20 and len(set(seen[-20:])) == 1
+        found = (len(below(manager)), descriptors(manager.pid))
+        if found != latest:
+            latest, since = found, time.monotonic()
+        return time.monotonic() > since + IDLE + 0.3
 
     until(quiet, 20)
-    return seen[-1]
+    return latest
 
 
 def some(manager: Manager, count: int, session: bool) -> None:

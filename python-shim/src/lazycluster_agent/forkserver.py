@@ -11,6 +11,7 @@ from . import system
 from .descriptors import Control, stream_pair
 from .limits import restore_limit
 from .msgpack import WireError
+from .traces import Names
 from .worker import Worker, make_ready, rehearse
 
 TYPE_CHECKING = False
@@ -63,7 +64,11 @@ class ForkServer:
         # Newer Pythons rewrite code that has run a few times; each child would do it, and copy it for that.
         for _ in range(REHEARSALS):
             rehearse()
-        # What lives until now stays untouched in the children, and so shared with them.
+        self._freeze()
+
+    def _freeze(self) -> None:
+        """What lives until now stays untouched in the children, and so shared with them."""
+        self._names = Names()
         gc.collect()
         gc.freeze()
 
@@ -78,8 +83,7 @@ class ForkServer:
             from . import pickles
 
             pickles.prepare()
-            gc.collect()
-            gc.freeze()
+            self._freeze()
 
     def _fork(self) -> None:
         """A child that waits for its function, and for the agent the other ends of all that it has."""
@@ -92,7 +96,7 @@ class ForkServer:
             pid = os.fork()
             if pid == 0:
                 # Not by way of `boot` for a clean stack: what that touches would have to be copied.
-                Worker(theirs, out_end, err_end).run()
+                Worker(theirs, out_end, err_end, self._names).run()
             # The agent writes to one `ours` and reads from the other.
             self._control.send({"op": "spare", "pid": pid}, (ours, ours, out, err))
         except OSError as error:

@@ -88,6 +88,9 @@ class Function(CallStep):
         self._decoder = FrameDecoder()
         self._control: Optional[Outlet] = None
         self._request = b""
+        self._fds: Tuple[int, ...] = ()
+        #: The child takes another function.
+        self._again = False
 
     def start(self) -> None:
         self._turn = functions_of(self.agent).turn(lambda: self.agent.guard(self, self.launch), self.js)
@@ -111,6 +114,7 @@ class Function(CallStep):
 
     def set_off(self, pid: int, control: int, answers: int, out: int, err: int) -> None:
         self.started(pid)
+        self._fds = (control, answers, out, err)
         self.attach(out, STDOUT)
         self.attach(err, STDERR)
         self._control = Outlet(self.loop, answers, self._on_answers, self._settle)
@@ -127,31 +131,60 @@ class Function(CallStep):
                 if header.get("op") == "ending":
                     if fields.flag(header, "pickled") and self._server is not None:
                         self._server.warm()
+                    if fields.flag(header, "again") and self._server is not None and self._ending is None:
+                        self._lay_down()
                     self._end_of_answers()
                     # The process may take another moment; it is past everything that could change this.
                     assert self.pid is not None
                     self.agent.child_ended(self.pid, fields.integer(header, "code", 0, 255) << 8)
-                else:
-                    self.on_answer(header, payload)
+                    return
+                self.on_answer(header, payload)
         except (WireError, ProtocolError) as error:
             text = "The function's process wrote %s to its control socket." % error
             self.failure = Failure("internal", text)
             self._end_of_answers()
 
+    def _lay_down(self) -> None:
+        """The child waits for another function. Its pipes stay open, so their end is what is in them now."""
+        self._again = True
+        for outlet in self.outlets:
+            outlet.hand_over()
+
+    def exited(self, status: int) -> None:
+        if self._again and self.pid is not None:
+            # It may still die before all of its output is delivered.
+            self.agent.children[self.pid] = lambda status: self._wear_out()
+        super().exited(status)
+
+    def _stop(self, why: str) -> None:
+        self._wear_out()
+        super()._stop(why)
+
+    def _wear_out(self) -> None:
+        self._again = False
+
     def _end_of_answers(self) -> None:
         """Nothing comes after this; a process in the background may hold the socket for long."""
-        if self._control is not None:
+        if self._control is not None and self._control.open:
             self._control.close()
         self._settle()
 
     def release(self) -> None:
+        inlet, self._inlet = self._inlet, None
+        again = self._again and all(outlet.handed_over for outlet in self.outlets)
+        if again and inlet is not None and inlet.hand_over():
+            self.outlets.clear()
+            self._take_back()
         super().release()
-        if self._inlet is not None:
-            self._inlet.close()
-            self._inlet = None
+        if inlet is not None:
+            inlet.close()
         self._let_go()
         if self._turn is not None:
             self._turn.leave()
+
+    def _take_back(self) -> None:
+        assert self._server is not None and self.pid is not None
+        self._server.take_back(self.pid, self._fds)
 
     def _let_go(self) -> None:
         if self._server is not None:

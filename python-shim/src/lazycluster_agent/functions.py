@@ -13,6 +13,7 @@ from .interpreters import activated, find
 from .limits import check_room
 from .loop import READ
 from .msgpack import WireError
+from .spares import Spares
 from .spawn import spawn
 from .streams import Inlet, Outlet
 from .turns import AT_ONCE, JS_AT_ONCE, Turn, Turns
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     Assigned = Callable[[Optional[Failure], int, Tuple[int, ...]], None]
 
-#: Children that wait for a function, of each interpreter.
-SPARES = 2
 #: Children that a fork server is asked for at a time. It makes them one by one, and the socket to it holds
 #: only so many messages; a send beyond that fails.
 ORDERED = 8
@@ -48,7 +47,7 @@ class Server:
         self.program = interpreter or os.fsencode(system.interpreter())
         self.environment = activated(self.program, agent.environment)
         self._ended = ended
-        self._spares: List[Tuple[int, Tuple[int, ...]]] = []
+        self._spares = Spares(agent)
         self._waiting: List[Assigned] = []
         self._ordered = 0
         self._ready = False
@@ -68,9 +67,9 @@ class Server:
         """Calls `assigned` with the pid of a child and descriptors to write to it, to read its answers, its
         stdout and its stderr; or with a failure, of kind `limit` when the host has no room for a child."""
         self.busy += 1
-        if self._spares:
-            pid, fds = self._spares.pop(0)
-            assigned(None, pid, fds)
+        child = None if self._waiting else self._spares.take()
+        if child is not None:
+            assigned(None, *child)
         else:
             self._waiting.append(assigned)
             self._order()
@@ -86,6 +85,21 @@ class Server:
         self.idle_since = time.monotonic()
         self._loop.later(0.001, self.refill)
 
+    def take_back(self, pid: int, fds: Tuple[int, ...]) -> None:
+        """A child in which its function has left nothing."""
+        self._spares.keep((pid, fds))
+        self._loop.soon(self._hand_out)
+
+    def _hand_out(self) -> None:
+        if self._closed:
+            self._spares.close()
+        while self._waiting:
+            child = self._spares.take()
+            if child is None:
+                break
+            self._waiting.pop(0)(None, *child)
+        self._spares.trim()
+
     def warm(self) -> None:
         """Its next children have cloudpickle at hand."""
         if not self._warm and self._ready and not self._closed:
@@ -93,7 +107,7 @@ class Server:
             self._tell("warm")
 
     def refill(self) -> None:
-        self._order(SPARES - len(self._spares))
+        self._order(self._spares.missing)
 
     def close(self) -> None:
         if self._closed:
@@ -102,11 +116,7 @@ class Server:
         self._patience.cancel()
         self._loop.forget(self._control.fileno())
         self._control.close()
-        for pid, fds in self._spares:
-            self._agent.children.pop(pid, None)
-            for fd in fds:
-                os.close(fd)
-        self._spares.clear()
+        self._spares.close()
         waiting, self._waiting = self._waiting, []
         failure = None if self._ready else self._failure()
         # First, for the next in turn must find another one.
@@ -220,12 +230,9 @@ class Server:
                     os.close(fd)
                 self._refuse(error)
                 return
-            if self._waiting:
-                self._waiting.pop(0)(None, pid, tuple(fds))
-                self._order()
-            else:
-                self._spares.append((pid, tuple(fds)))
-                self._agent.children[pid] = lambda status: self._spare_died(pid)
+            self._spares.keep((pid, tuple(fds)))
+            self._hand_out()
+            self._order()
         elif op == "failed" and isinstance(message.get("errno"), int):
             self._ordered -= 1
             code = int(str(message["errno"]))
@@ -238,14 +245,6 @@ class Server:
         if self._waiting:
             self._waiting.pop(0)(exhausted(error) or internal(error), 0, ())
             self._order()
-
-    def _spare_died(self, pid: int) -> None:
-        for spare in self._spares:
-            if spare[0] == pid:
-                self._spares.remove(spare)
-                for fd in spare[1]:
-                    os.close(fd)
-                return
 
     def _late(self) -> None:
         self._noise.append(b"It did not answer within %d s." % START_PATIENCE)

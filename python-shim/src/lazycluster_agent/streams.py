@@ -33,6 +33,8 @@ class Outlet:
         self._reading = False
         self._enlarged = False
         self.open = True
+        #: The descriptor belongs to somebody else, or will as soon as nothing is left in the pipe.
+        self._handed_over = False
         os.set_blocking(fd, False)
         self.resume()
 
@@ -57,10 +59,19 @@ class Outlet:
             if self._left == 0:
                 self._detach()
 
+    def hand_over(self) -> None:
+        """What is in the pipe now is delivered; then it is closed for us, but not the descriptor."""
+        self._handed_over = True
+        self.expire()
+
+    @property
+    def handed_over(self) -> bool:
+        return self._handed_over and not self.open
+
     def close(self) -> None:
-        if self.open:
+        if self.open or self._handed_over:
             self.pause()
-            self.open = False
+            self.open = self._handed_over = False
             os.close(self._fd)
 
     def _readable(self) -> None:
@@ -85,9 +96,14 @@ class Outlet:
             self._detach()
 
     def _detach(self) -> None:
-        """A process in the background keeps a reader, else it would die of its next line of output."""
         self.pause()
         self.open = False
+        if not self._handed_over:
+            self._discard()
+        self._closed()
+
+    def _discard(self) -> None:
+        """A process in the background keeps a reader, else it would die of its next line of output."""
         fd, loop = self._fd, self._loop
 
         def discard() -> None:
@@ -102,7 +118,6 @@ class Outlet:
                 os.close(fd)
 
         loop.watch(fd, READ, discard)
-        self._closed()
 
 
 class Inlet:
@@ -136,6 +151,13 @@ class Inlet:
         self._ending = True
         if not self._queue:
             self._end_now()
+
+    def hand_over(self) -> bool:
+        """Lets go of the descriptor without closing it; False where something still waits."""
+        if not self._open or self._queue:
+            return False
+        self._open = False
+        return True
 
     def close(self) -> None:
         """Drops what waits."""

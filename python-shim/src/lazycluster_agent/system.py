@@ -86,6 +86,12 @@ def become_function_child() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def signal_state() -> Tuple[object, ...]:
+    """What a program may have set for itself."""
+    handlers = tuple(map(signal.getsignal, DEFAULTED_SIGNALS))
+    return handlers, signal.getitimer(signal.ITIMER_REAL), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 #: What we, or whoever started us, may have changed and a started program must not inherit.
 DEFAULTED_NAMES = (
     "SIGHUP SIGINT SIGQUIT SIGPIPE SIGTERM SIGCHLD SIGUSR1 SIGUSR2 "

@@ -1,0 +1,176 @@
+"""What a function may leave behind in its process. A child in which nothing shows takes another function.
+
+What is looked at is what Python code can change without bringing in a module of its own: everything else
+shows as a module that was not there before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import linecache
+import os
+import sys
+
+from . import system
+from .calls import MODULE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Tuple
+
+#: Of the standard library, without a state that a program could change by using them.
+STATELESS_NAMES = (
+    "_bisect _blake2 _collections _datetime _functools _hashlib _heapq _json _md5 _operator _sha1 _sha2 "
+    "_sha256 _sha3 _sha512 _sre _string _strptime _struct base64 binascii bisect cmath collections copy "
+    "copyreg dataclasses datetime enum functools hashlib heapq itertools json keyword math operator re "
+    "reprlib sre_compile sre_constants sre_parse string struct textwrap time types zlib"
+)
+STATELESS = frozenset(STATELESS_NAMES.split())
+#: Bytes that a child may have grown by.
+GROWTH = 16 * 1024 * 1024
+PAGE = os.sysconf("SC_PAGESIZE")
+#: Functions that one child runs: what cannot be seen must not add up.
+MOST = 500
+
+
+class Names:
+    """Of the fork server, and so of its new children: the modules, and what they contain."""
+
+    def __init__(self) -> None:
+        self._modules = dict(sys.modules)
+        self._names = [(names, dict(names)) for names in namespaces()]
+        self._lists = [(kept, list(kept)) for kept in lists()]
+        self.path = list(sys.path)
+        self._sources = frozenset(linecache.cache)
+
+    def renew(self) -> None:
+        """In a child: what modules have changed in themselves after the fork."""
+        self._names = [(now, before if now == before else dict(now)) for now, before in self._names]
+
+    def restore(self, path: List[str]) -> bool:
+        """Takes away what running a function left, and tells whether that was all.
+
+        `path`: `sys.path` as the function was given it."""
+        if sys.path != path:
+            return False
+        for name in [name for name in sys.modules if name.partition(".")[0] == MODULE]:
+            del sys.modules[name]
+        for file in [file for file in linecache.cache if file not in self._sources]:
+            del linecache.cache[file]
+        if any(sys.modules.get(name) is not module for name, module in self._modules.items()):
+            return False
+        if len(sys.modules) > len(self._modules):
+            new = sys.modules.keys() - self._modules.keys()
+            if any(name.partition(".")[0] not in STATELESS for name in new):
+                return False
+            self._modules.update((name, sys.modules[name]) for name in new)
+        if any(now != before for now, before in self._names):
+            return False
+        if any(len(now) != len(before) or now != before for now, before in self._lists):
+            return False
+        sys.path[:] = self.path
+        random = sys.modules.get("random")
+        if random is not None:
+            # As after a fork: nobody has told it a seed.
+            random.seed()
+        return True
+
+
+def namespaces() -> Iterator[Dict[Any, Any]]:
+    for name, module in sys.modules.items():
+        if type(module) is type(sys) and name.partition(".")[0] != __package__:
+            yield vars(module)
+    logging: Any = sys.modules.get("logging")
+    if logging is not None:
+        yield vars(logging.root)
+        yield logging.root.manager.loggerDict
+
+
+def lists() -> Iterator[List[Any]]:
+    """What programs change in place."""
+    yield from (sys.argv, sys.meta_path, sys.path_hooks)
+    warnings: Any = sys.modules.get("warnings")
+    if warnings is not None:
+        yield warnings.filters
+    logging: Any = sys.modules.get("logging")
+    if logging is not None:
+        yield logging.root.handlers
+        yield logging.root.filters
+
+
+class Traces:
+    """Of one child."""
+
+    def __init__(self, names: Names) -> None:
+        names.renew()
+        self._names = names
+        self._left = MOST
+        self._memory = 0
+        self._state = self._look()
+
+    def none(self, path: List[str]) -> bool:
+        """Whether the process is, as far as it can be seen, as it was before it ran a function."""
+        self._left -= 1
+        try:
+            return (
+                self._left > 0
+                and bool(self._state)
+                and not has_children()
+                and self._names.restore(path)
+                # What nobody refers to any more may still hold a file.
+                and gc.collect() >= 0
+                and self._look() == self._state
+            )
+        except Exception:
+            # Something stands in the place of what we use.
+            return False
+
+    def _look(self) -> Tuple[Any, ...]:
+        """Empty where it cannot be told."""
+        try:
+            with open("/proc/self/stat", "rb", buffering=0) as stat:
+                status = stat.read().rpartition(b")")[2].split()
+            threads, memory = int(status[17]), int(status[21]) * PAGE
+            self._memory = self._memory or memory
+            return (
+                threads,
+                memory > self._memory + GROWTH,
+                sorted(os.listdir("/proc/self/fd")),
+                *((file.st_dev, file.st_ino) for file in map(os.fstat, (0, 1, 2))),
+                *map(os.get_blocking, (0, 1, 2)),
+                mask(),
+                os.getpriority(os.PRIO_PROCESS, 0),
+                os.getresuid(),
+                os.getresgid(),
+                os.getgroups(),
+                os.getpgid(0),
+                os.getsid(0),
+                os.sched_getaffinity(0),
+                os.sched_getscheduler(0),
+                system.signal_state(),
+                atexit._ncallbacks(),
+                gc.isenabled(),
+                gc.get_threshold(),
+                gc.get_debug(),
+                sys.getrecursionlimit(),
+                sys.getswitchinterval(),
+                sys.gettrace(),
+                sys.getprofile(),
+            )
+        except OSError:
+            return ()
+
+
+def mask() -> int:
+    value = os.umask(0o077)
+    os.umask(value)
+    return value
+
+
+def has_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True

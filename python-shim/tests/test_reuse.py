@@ -1,0 +1,145 @@
+"""A child takes another function only when the one before has left nothing in it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from typing import Any, Tuple
+
+import pytest
+from manager import Manager, until
+from test_endurance import settled
+
+PID = "import os\ndef f(*a): return os.getpid()"
+
+#: Body of a function after which its process is as it was.
+CLEAN = {
+    "nothing": "pass",
+    "output": "print('x' * 300000); print('y', file=sys.stderr)",
+    "its own variables": "global x; x = 1; os.environ['LEFT'] = 'x'",
+    "its own arguments": "a[0].append(1)",
+    "a file that it closed": "open('/dev/null').close()",
+    "a process that has ended": "os.waitpid(os.posix_spawn('/bin/true', ['true'], os.environ), 0)",
+    "a module without a state": "import math, json, datetime",
+    "a cycle": "x = []; x.append(x)",
+    "a file in a cycle": "x = [open('/dev/null')]; x.append(x)",
+    "an error that it caught": "try: 1 / 0\n    except ZeroDivisionError: pass",
+}
+#: Likewise one that leaves something.
+TRACES = {
+    "a module": "import colorsys",
+    "a module that it made": "import types; sys.modules['made'] = types.ModuleType('made')",
+    "a module that it took": "del sys.modules['stat']",
+    "a replaced builtin": "import builtins; builtins.print = lambda *a: None",
+    "a replaced function": "os.getcwd = lambda: '/'",
+    "a name in __main__": "import __main__; __main__.x = 1",
+    "a folder in sys.path": "sys.path.append('/tmp')",
+    "an argument": "sys.argv.append('x')",
+    "a filter of warnings": "import warnings; warnings.simplefilter('error')",
+    "a standard stream": "sys.stdout = sys.stderr",
+    "a hook": "sys.excepthook = lambda *a: None",
+    "a handler of the log": "import logging; logging.basicConfig()",
+    "a level of the log": "import logging; logging.root.setLevel('DEBUG')",
+    "a tracer": "sys.settrace(lambda *a: None)",
+    "an exit handler": "import atexit; atexit.register(print, 'the end')",
+    "a thread": "import _thread, time; _thread.start_new_thread(time.sleep, (1,))",
+    "a process": "os.posix_spawn('/bin/sleep', ['sleep', '1'], os.environ)",
+    "an orphan": "os.system('sleep 1 &')",
+    "an open file": "global x; x = os.open('/dev/null', 0); os.dup2(x, 40)",
+    "its stdout": "os.dup2(os.open('/dev/null', 1), 1)",
+    "a closed stdin": "os.close(0)",
+    "a descriptor that does not wait": "os.set_blocking(2, False)",
+    "a umask": "os.umask(0o123)",
+    "a nice value": "os.nice(1)",
+    "fewer cores": "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])",
+    "a signal handler": "import _signal as s; s.signal(s.SIGUSR1, lambda *a: None)",
+    "an alarm": "import _signal as s; s.signal(s.SIGALRM, s.SIG_IGN); s.setitimer(s.ITIMER_REAL, 100)",
+    "a blocked signal": "import _signal as s; s.pthread_sigmask(s.SIG_BLOCK, [s.SIGTERM])",
+    "a limit of recursion": "sys.setrecursionlimit(500)",
+    "no garbage collection": "import gc; gc.disable()",
+    "memory": "global x; x = sys.stdin; x.kept = bytearray(b'x') * 50_000_000",
+    "an error": "1 / 0",
+    "an exit": "sys.exit(0)",
+}
+
+
+def pids(manager: Manager, body: str) -> Tuple[Any, int, int]:
+    """Of a call with this body, and of the one after it."""
+    # Whoever ran last is the next to be asked, as soon as there are enough spare ones.
+    until(lambda: manager.call(PID).value == manager.call(PID).value)
+    first = manager.call("import os, sys\ndef f(*a):\n    %s" % body, [], env={})
+    return first, first.pid, manager.call(PID).value
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_is_taken_again_after(shared: Manager, name: str) -> None:
+    result, before, after = pids(shared, CLEAN[name])
+    assert result.last["code"] == 0, result.last
+    assert after == before
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_is_not_taken_again_after(shared: Manager, name: str) -> None:
+    if name == "fewer cores" and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("one core only")
+    _, before, after = pids(shared, TRACES[name])
+    assert after != before
+
+
+def test_has_nothing_of_the_call_before(shared: Manager) -> None:
+    shared.call(
+        "import os\nx = 1\ndef f(): os.environ['LEFT'] = '1'; os.chdir('/')", env={"GIVEN": "1"}, cwd="/tmp"
+    )
+    source = (
+        "import os, sys\n"
+        "def f():\n"
+        "    left, given = os.environ.get('LEFT'), os.environ.get('GIVEN')\n"
+        "    return left, given, os.getcwd(), sys.path[0], globals().get('x')"
+    )
+    assert shared.call(source, cwd="/").value == [None, None, "/", "/", None]
+
+
+def test_has_random_numbers_of_its_own(shared: Manager) -> None:
+    shared.call("import random\ndef f(): random.seed(1)")
+    assert shared.call("import random\ndef f(): return random.random()").value != random.Random(1).random()
+
+
+def test_output_is_that_of_its_own_call(shared: Manager) -> None:
+    source = "import sys\ndef f(x):\n    for _ in range(3000): print(x); print(-x, file=sys.stderr)"
+    ids = [shared.start_call(source, number) for number in range(1, 30)]
+    for number, id in enumerate(ids, 1):
+        result = shared.finish(id)
+        assert result.out == b"%d\n" % number * 3000
+        assert result.err == b"-%d\n" % number * 3000
+
+
+def test_a_killed_one_is_missed_by_nobody(shared: Manager) -> None:
+    for _ in range(20):
+        pid = shared.call(PID).value
+        os.kill(pid, signal.SIGKILL)
+        # A call that comes before anybody knows may still meet it.
+        until(lambda: shared.call(PID).last["code"] == 0)
+
+
+def test_a_cancelled_one_is_not_taken_again(shared: Manager) -> None:
+    for _ in range(10):
+        id = shared.start_call("def f():\n    while True: pass")
+        pid = shared.started(id)
+        shared.cancel(id)
+        assert shared.finish(id).last["why"] == "cancelled"
+        assert shared.call(PID).value != pid
+
+
+def test_many_at_once_leave_a_few_that_go(own: Manager) -> None:
+    own.call(PID)
+    before = settled(own)
+    for _ in range(5):
+        for id in [own.start_call(PID) for _ in range(100)]:
+            assert own.finish(id).last["code"] == 0
+    until(lambda: settled(own) == before, 20)
+
+
+def test_takes_so_many_and_no_more(shared: Manager) -> None:
+    found = [shared.call(PID).value for _ in range(1100)]
+    assert 3 <= len(set(found)) <= 6
