@@ -95,6 +95,12 @@ def test_a_damaged_document_is_read_or_refused(value: Any, data: st.DataObject) 
         pass
 
 
+@pytest.mark.parametrize("document", [b"\0\0\0\0", b"\0\0\0\0x", b"\xff\xff\xff\xffx", b"\0\0\0\1"])
+def test_a_tree_of_no_bytes_or_too_many_is_refused(document: bytes) -> None:
+    with pytest.raises(WireError):
+        decode_document(document)
+
+
 def test_what_is_not_data_names_its_place() -> None:
     with pytest.raises(NotData, match=r'^result\["model"\]\[0\] is a object'):
         encode_document({"model": [object()]}, "result")

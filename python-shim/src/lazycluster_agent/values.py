@@ -225,7 +225,7 @@ class DocumentReader:
         wanted = 4
         if len(self._head) >= 4:
             wanted += _U32.unpack_from(self._head)[0]
-            if wanted > MAX_TREE + 4:
+            if not 4 < wanted <= MAX_TREE + 4:
                 raise WireError("a value document with a tree of %d bytes" % (wanted - 4))
         part = view[: wanted - len(self._head)]
         self._head += part
