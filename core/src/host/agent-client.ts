@@ -10,6 +10,8 @@ import type { HostConnection, RemoteProcess, Tunnels } from "./transport";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
+/** [ms] beyond an interval by which a heartbeat is late only when our own process stood still. */
+const STANDSTILL_MS = 1000;
 /** [ms] that the bootstrap may take. */
 const START_MS = 30_000;
 /** [ms] that a polite end may take. */
@@ -189,8 +191,13 @@ export class AgentClient {
     const interval = Math.max(200, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
     // A little less than the whole, for timers come late and early.
     const patience = (MISSED - 0.1) * wanted;
+    let beatAt = performance.now();
     this.heartbeat = setInterval(() => {
-      const silence = performance.now() - this.heardAt;
+      const now = performance.now();
+      // It was us who stood still (a laptop that slept, Ctrl-Z): we have asked for nothing, and not read what came.
+      if (now - beatAt > interval + Math.max(interval, STANDSTILL_MS)) this.heardAt = now;
+      beatAt = now;
+      const silence = now - this.heardAt;
       if (wanted !== 0 && silence >= patience) {
         this.lose(`nothing was heard from it for ${(silence / 1000).toFixed(1)} s`);
         return;

@@ -92,6 +92,34 @@ async function startEscapes(options: { leaseMs?: number } = {}): Promise<Manager
   return script;
 }
 
+it(
+  "a manager that stood still for longer than a host may be silent finds its tasks alive",
+  { timeout: 60_000 },
+  async () => {
+    const script = startManager(
+      `
+    const runtime = new Runtime("host-1", { connection: { keepaliveIntervalMs: 500 } });
+    await runtime.workingDir;
+    const execution = runtime.executeTask(new RuntimeTask().runCommand("while [ ! -e /tmp/awake ]; do sleep 0.1; done; echo fine"));
+    say("started");
+    const task = await execution;
+    say("ended", task.executionLog);
+    await runtime.close();
+    `,
+      { env: space.env },
+    );
+    scripts.push(script);
+    await script.hear("started");
+    process.kill(script.pid, "SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    process.kill(script.pid, "SIGCONT");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await host.exec(["touch", "/tmp/awake"]);
+    expect(await script.hear("ended")).toEqual(["fine\n"]);
+    expect((await script.exited).code).toBe(0);
+  },
+);
+
 describe("one connection", () => {
   it(
     "carries 200 tasks at once on one host whose sshd has `MaxSessions 10`: all succeed",
