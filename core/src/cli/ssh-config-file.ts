@@ -22,10 +22,10 @@ export function configPath(given: string | null): string {
   return given ?? join(homedir(), ".ssh", "config");
 }
 
-/** Empty where there is none. Throws CommandFailure. */
+/** Each character is a byte, so that nothing changes that is no UTF-8. Empty where there is none. Throws CommandFailure. */
 export function readConfig(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(path, "latin1");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw new CommandFailure(`${path} cannot be read: ${String(error)}`, EXIT.failed);
@@ -35,6 +35,8 @@ export function readConfig(path: string): string {
 /**
  * By a rename beside it; a link stays a link, and mode and owner stay. Throws CommandFailure, also when the file is no
  * longer what was read.
+ *
+ * @param text each character is a byte, as in what `readConfig` gives.
  */
 export function replaceConfig(path: string, former: string, text: string): void {
   let target = path;
@@ -50,7 +52,7 @@ export function replaceConfig(path: string, former: string, text: string): void 
           fchmodSync(file, old.mode & 0o7777);
           if (process.getuid?.() === 0) fchownSync(file, old.uid, old.gid);
         }
-        writeFileSync(file, text);
+        writeFileSync(file, text, "latin1");
         fsyncSync(file);
       } finally {
         closeSync(file);

@@ -2,7 +2,7 @@
  * An ssh config as text: adds and removes `Host` entries, and leaves every other byte as it is. Pure.
  *
  * By lines, not by a parser that writes back what it understood: what it did not, a blank before a comment or an
- * option of a newer ssh, would be lost.
+ * option of a newer ssh, would be lost. Each character of the text is a byte; what is added becomes UTF-8.
  */
 
 export interface HostEntry {
@@ -48,6 +48,7 @@ export function addHost(text: string, entry: HostEntry): string {
     ...entry.options.map(([name, value]) => `${name} ${value}`),
   ]
     .map((line, index) => (index === 0 ? line : `    ${line}`) + end)
+    .map((line) => Buffer.from(line, "utf8").toString("latin1"))
     .join("");
   if (general < 0) {
     const whole = text === "" || text.endsWith("\n") ? text : text + end;
@@ -110,15 +111,17 @@ function withoutWord(text: string, name: string): string {
   const match = LINE.exec(text.replace(/\r?\n$/, ""));
   if (!match) return text;
   const [, indent = "", keyword = "", separator = "", rest = ""] = match;
-  const left = rest.replace(/("[^"]*"|[^\s"]+)(\s*)/g, (whole, word: string) =>
-    word.replace(/^"(.*)"$/, "$1") === name ? "" : whole,
-  );
+  let inComment = false;
+  const left = rest.replace(/("[^"]*"|[^\s"]+)(\s*)/g, (whole, word: string) => {
+    inComment ||= word.startsWith("#");
+    return !inComment && word.replace(/^"(.*)"$/, "$1") === name ? "" : whole;
+  });
   return indent + keyword + separator + left.trimEnd() + (/\r?\n$/.exec(text)?.[0] ?? "");
 }
 
 function split(text: string): Line[] {
   return (text.match(/[^\n]*\n|[^\n]+$/g) ?? []).map((line) => {
-    const match = LINE.exec(line.replace(/\r?\n$/, "").replace(/^\uFEFF/, ""));
+    const match = LINE.exec(line.replace(/\r?\n$/, "").replace(/^\xEF\xBB\xBF/, ""));
     if (!match) return { text: line, keyword: "", words: [] };
     return { text: line, keyword: match[2]?.toLowerCase() ?? "", words: wordsOf(match[4] ?? "") };
   });

@@ -58,6 +58,7 @@ describe("removing a host", () => {
   test("takes its name from a line of several", () => {
     expect(removeHost(CONFIG, "a")).toBe(CONFIG.replace("Host a b  # two", "Host b  # two"));
     expect(removeHost('Host "x" y\n', "y")).toBe('Host "x"\n');
+    expect(removeHost("Host x y # x is in room 5\n", "x")).toBe("Host y # x is in room 5\n");
   });
 
   test("is refused where the entry includes another file", () => {

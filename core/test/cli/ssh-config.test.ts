@@ -109,6 +109,20 @@ describe("lazycluster delete-runtime", () => {
     expect(readFileSync(config, "utf8")).toBe(text);
   });
 
+  test("keeps bytes that are no UTF-8, as add-runtime does", () => {
+    const bytes = Buffer.from("# caf\xe9\nHost a b # \xff a\n  Port 1\n\nHost *\n  Port 2\n", "latin1");
+    writeFileSync(config, bytes);
+    expect(lazycluster("add-runtime", "-o", "SetEnv=A=ü", "new", "me@10.0.0.1", "--config", config)).toMatchObject({
+      code: 0,
+    });
+    expect(readFileSync(config, "latin1")).toContain("# caf\xe9\nHost a b # \xff a\n  Port 1\n\n");
+    expect(readFileSync(config, "utf8")).toContain("SetEnv A=ü\n");
+    expect(lazycluster("delete-runtime", "new", "--config", config).code).toBe(0);
+    expect(readFileSync(config)).toEqual(bytes);
+    expect(lazycluster("delete-runtime", "a", "--config", config).code).toBe(0);
+    expect(readFileSync(config, "latin1")).toBe(bytes.toString("latin1").replace("Host a b", "Host b"));
+  });
+
   test("finds it in an included file", () => {
     mkdirSync(join(folder, ".ssh"));
     const included = join(folder, ".ssh", "more");
