@@ -89,7 +89,8 @@ export class Environment {
 
   /** The ssh config that hosts are looked up in. Default: `LAZYCLUSTER_SSH_CONFIG`, else the user's own (then it is empty). */
   static get sshConfigFile(): string {
-    return sshConfigFile ?? process.env["LAZYCLUSTER_SSH_CONFIG"] ?? "";
+    const named = process.env["LAZYCLUSTER_SSH_CONFIG"];
+    return sshConfigFile ?? (named ? absolutePath(named) : "");
   }
 
   static set sshConfigFile(path: string) {

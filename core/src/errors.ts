@@ -241,13 +241,19 @@ export class PortInUseError extends LazyclusterError {
 
 /** None of the ports is free. */
 export class NoPortsLeftError extends LazyclusterError {
-  constructor(ports?: readonly number[]) {
-    const listed = ports && ports.length > 10 ? [...ports.slice(0, 10), "…"] : ports;
-    const which = !listed ? "No port is left" : listed.length === 0 ? "No port was given" : "None of the ports is free";
-    super(`${which}${listed && listed.length > 0 ? `: ${listed.join(", ")}` : ""}. Give more ports to choose from.`, {
+  /** @param hosts where they were looked for. */
+  constructor(ports?: readonly number[], hosts: readonly string[] = []) {
+    const which = !ports ? "No port is left" : ports.length === 0 ? "No port was given" : "None of the ports is free";
+    const where = hosts.length === 0 ? "" : ` on ${hosts.length > 1 ? "each of " : ""}${shortList(hosts)}`;
+    super(`${which}${where}${ports?.length ? `: ${shortList(ports)}` : ""}. Give more ports to choose from.`, {
       code: "ERR_NO_PORTS_LEFT",
+      ...(hosts.length === 1 ? { host: hosts[0] } : {}),
     });
   }
+}
+
+function shortList(values: readonly (string | number)[]): string {
+  return [...values.slice(0, 10), ...(values.length > 10 ? ["…"] : [])].join(", ");
 }
 
 /** The class for a failure that no task stands for. */

@@ -38,7 +38,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .argument("<address>", "user@host:port")
     .option("-i, --id-file <file>", "private key")
     .addOption(new Option("--id_file <file>").hideHelp())
-    .option("-o, --options <option...>", 'further options, such as "ProxyJump=gate"')
+    .option("-o, --options <option>", 'a further option, such as "ProxyJump=gate"; may come several times', collect)
     .option("--config <file>", "the ssh config (default: as in --ssh-config)")
     .action(async (name: string, address: string, options: AddRuntimeOptions & { id_file?: string }) => {
       const { id_file: former, ...given } = options;
@@ -233,6 +233,10 @@ async function runOnGroup(words: readonly string[], options: RunOptions & { on: 
 /** A command with all that are below it. */
 export function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+function collect(value: string, former: string[] = []): string[] {
+  return [...former, value];
 }
 
 function prepare(options: { debug?: boolean; sshConfig?: string }): void {

@@ -11,6 +11,9 @@ const PLACES = [LOOPBACK, "::1"];
 const BACKLOG = 4096;
 
 export class ManagerPorts implements Ports {
+  /** A probe listens for a moment, so two at a time would find each other. */
+  private probing: Promise<unknown> = Promise.resolve();
+
   constructor(private readonly peers: Peers) {}
 
   async dial(port: number): Promise<PortStream> {
@@ -57,10 +60,14 @@ export class ManagerPorts implements Ports {
     return remoteAddress === LOOPBACK && remotePort !== undefined && (await this.peers.trusts(remotePort, port));
   }
 
-  async free(ports: readonly number[]): Promise<number[]> {
-    const free: number[] = [];
-    for (const port of ports) if (await isFree(port)) free.push(port);
-    return free;
+  free(ports: readonly number[]): Promise<number[]> {
+    const found = this.probing.then(async () => {
+      const free: number[] = [];
+      for (const port of ports) if (await isFree(port)) free.push(port);
+      return free;
+    });
+    this.probing = found.catch(() => undefined);
+    return found;
   }
 }
 
@@ -112,7 +119,7 @@ async function isFree(port: number): Promise<boolean> {
       if (host === "::" && ["EADDRNOTAVAIL", "EAFNOSUPPORT"].includes(errnoOf(error))) continue;
       return false;
     } finally {
-      server.close();
+      if (server.listening) await stopListening(server);
     }
   }
   return true;

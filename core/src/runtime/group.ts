@@ -178,9 +178,9 @@ export class RuntimeGroup implements Displayable {
   ): Promise<number> {
     const what = "exposePortToRuntimes";
     const targetPort = requirePort(localPort, `${what}: localPort`);
-    const ports = requirePortChoice(runtimePort ?? targetPort, `${what}: runtimePort`);
+    const choice = requirePortChoice(runtimePort ?? targetPort, `${what}: runtimePort`);
     const places = [...this.#members.select(undefined, excludeHosts, what).values()];
-    return this.#expose({ places, ports, to: null, targetPort, anyUser: requireAnyUser(options, what) });
+    return this.#expose({ places, choice, to: null, targetPort, anyUser: requireAnyUser(options, what) });
   }
 
   /**
@@ -200,9 +200,9 @@ export class RuntimeGroup implements Displayable {
     const what = "exposePortFromRuntimeToGroup";
     const to = this.#members.get(host, what);
     const targetPort = requirePort(runtimePort, `${what}: runtimePort`);
-    const ports = requirePortChoice(groupPort ?? targetPort, `${what}: groupPort`);
+    const choice = requirePortChoice(groupPort ?? targetPort, `${what}: groupPort`);
     const places = [null, ...this.runtimes.filter((runtime) => runtime !== to)];
-    return this.#expose({ places, ports, to, targetPort, anyUser: requireAnyUser(options, what) }, to);
+    return this.#expose({ places, choice, to, targetPort, anyUser: requireAnyUser(options, what) }, to);
   }
 
   /**

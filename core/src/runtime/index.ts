@@ -9,7 +9,7 @@ export { RuntimeManager } from "./manager";
 export type { GroupFilters, ManagerOptions } from "./manager";
 export { PortExposure } from "./ports";
 export type { ExposureOptions } from "./ports";
-export { configName, probeHosts } from "./probe";
+export { configName, noHosts, probeHosts } from "./probe";
 export { Runtime } from "./runtime";
 export { Session } from "./session";
 export type { SessionOptions, SessionState } from "./session";

@@ -21,7 +21,7 @@ import { type CheckedFilter, type RuntimeFilter, checkRuntimeFilter, passesFilte
 import { RuntimeGroup } from "./group";
 import { RUNTIME_KEYS, type RuntimeOptions } from "./host-options";
 import { printInfos } from "./info-table";
-import { configName, probeHosts } from "./probe";
+import { configName, noHosts, probeHosts } from "./probe";
 import { Runtime } from "./runtime";
 
 /** For every host, as in RuntimeOptions; `sshConfigFile` is also where the hosts come from. */
@@ -189,10 +189,7 @@ async function judge(runtime: Runtime, filter: CheckedFilter): Promise<string | 
 }
 
 function noneActive(file: string, reasons: readonly InvalidRuntimeError[]): NoRuntimesDetectedError {
-  if (reasons.length === 0)
-    return new NoRuntimesDetectedError(
-      `${file} names no hosts. Add a Host entry for each machine, or try \`lazycluster demo up\`.`,
-    );
+  if (reasons.length === 0) return new NoRuntimesDetectedError(noHosts(file));
   const text = `None of the ${String(reasons.length)} hosts in ${file} is usable:\n`;
   return new NoRuntimesDetectedError(text + listed(reasons.map(({ message }) => message)), { cause: reasons[0] });
 }

@@ -1,21 +1,35 @@
 /** One service made reachable at many places, on the same port: at all of them or at none. */
 import { NoPortsLeftError, PortInUseError } from "../errors";
 import { failureOfHosts } from "./hosts-failure";
-import { PortExposure, type PortPlace, type PortRoute, commonPorts, requirePort, requirePorts } from "./ports";
+import {
+  PortExposure,
+  type PortPlace,
+  type PortRoute,
+  commonPorts,
+  hostNames,
+  requirePort,
+  requirePorts,
+} from "./ports";
+
+export interface PortChoice {
+  /** The first that works everywhere is taken. */
+  readonly ports: readonly number[];
+  /** One was asked for, and no other will do. */
+  readonly single: boolean;
+}
 
 export interface GroupService extends Pick<PortRoute, "to" | "targetPort" | "anyUser"> {
   /** Where it shall be reachable. */
   readonly places: readonly (PortPlace | null)[];
-  /** The first that works everywhere is taken. */
-  readonly ports: readonly number[];
+  readonly choice: PortChoice;
 }
 
 /** Rejects PortInUseError of a single port, NoPortsLeftError of a list, InvalidRuntimeError. */
 export async function exposeEverywhere(
   service: GroupService,
 ): Promise<{ port: number; exposures: Map<PortPlace | null, PortExposure> }> {
-  const { places, ports } = service;
-  const single = ports.length === 1;
+  const { places, choice } = service;
+  const { ports, single } = choice;
   // Of a list, most that are taken are found in one round trip; what happens meanwhile, binding tells.
   const candidates = single ? ports : await commonPorts(places, ports, service);
   for (const port of candidates) {
@@ -30,10 +44,12 @@ export async function exposeEverywhere(
     // A port that is taken counts only where nothing else is wrong: of a list the next one is tried.
     if (others.length > 0 || single) throw failureOfHosts(others.length > 0 ? others : failures, places.length);
   }
-  throw new NoPortsLeftError(ports);
+  throw new NoPortsLeftError(ports, hostNames(places));
 }
 
 /** A port, or a list of them. Throws InvalidArgumentError. */
-export function requirePortChoice(value: unknown, what: string): number[] {
-  return Array.isArray(value) ? requirePorts(value, what) : [requirePort(value, what)];
+export function requirePortChoice(value: unknown, what: string): PortChoice {
+  return Array.isArray(value)
+    ? { ports: requirePorts(value, what), single: false }
+    : { ports: [requirePort(value, what)], single: true };
 }

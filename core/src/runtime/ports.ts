@@ -144,8 +144,13 @@ export function freePorts(
 /** The first of the ports that is free at all places. Rejects NoPortsLeftError. */
 export async function firstFreePort(places: readonly (PortPlace | null)[], ports: readonly number[]): Promise<number> {
   const [first] = await commonPorts(places, ports);
-  if (first === undefined) throw new NoPortsLeftError(ports);
+  if (first === undefined) throw new NoPortsLeftError(ports, hostNames(places));
   return first;
+}
+
+/** As errors name them. */
+export function hostNames(places: readonly (PortPlace | null)[]): string[] {
+  return places.map((place) => place?.host ?? "localhost");
 }
 
 /** Those of the ports that are free at all places; asked in parallel. */

@@ -1,4 +1,6 @@
 /** Which hosts are usable now, and why the others are not. */
+import { existsSync } from "fs";
+import { absolutePath } from "../environment";
 import { InvalidRuntimeError, LazyclusterError } from "../errors";
 import { type RuntimeOptions, checkConfigFile } from "./host-options";
 import { Runtime } from "./runtime";
@@ -13,6 +15,12 @@ export interface Probe {
 /** The ssh config that the hosts come from, for messages. */
 export function configName(sshConfigFile: string | undefined, what: string): string {
   return checkConfigFile(sshConfigFile, what) ?? "~/.ssh/config";
+}
+
+/** Why there is nothing to probe, and what to do. */
+export function noHosts(file: string): string {
+  const there = existsSync(absolutePath(file));
+  return `${file} ${there ? "names no hosts" : "does not exist"}. Add a Host entry for each machine, or try \`lazycluster demo up\`.`;
 }
 
 /**

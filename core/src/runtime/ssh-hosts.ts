@@ -66,23 +66,19 @@ function isName(word: string): boolean {
   }
 }
 
-/** Paths that a pattern with `*` and `?` stands for; relative ones are below the config's folder. */
+/** Paths that a pattern with `*`, `?` and `[…]` stands for; relative ones are below the config's folder. */
 function expand(pattern: string, base: string): string[] {
   const home = pattern.replace(/^~(?=\/)/, homedir());
   const path = isAbsolute(home) ? home : join(base, home);
   let found = ["/"];
   for (const part of path.split("/").filter((name) => name !== "")) {
-    found = found.flatMap((folder) => (/[*?]/.test(part) ? matching(folder, part) : [join(folder, part)]));
+    found = found.flatMap((folder) => (/[*?[]/.test(part) ? matching(folder, part) : [join(folder, part)]));
   }
   return found;
 }
 
 function matching(folder: string, pattern: string): string[] {
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replace(/\*/g, ".*")
-    .replace(/\?/g, ".");
-  const expression = new RegExp(`^${source}$`);
+  const expression = globExpression(pattern);
   try {
     return readdirSync(folder)
       .filter((name) => expression.test(name) && (!name.startsWith(".") || pattern.startsWith(".")))
@@ -91,4 +87,26 @@ function matching(folder: string, pattern: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** As glob(3) reads it; a bracket that is never closed stands for itself. */
+function globExpression(pattern: string): RegExp {
+  const source = pattern.replace(
+    /\\(.)|\[([!^]?)(\]?[^\]]*)\]|\*|\?|[^\\[*?]|[\\[]/gs,
+    (text: string, escaped?: string, not?: string, members?: string) => {
+      if (escaped !== undefined) return literal(escaped);
+      if (members) return `[${not ? "^" : ""}${members.replace(/[\\\][^]/g, "\\$&")}]`;
+      return text === "*" ? ".*" : text === "?" ? "." : literal(text);
+    },
+  );
+  try {
+    return new RegExp(`^${source}$`, "s");
+  } catch {
+    // Such as a range that goes backwards: it matches nothing.
+    return /^(?!)/;
+  }
+}
+
+function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }

@@ -206,7 +206,7 @@ describe("a group", () => {
     expect((onBoth as Error).message).toMatch(/^2 of 2 hosts failed:\n {2}host-1: .*\n {2}host-2: /);
     expect((onBoth as Error).stack).toContain("host-2: ");
     await services.pop()?.stop();
-    expect(await rejection(both.exposePortToRuntimes(service, [other]))).toBeInstanceOf(PortInUseError);
+    expect(await rejection(both.exposePortToRuntimes(service, [other]))).toBeInstanceOf(NoPortsLeftError);
     expect(await rejection(both.exposePortToRuntimes(service, []))).toBeInstanceOf(NoPortsLeftError);
     expect(await both.exposePortToRuntimes(service, other, "host-2")).toBe(other);
     expect(await ok(there(first, both.getRuntime("host-1")), other)).toBe(true);
@@ -261,7 +261,11 @@ describe("a group", () => {
     expect(await both.getFreePort([remote, local, free], true)).toBe(free);
     expect(await both.hasFreePort(remote)).toBe(false);
     expect(await both.hasFreePort(remote, ["host-2"])).toBe(true);
-    expect(await rejection(both.getFreePort([remote]))).toBeInstanceOf(NoPortsLeftError);
+    const nowhere = await rejection(both.getFreePort([remote]));
+    expect(nowhere).toBeInstanceOf(NoPortsLeftError);
+    expect((nowhere as Error).message).toContain("host-1, host-2");
+    const atOnce = Array.from({ length: 40 }, () => both.getFreePort([free], true));
+    expect(new Set(await Promise.all(atOnce))).toEqual(new Set([free]));
   });
 });
 

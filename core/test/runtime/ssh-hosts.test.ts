@@ -21,6 +21,23 @@ describe("the hosts of an ssh config", () => {
     expect(configuredHosts(join(folder, "config"))).toEqual(["one", "two", "five", "inner-a", "inner-b"]);
   });
 
+  it.each([
+    ["[0-9].conf", "12"],
+    ["[!0-9].conf", "-[]a"],
+    ["[^0-9].c?nf", "-[]a"],
+    ["[]1].conf", "1]"],
+    ["[a1-].*", "-1a"],
+    ["[.conf", "["],
+    ["\\[.conf", "["],
+    ["[2-1].conf", ""],
+    ["+(a).conf", ""],
+  ])("are found by Include %s", (pattern, names) => {
+    const name = (character: string): string => `of-${String(character.codePointAt(0))}`;
+    for (const character of "12a[]-") writeFileSync(join(folder, `${character}.conf`), `Host ${name(character)}\n`);
+    writeFileSync(join(folder, "config"), `Include ${join(folder, pattern)}\n`);
+    expect(new Set(configuredHosts(join(folder, "config")))).toEqual(new Set([...names].map(name)));
+  });
+
   it("are none where there is no file", () => {
     expect(configuredHosts(join(folder, "missing"))).toEqual([]);
   });

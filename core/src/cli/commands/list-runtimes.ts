@@ -1,5 +1,5 @@
 import { oneLine } from "../../display";
-import { INFO_HEAD, type RuntimeInfo, configName, infoRow, probeHosts } from "../../runtime";
+import { INFO_HEAD, type RuntimeInfo, configName, infoRow, noHosts, probeHosts } from "../../runtime";
 import { CommandFailure, EXIT, printJson, printLine, printTable } from "../output";
 
 /** The hosts of the ssh config, probed in parallel: which are usable, and why the others are not. */
@@ -11,11 +11,7 @@ export async function listRuntimes(options: { long?: boolean; json?: boolean }):
     else known.set(host, { pythonVersion: (await runtime.reach()).pythonVersion });
   });
   if (probes.length === 0) {
-    const file = configName(undefined, "list-runtimes");
-    throw new CommandFailure(
-      `${file} names no hosts. Add a \`Host\` entry, or try \`lazycluster demo up\`.`,
-      EXIT.failed,
-    );
+    throw new CommandFailure(noHosts(configName(undefined, "list-runtimes")), EXIT.failed);
   }
   const active = probes.filter(({ error }) => !error).map(({ runtime }) => runtime.host);
   const inactive = probes.flatMap(({ runtime, error }) => (error ? [{ host: runtime.host, error }] : []));
