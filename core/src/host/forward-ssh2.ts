@@ -51,6 +51,7 @@ export class Ssh2Tunnels implements Tunnels {
     this.listening.set(bound, incoming);
     return {
       port: bound,
+      by: "sshd",
       close: () => this.unlisten(bound),
     };
   }

@@ -1,5 +1,5 @@
 /** A port of one place that leads to a port of another: kept up through losses, until it is stopped. */
-import { EngineFailure, type ExposureChange } from "../engine/protocol";
+import { EngineFailure, type ExposureChange, type ExposureRecord, type ExposureWay } from "../engine/protocol";
 import { type Incoming, type PortListener, type PortStream, abortable, breakOff, join } from "../host";
 import type { Place, Reached } from "./place";
 
@@ -37,6 +37,9 @@ export class Exposure {
   private listener: PortListener | null = null;
   private opened = false;
   private recovering: Promise<void> | null = null;
+  private interrupted: string | null = null;
+  /** The last that was told. */
+  private way: ExposureWay | null = null;
 
   constructor(
     readonly route: Route,
@@ -47,6 +50,7 @@ export class Exposure {
   async open(): Promise<void> {
     await this.establish();
     this.opened = true;
+    this.tellWay();
     // What was lost meanwhile.
     if (!this.isUp()) this.recovering = this.recover(null);
   }
@@ -59,6 +63,10 @@ export class Exposure {
     const { listener } = this;
     this.listener = null;
     if (listener && this.at?.alive) await listener.close();
+  }
+
+  get status(): Pick<ExposureRecord, "way" | "interrupted"> {
+    return { way: this.way, interrupted: this.interrupted };
   }
 
   private isStopped(): boolean {
@@ -120,6 +128,8 @@ export class Exposure {
       over();
       return;
     }
+    // A host that forbids to forward says so at the first connection.
+    this.tellWay();
     const client = connection.accept();
     this.streams.add(client).add(service);
     join(client, service, () => {
@@ -139,6 +149,7 @@ export class Exposure {
   private async recover(why: EngineFailure | null): Promise<void> {
     const reason = why?.message ?? "the connection was closed";
     this.context.log("warn", `${this.name} is interrupted, and tried again until it is stopped: ${reason}`);
+    this.interrupted = reason;
     this.context.changed({ kind: "down", message: reason });
     for (let attempt = 0; ; attempt++) {
       await pause(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), this.stopping.signal);
@@ -158,7 +169,16 @@ export class Exposure {
     this.context.log("info", `${this.name} is there again`);
     // In one go with the look at what is up: a later loss starts another one.
     this.recovering = null;
+    this.interrupted = null;
     this.context.changed({ kind: "up" });
+    this.tellWay();
+  }
+
+  private tellWay(): void {
+    const [listener, dialer] = [this.listener?.by, this.to?.ports.dialer];
+    if (!listener || !dialer || (listener === this.way?.listener && dialer === this.way.dialer)) return;
+    this.way = { listener, dialer };
+    this.context.changed({ kind: "way", way: this.way });
   }
 
   private giveUp(error: EngineFailure): void {
