@@ -30,7 +30,8 @@ export interface ExposureContext {
 export class Exposure {
   private readonly stopping = new AbortController();
   private readonly streams = new Set<PortStream>();
-  private readonly watched = new WeakSet<Reached>();
+  /** Ends what listens to each place for its loss. */
+  private readonly watched = new Map<Reached, () => void>();
   private connections = 0;
   private at: Reached | null = null;
   private to: Reached | null = null;
@@ -58,6 +59,7 @@ export class Exposure {
   /** Resolves when nothing listens any more and all connections are broken off. Idempotent. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.unwatch();
     await this.recovering;
     for (const stream of this.streams) breakOff(stream);
     const { listener } = this;
@@ -100,14 +102,21 @@ export class Exposure {
 
   private watch(place: Reached): Reached {
     if (this.watched.has(place)) return place;
-    this.watched.add(place);
-    void place.lost.then((why) => {
+    const lost = (why: EngineFailure | null): void => {
+      this.watched.delete(place);
       if (this.isStopped() || (place !== this.at && place !== this.to)) return;
       if (place === this.at) this.listener = null;
       // Whoever establishes it looks afterwards what was lost meanwhile.
       if (this.opened) this.recovering ??= this.recover(why);
-    });
+    };
+    // One that is reached while it is being stopped is not to remember it.
+    this.watched.set(place, this.isStopped() ? () => undefined : place.onLost(lost));
     return place;
+  }
+
+  private unwatch(): void {
+    for (const end of this.watched.values()) end();
+    this.watched.clear();
   }
 
   private async serve(connection: Incoming): Promise<void> {
@@ -184,6 +193,7 @@ export class Exposure {
   private giveUp(error: EngineFailure): void {
     this.context.log("error", `${this.name} has ended: ${error.message}`);
     this.stopping.abort();
+    this.unwatch();
     void this.listener?.close();
     for (const stream of this.streams) breakOff(stream);
     this.context.changed({ kind: "end", failure: error.data });

@@ -2,7 +2,7 @@
 import { type Server, connect, createServer } from "node:net";
 import { once } from "node:events";
 import { afterEach, expect, it } from "vitest";
-import type { Place, Reached } from "../../src/network";
+import type { LossListener, Place, Reached } from "../../src/network";
 import type { ExposureWay } from "../../src/engine/protocol";
 import { eventually } from "../support";
 import { type ExposureType, Exposure, managerPlace } from "../support/engine-parts";
@@ -39,9 +39,7 @@ class Flapping implements Place {
   private make(ports: Reached["ports"]): { reached: Reached; lose: () => void } {
     let alive = true;
     const dialer = (): Reached["ports"]["dialer"] => this.dialer;
-    let tell: () => void = () => undefined;
-    const lost = new Promise<null>((resolve) => (tell = () => resolve(null)));
-    const watched = (): void => void (this.watchers += 1);
+    const watching = new Set<LossListener>();
     // A host that is lost has closed what it listened on.
     const listeners: { close(): Promise<void> }[] = [];
     const reached: Reached = {
@@ -61,15 +59,18 @@ class Flapping implements Place {
       get alive() {
         return alive;
       },
-      get lost() {
-        watched();
-        return lost;
+      onLost: (listener) => {
+        this.watchers += 1;
+        watching.add(listener);
+        return () => watching.delete(listener);
       },
     };
     const lose = (): void => {
       alive = false;
       for (const listener of listeners) void listener.close();
-      tell();
+      queueMicrotask(() => {
+        for (const tell of watching) tell(null);
+      });
     };
     return { reached, lose };
   }
