@@ -11,6 +11,7 @@ const PLACES = [LOOPBACK, "::1"];
 const BACKLOG = 4096;
 
 export class ManagerPorts implements Ports {
+  readonly dialer = "manager";
   /** A probe listens for a moment, so two at a time would find each other. */
   private probing: Promise<unknown> = Promise.resolve();
 
@@ -52,7 +53,7 @@ export class ManagerPorts implements Ports {
     });
     // Such as no descriptor being left for another connection: it goes on with the next one.
     server.on("error", () => undefined);
-    return { port: bound, close: () => stopListening(server).then(done) };
+    return { port: bound, by: "manager", close: () => stopListening(server).then(done) };
   }
 
   private async mayCome({ remoteAddress, remotePort }: Socket, port: number): Promise<boolean> {
