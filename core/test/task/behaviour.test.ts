@@ -601,6 +601,8 @@ describe("a Runtime", () => {
   it("connects by Runtime.connect, which also makes the working directory", async () => {
     const owner = await Runtime.connect("host-1", { workingDir: "/tmp/made/at/connect" });
     expect(existsSync(join(host.dir, "tmp", "made", "at", "connect"))).toBe(true);
+    // Row `class_name`.
+    expect(owner.className).toBe("Runtime");
     expect(await owner.isValidRuntime()).toBe(true);
     expect(await rejection(Runtime.connect("host-1", { workingDir: "/proc/nothing" }))).toMatchObject({
       name: "PathCreationError",
