@@ -35,7 +35,7 @@ describe("the hosts of an ssh config", () => {
     const name = (character: string): string => `of-${String(character.codePointAt(0))}`;
     for (const character of "12a[]-") writeFileSync(join(folder, `${character}.conf`), `Host ${name(character)}\n`);
     writeFileSync(join(folder, "config"), `Include ${join(folder, pattern)}\n`);
-    expect(new Set(configuredHosts(join(folder, "config")))).toEqual(new Set([...names].map(name)));
+    expect(new Set(configuredHosts(join(folder, "config")))).toEqual(new Set(Array.from(names, name)));
   });
 
   it("are none where there is no file", () => {
