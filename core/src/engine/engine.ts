@@ -200,7 +200,7 @@ export class Engine {
     const execution = new Execution(spec, this.owner(spec.owner), detaching, (change) => {
       if (change.kind === "end") this.executions.delete(id);
       if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") {
-        journal.write({ time: Date.now(), execution: id, change });
+        journal.writeSoon({ time: Date.now(), execution: id, change });
       }
       this.client.changed(id, change);
     });
@@ -239,6 +239,11 @@ export class Engine {
       warn,
     );
     return this.journal;
+  }
+
+  /** To be called before anybody is told what happened: who hears of an end finds it in the journal. */
+  flushJournal(): void {
+    this.journal?.flush();
   }
 
   private async shutdown(): Promise<void> {

@@ -13,32 +13,39 @@ import {
 const port = parentPort;
 if (!port) throw new Error('this file is the engine\'s thread; import "lazycluster" instead');
 
-/** Changes of this turn by execution; they leave in one message. */
-let pending = new Map<string, ExecutionChange[]>();
+/** What happened in this turn of the loop, in order; it leaves in one message, for each one wakes the other thread. */
+let pending: EngineMessage[] = [];
+let memory: ArrayBuffer[] = [];
 const prompts = new Map<number, (answers: string[] | null) => void>();
 let nextPrompt = 1;
 
-function post(message: EngineMessage, transfer: ArrayBuffer[] = []): void {
-  port?.postMessage(message, transfer);
+function post(message: EngineMessage, transfer: readonly ArrayBuffer[] = []): void {
+  if (pending.length === 0) setImmediate(flush);
+  pending.push(message);
+  memory.push(...transfer);
+}
+
+function postChange(id: string, change: ExecutionChange): void {
+  const transfer = change.kind === "value" ? memoryOf(change.value) : [];
+  const last = pending.at(-1);
+  if (last?.type !== "execution" || last.id !== id) {
+    post({ type: "execution", id, changes: [change] }, transfer);
+    return;
+  }
+  pending[pending.length - 1] = { ...last, changes: [...last.changes, change] };
+  memory.push(...transfer);
 }
 
 function flush(): void {
-  const leaving = pending;
-  pending = new Map();
-  for (const [id, changes] of leaving) {
-    const transfer = changes.flatMap((change) => (change.kind === "value" ? memoryOf(change.value) : []));
-    post({ type: "execution", id, changes }, transfer);
-  }
+  engine.flushJournal();
+  const [messages, transfer] = [pending, memory];
+  [pending, memory] = [[], []];
+  port?.postMessage(messages, transfer);
 }
 
 const engine = new Engine(
   {
-    changed: (id, change) => {
-      if (pending.size === 0) queueMicrotask(flush);
-      const changes = pending.get(id);
-      if (changes) changes.push(change);
-      else pending.set(id, [change]);
-    },
+    changed: postChange,
     callOutput: (id, stream, data) => post({ type: "callOutput", id, stream, data }),
     exposureChanged: (id, change) => post({ type: "exposure", id, change }),
     log: (level, message) => post({ type: "log", level, message }),
@@ -73,8 +80,6 @@ port.on("message", (message: ClientMessage) => {
   const { id } = message;
   engine.handle(message.kind, message.body as never).then(
     (result) => {
-      // What happened before the answer is told before it.
-      flush();
       const transfer = message.kind === "call" ? memoryOf((result as CallResult).value) : [];
       post({ type: "response", id, ok: true, result }, transfer);
     },

@@ -141,7 +141,7 @@ export class EngineClient {
     worker.unref();
     // A thread that came up counts again, whatever was said before.
     worker.once("online", () => this.letGo());
-    worker.on("message", (message: EngineMessage) => this.receive(message));
+    worker.on("message", (messages: readonly EngineMessage[]) => messages.forEach((message) => this.receive(message)));
     worker.on("error", (error) => this.log("error", `the engine failed: ${error.stack ?? error.message}`));
     worker.on("exit", () => this.ended(worker));
     process.once("beforeExit", this.onBeforeExit);

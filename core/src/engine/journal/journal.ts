@@ -45,6 +45,8 @@ export class JournalWriter {
   /** True when the last line is cut off. */
   private torn = false;
   private warned = false;
+  /** Lines that leave together. */
+  private waiting: JournalEvent[] = [];
 
   private constructor(
     readonly folder: string,
@@ -71,9 +73,24 @@ export class JournalWriter {
     return journal;
   }
 
+  /** At once, and all that waits before it. */
   write(event: JournalEvent): void {
-    if (this.file === null) return;
-    const line = Buffer.from(`${this.torn ? "\n" : ""}${JSON.stringify(event)}\n`, "utf8");
+    this.waiting.push(event);
+    this.flush();
+  }
+
+  /** Together with what else happens in this turn of the loop. */
+  writeSoon(event: JournalEvent): void {
+    if (this.waiting.length === 0) setImmediate(() => this.flush());
+    this.waiting.push(event);
+  }
+
+  flush(): void {
+    const events = this.waiting;
+    if (events.length === 0 || this.file === null) return;
+    this.waiting = [];
+    const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
+    const line = Buffer.from(`${this.torn ? "\n" : ""}${lines}`, "utf8");
     let written = 0;
     try {
       while (written < line.length) written += writeSync(this.file, line, written);
@@ -85,6 +102,7 @@ export class JournalWriter {
   }
 
   close(): void {
+    this.flush();
     if (this.file !== null) closeSync(this.file);
     this.file = null;
   }
