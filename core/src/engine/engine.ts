@@ -179,7 +179,7 @@ export class Engine {
   private execute(spec: ExecutionSpec): void {
     const journal = this.openJournal();
     const { id } = spec;
-    journal.write({
+    journal.writeSoon({
       time: spec.startedAt,
       execution: id,
       start: {

@@ -59,7 +59,7 @@ class SessionCall(CallStep):
         self.begun = True
         self.pid = pid
         self.outlets = outlets
-        self.send("started", pid=pid)
+        self.announce()
         if self.timeout is not None:
             self._timers.append(self.loop.later(self.timeout, lambda: self._stop("timeout")))
 

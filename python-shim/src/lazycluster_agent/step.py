@@ -23,6 +23,9 @@ DRAIN = 0.2
 #: [s] between SIGTERM and SIGKILL.
 GRACE = 1.0
 
+#: [s] for which `started` waits for something to travel with: most of what is short has ended by then.
+ANNOUNCE = 0.003
+
 STDOUT, STDERR, RESULT = 1, 2, 3
 
 
@@ -42,6 +45,7 @@ class Step(Operation):
         self._why = "exit"
         self._ending: Optional[Ending] = None
         self._timers: List[Timer] = []
+        self._announcement: Optional[Timer] = None
 
     def full_environment(self, base: Optional[Dict[bytes, bytes]] = None) -> Dict[bytes, bytes]:
         environment = dict(self.agent.environment if base is None else base)
@@ -64,9 +68,24 @@ class Step(Operation):
     def started(self, pid: int) -> None:
         self.pid = pid
         self.agent.children[pid] = self.exited
-        self.send("started", pid=pid)
+        self.announce()
         if self.timeout is not None:
             self._timers.append(self.loop.later(self.timeout, lambda: self._stop("timeout")))
+
+    def announce(self) -> None:
+        """Tells the pid soon, and before anything else."""
+        self._announcement = self.loop.later(ANNOUNCE, self._tell_started)
+        self._timers.append(self._announcement)
+
+    def _tell_started(self) -> None:
+        if self._announcement is not None:
+            self._announcement.cancel()
+            self._announcement = None
+            super().send("started", pid=self.pid)
+
+    def send(self, op: str, payload: Buffer = b"", **more: Any) -> None:
+        self._tell_started()
+        super().send(op, payload, **more)
 
     def cancel(self) -> None:
         if self.pid is None:
