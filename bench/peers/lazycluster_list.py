@@ -1,4 +1,7 @@
-"""What Python lazycluster's `list-runtimes -l` does. The command itself stops at an import from Python 3.10 on."""
+"""What Python lazycluster's `list-runtimes -l` does to know all hosts. The command itself stops at an import from Python 3.10 on.
+
+Its `print_runtime_info` stops, too, at a memory size that is no text; so what was read is printed here.
+"""
 
 import os
 
@@ -6,6 +9,8 @@ os.chdir(os.environ["HOME"])
 
 from lazycluster import RuntimeManager  # noqa: E402
 
-manager = RuntimeManager()
-manager._group.fill_runtime_info_buffers_async()
-manager.print_runtime_info()
+group = RuntimeManager()._group
+group.fill_runtime_info_buffers_async()
+for runtime in group.runtimes:
+    assert runtime._info, runtime.host
+    print(runtime._info)

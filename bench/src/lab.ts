@@ -30,7 +30,9 @@ export class Lab {
   private masters = new Map<string, string>();
 
   static async start(hostCount: number): Promise<Lab> {
-    const hosts = await startHosts({ count: hostCount, path: `${join(VENV, "bin")}:/usr/local/bin:/usr/bin:/bin` });
+    const path = `${join(VENV, "bin")}:/usr/local/bin:/usr/bin:/bin`;
+    // Python lazycluster reads this variable of the image that it was made for, and fails without it.
+    const hosts = await startHosts({ count: hostCount, path, env: { WORKSPACE_VERSION: "none" } });
     const folder = mkdtempSync(join(tmpdir(), "lc-bench-"));
     return new Lab(hosts, folder);
   }
