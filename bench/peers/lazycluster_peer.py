@@ -1,10 +1,8 @@
 """Python lazycluster: commands and functions."""
 
 import os
-import shutil
 import sys
 
-shutil.copy(os.environ["BENCH_SSH_CONFIG"], os.path.join(os.environ["HOME"], ".ssh", "config"))
 os.chdir(os.environ["HOME"])
 
 from lazycluster import Runtime, RuntimeTask  # noqa: E402

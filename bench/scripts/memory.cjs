@@ -1,11 +1,9 @@
 "use strict";
-// Connects to all hosts, runs a command on each, and prints its memory in MB.
-const { Runtime, RuntimeTask } = require("lazycluster");
+// Connects to all hosts, runs a command on each, prints its memory in MB, and stays connected until its input ends.
+const { RuntimeGroup, RuntimeTask } = require("lazycluster");
 
-async function main() {
-  const runtimes = process.argv.slice(2).map((host) => new Runtime(host));
-  await Promise.all(runtimes.map((runtime) => runtime.executeTask(new RuntimeTask("true").runCommand("true"))));
+const group = new RuntimeGroup(...process.argv.slice(2));
+process.stdin.resume().once("end", () => void group.close());
+group.executeTask(new RuntimeTask("true").runCommand("true"), { broadcast: true }).then(() => {
   console.log(process.memoryUsage().rss / 1024 / 1024);
-  await Promise.all(runtimes.map((runtime) => runtime.close()));
-}
-main();
+});

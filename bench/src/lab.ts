@@ -1,6 +1,15 @@
 /** What rows need: real sshd hosts, peers in a venv of their own, a slow line, one OpenSSH master. */
 import { type ChildProcess, execFile, spawn } from "child_process";
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "fs";
 import { tmpdir } from "os";
 import { join } from "path";
 import { createInterface } from "readline";
@@ -14,14 +23,16 @@ const VENV = join(ROOT, ".bench-venv");
 export const PYTHON = join(VENV, "bin", "python");
 /** [ms] that one operation of a peer may take. */
 const PEER_MS = 60_000;
-const PEERS = join(ROOT, "bench", "peers");
+export const PEERS = join(ROOT, "bench", "peers");
 
 export class Lab {
   private readonly ending: (() => Promise<void> | void)[] = [];
   private masters = new Map<string, string>();
 
   static async start(hostCount: number): Promise<Lab> {
-    const hosts = await startHosts({ count: hostCount, path: `${join(VENV, "bin")}:/usr/local/bin:/usr/bin:/bin` });
+    const path = `${join(VENV, "bin")}:/usr/local/bin:/usr/bin:/bin`;
+    // Python lazycluster reads this variable of the image that it was made for, and fails without it.
+    const hosts = await startHosts({ count: hostCount, path, env: { WORKSPACE_VERSION: "none" } });
     const folder = mkdtempSync(join(tmpdir(), "lc-bench-"));
     return new Lab(hosts, folder);
   }
@@ -31,6 +42,7 @@ export class Lab {
     readonly folder: string,
   ) {
     mkdirSync(join(folder, ".ssh"), { mode: 0o700 });
+    copyFileSync(this.config, this.plainConfig);
     this.ending.push(
       () => hosts.stop(),
       () => rmSync(folder, { recursive: true, force: true }),
@@ -41,10 +53,20 @@ export class Lab {
     return this.hosts.configFile;
   }
 
+  /** The hosts alone, without the slow aliases that rows add; where peers with `peerEnv` look by themselves. */
+  get plainConfig(): string {
+    return join(this.folder, ".ssh", "config");
+  }
+
+  get peerEnv(): NodeJS.ProcessEnv {
+    const { config, folder } = this;
+    return { ...process.env, HOME: folder, BENCH_SSH_CONFIG: config, BENCH_IDENTITY: this.hosts.identityFile };
+  }
+
   /** A Python peer that does what it is told, one line at a time, and times itself. */
   async peer(script: string, ...args: string[]): Promise<(op: string) => Promise<number>> {
     const child = spawn(PYTHON, [join(PEERS, script), ...args], {
-      env: { ...process.env, HOME: this.folder, BENCH_SSH_CONFIG: this.config },
+      env: this.peerEnv,
       stdio: ["pipe", "pipe", process.env["BENCH_DEBUG"] ? "inherit" : "ignore"],
       // A group of its own: peers start processes that do not end with them.
       detached: true,

@@ -4,13 +4,15 @@ import { cpus, loadavg } from "os";
 import { join } from "path";
 import { Environment } from "lazycluster";
 import { Lab, ROOT, installPeers } from "./lab";
-import type { Row, RowResult } from "./row";
+import { type Finished, markdownTable, rowText } from "./report";
+import type { Row } from "./row";
 import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
 import { arrayReturn, bridgeFunction, bytesReturn, manyCalls } from "./rows/functions";
 import { files } from "./rows/files";
+import { coldGroup, listRuntimes, warmGroup } from "./rows/group";
 import { kernelCell, kernelExpression, kernelFirstCell, kernelMemory, kernelStart } from "./rows/kernel";
 import { connectionFromHost, connectionToHost, portFromHost, portToHost } from "./rows/ports";
-import { flood, load, memory } from "./rows/process";
+import { flood, load, memory, memoryOfMany } from "./rows/process";
 
 const PORTS: readonly Row[] = [portFromHost, portToHost, connectionFromHost, connectionToHost];
 const KERNEL: readonly Row[] = [kernelStart, kernelFirstCell, kernelCell, kernelExpression, kernelMemory];
@@ -18,6 +20,9 @@ const ROWS: readonly Row[] = [
   warmCommand,
   slowCommand,
   coldCommand,
+  warmGroup,
+  coldGroup,
+  listRuntimes,
   smallFunction,
   bridgeFunction,
   manyCalls,
@@ -28,33 +33,30 @@ const ROWS: readonly Row[] = [
   ...KERNEL,
   ...files,
   memory,
+  memoryOfMany,
   load,
 ];
 const HOSTS = 32;
 
-function print(row: Row, { series, unit }: RowResult): void {
-  const ours = series[0]?.median ?? NaN;
-  process.stdout.write(`\n${row.name}: ${row.what}\n`);
-  for (const { name, median, p90, values } of series) {
-    const ratio = name === series[0]?.name ? "" : `   ours / this = ${(ours / median).toFixed(4)}`;
-    process.stdout.write(
-      `  ${name.padEnd(22)} ${median.toFixed(2).padStart(10)} ${unit}  p90 ${p90.toFixed(2)}  n=${String(values.length)}${ratio}\n`,
-    );
-  }
-  for (const { peer, most, p90 } of row.aims) {
-    const which = p90 ? "p90" : "median";
-    const other = peer === null ? 1 : (series.find(({ name }) => name === peer)?.[which] ?? NaN);
-    const found = (series[0]?.[which] ?? NaN) / other;
-    const aim = `${p90 ? "p90 " : ""}${peer === null ? `${String(most)} ${unit}` : `${most.toFixed(4)} × ${peer}`}`;
-    process.stdout.write(`  aim ≤ ${aim}: ${found <= most ? "reached" : "missed"} (${found.toFixed(4)})\n`);
-  }
+/** Prints the table, and leaves it with the raw values in results/. */
+function keep(finished: readonly Finished[]): void {
+  const table = markdownTable(finished);
+  process.stdout.write(`\n${table}`);
+  const folder = join(ROOT, "bench", "results");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, new Date().toISOString().replace(/[:.]/g, "-"));
+  const raw = Object.fromEntries(finished.map(({ row, result }) => [row.name, result]));
+  writeFileSync(`${path}.json`, JSON.stringify(raw, null, 2));
+  writeFileSync(`${path}.md`, table);
 }
 
-async function main(): Promise<void> {
+/** Gives whether every row ran. */
+async function main(): Promise<boolean> {
   const wanted = process.argv.slice(2);
   const rows = ROWS.filter((row) => wanted.length === 0 || wanted.some((word) => row.name.includes(word)));
   if (rows.length === 0) throw new Error(`no such row; there are: ${ROWS.map((row) => row.name).join(", ")}`);
   await installPeers();
+  let failed = false;
   const lab = await Lab.start(HOSTS);
   try {
     process.env["LAZYCLUSTER_SSH_CONFIG"] = lab.config;
@@ -64,25 +66,27 @@ async function main(): Promise<void> {
     process.stdout.write(
       `${String(cpus().length)} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(1) ?? ""}\n`,
     );
-    const results: Record<string, RowResult> = {};
+    const finished: Finished[] = [];
     for (const row of rows) {
-      const result = await row.run(lab);
-      results[row.name] = result;
-      print(row, result);
+      try {
+        const one = { row, result: await row.run(lab) };
+        finished.push(one);
+        process.stdout.write(rowText(one));
+      } catch (error) {
+        // The others count all the same.
+        failed = true;
+        console.error(`\n${row.name}: failed`, error);
+      }
     }
-    const folder = join(ROOT, "bench", "results");
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(
-      join(folder, `${new Date().toISOString().replace(/[:.]/g, "-")}.json`),
-      JSON.stringify(results, null, 2),
-    );
+    keep(finished);
   } finally {
     await lab.stop();
   }
+  return !failed;
 }
 
 main().then(
-  () => process.exit(0),
+  (allRan) => process.exit(allRan ? 0 : 1),
   (error: unknown) => {
     console.error(error);
     process.exit(1);

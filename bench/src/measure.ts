@@ -7,6 +7,8 @@ export interface Contender {
   once(): Promise<number | undefined>;
   /** Fewer rounds for what takes seconds; default: the row's. */
   readonly rounds?: number;
+  /** False: the first round counts too, for what takes so long that nothing of it is warming up. */
+  readonly warmUp?: boolean;
 }
 
 export interface Series {
@@ -17,12 +19,12 @@ export interface Series {
   readonly p90: number;
 }
 
-/** A, B, C, A, B, C, …: what else the machine does hits all of them alike. The first round of each does not count. */
+/** A, B, C, A, B, C, …: what else the machine does hits all of them alike. The first round of each does not count, but where it is told otherwise. */
 export async function interleave(contenders: readonly Contender[], rounds: number): Promise<Series[]> {
   const values = contenders.map((): number[] => []);
   for (let round = -1; round < rounds; round++) {
     for (const [index, contender] of contenders.entries()) {
-      if (round >= (contender.rounds ?? rounds)) continue;
+      if (round >= (contender.rounds ?? rounds) || (round < 0 && contender.warmUp === false)) continue;
       const start = process.hrtime.bigint();
       const own = await contender.once();
       const elapsed = Number(process.hrtime.bigint() - start) / 1e6;

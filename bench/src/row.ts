@@ -10,7 +10,10 @@ export interface Aim {
 }
 
 export interface RowResult {
+  /** Ours first. */
   readonly series: readonly Series[];
+  /** What is worth knowing beside it, without a ratio. */
+  readonly also?: readonly Series[];
   readonly unit: string;
 }
 

@@ -1,5 +1,4 @@
 import { execFile } from "child_process";
-import { copyFileSync } from "fs";
 import { join } from "path";
 import { promisify } from "util";
 import { Runtime, RuntimeTask, py } from "lazycluster";
@@ -68,10 +67,8 @@ export const coldCommand: Row = {
     { peer: "Python lazycluster", most: 0.4 },
   ],
   run: async (lab) => {
-    copyFileSync(lab.config, join(lab.folder, ".ssh", "config"));
-    const env = { ...process.env, HOME: lab.folder, LAZYCLUSTER_MAIN_DIRECTORY: join(lab.folder, "logs") };
     const run = async (program: string, args: string[]): Promise<undefined> => {
-      await call(program, args, { env });
+      await call(program, args, { env: lab.peerEnv });
       return undefined;
     };
     const series = await interleave(

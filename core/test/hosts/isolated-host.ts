@@ -139,7 +139,7 @@ export class IsolatedHost extends SshdHost {
       address: plan.address,
       port: plan.port,
       extra: options.sshdConfig ?? [],
-      env: { PATH: options.path ?? SESSION_PATH },
+      env: { PATH: options.path ?? SESSION_PATH, ...options.env },
     });
     await writeFile(join(dir, "sshd_config"), config);
   }

@@ -26,7 +26,7 @@ export class LoopbackHost extends SshdHost {
     const { dir, plan } = this;
     await mkdir(join(dir, "tmp"), { recursive: true });
     const [name = "", value = ""] = this.#mark.split("=");
-    const env = { PATH: plan.options.path ?? "/usr/local/bin:/usr/bin:/bin", [name]: value };
+    const env = { PATH: plan.options.path ?? "/usr/local/bin:/usr/bin:/bin", ...plan.options.env, [name]: value };
     const extra = plan.options.sshdConfig ?? [];
     await writeFile(join(dir, "sshd_config"), sshdConfig({ dir, address: plan.address, port: plan.port, extra, env }));
     await this.startSshd();

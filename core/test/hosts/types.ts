@@ -18,6 +18,8 @@ export interface HostsOptions {
   readonly pythons?: boolean;
   /** `PATH` of the sessions; default: the system's directories. */
   readonly path?: string;
+  /** More variables of the sessions, of plain letters. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface TestHost {
