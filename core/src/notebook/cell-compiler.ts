@@ -2,7 +2,7 @@
 import type { Diagnostic } from "./cell-error";
 import type { Converted, Converter, Completions, TslabDiagnostic, TslabParts } from "./executor-parts";
 import type { CellTrail } from "./source-map";
-import { awaitEdits } from "./source/awaits";
+import type { Awaits } from "./source/awaits";
 import { type Edit, type Edited, applyEdits, offsetOf, positionOf } from "./source/edits";
 import { dynamicImportEdits } from "./source/imports";
 import { CellSyntaxError, cellMagic, cellMagicCall, lineMagics, magicEdits, withoutMagics } from "./source/magics";
@@ -21,6 +21,7 @@ export class CellCompiler implements Converter {
   constructor(
     private readonly inner: Converter,
     private readonly parts: TslabParts,
+    private readonly awaitsOf: (compiled: string) => Awaits,
   ) {}
 
   convert(previous: string, source: string): Converted {
@@ -91,7 +92,7 @@ export class CellCompiler implements Converter {
 
   /** What is awaited is awaited through the kernel. */
   private guard(source: string, rewritten: Edited, converted: Converted, output: string): Converted {
-    const { edits, topLevel } = awaitEdits(this.parts.typescript, output);
+    const { edits, topLevel } = this.awaitsOf(output);
     const guarded = applyEdits(output, edits);
     const maps = this.parts.mapsOf(output);
     this.trail = { source, rewritten, addedLines: ADDED_LINES, maps, output, guarded };

@@ -41,11 +41,11 @@ export class Kernel {
     this.publisher = publisher;
     this.questions = new Questions((request, content) => publisher.send(request, "stdin", "input_request", content));
     this.host = new KernelHost(publisher, this.questions, scopes, () => this.runner.current);
-    this.runner = new CellRunner(tslab, state, (value) => this.host.resultOf(value));
+    this.runner = new CellRunner(tslab, state, scopes, (value) => this.host.resultOf(value));
     this.execution = new Execution(publisher, this.host, this.runner, history, parts.count ?? 0);
     this.answers = new Answers(this.runner, tslab, magics, history);
     prepareToBeStopped();
-    new CellGlobal(scopes, this.runner, magics, this.host).install();
+    new CellGlobal(scopes, magics, this.host).install();
     this.host.install();
   }
 

@@ -100,7 +100,7 @@ describe("magic lines", () => {
 });
 
 describe("awaits of compiled code", () => {
-  const rewrite = (code: string): string => applyEdits(code, awaitEdits(typescript, code).edits).text;
+  const rewrite = (code: string): string => applyEdits(code, awaitEdits(typescript, code, 7).edits).text;
 
   it.each([
     "await (x)",
@@ -120,9 +120,9 @@ describe("awaits of compiled code", () => {
   });
 
   it("are found outside functions only where they are", () => {
-    expect(awaitEdits(typescript, "await x").topLevel).toBe(true);
-    expect(awaitEdits(typescript, "async () => await x").topLevel).toBe(false);
-    expect(awaitEdits(typescript, '"await x"').edits).toEqual([]);
+    expect(awaitEdits(typescript, "await x", 7).topLevel).toBe(true);
+    expect(awaitEdits(typescript, "async () => await x", 7).topLevel).toBe(false);
+    expect(awaitEdits(typescript, '"await x"', 7).edits).toEqual([]);
   });
 });
 

@@ -75,6 +75,31 @@ def test_an_interrupted_cell_does_not_go_on(kernel):
     assert kernel.run("await new Promise((r) => setTimeout(r, 100)); steps").result == before
 
 
+def test_an_interrupted_cell_does_not_go_on_where_nothing_is_imported(start):
+    kernel = start()
+    kernel.run("let steps = 0;")
+    interrupted(
+        kernel,
+        "async function step() { for (;;) { console.log('started'); await new Promise((r) => setTimeout(r, 5)); steps++; } }\n"
+        "await step();",
+    )
+    before = kernel.run("await new Promise((r) => setTimeout(r, 50)); steps").result
+    cell = kernel.run("await new Promise((r) => setTimeout(r, 100)); steps")
+    assert (cell.result, cell.text()) == (before, "")
+
+
+def test_a_cell_that_catches_its_interrupt_ends_nevertheless(kernel, eventually):
+    """After the time that it has to tidy up."""
+    kernel.run("let caught = 0;")
+    interrupted(kernel, "console.log('started'); while (true) { try { await new Promise((r) => setTimeout(r, 20)); } catch {} caught++; }")
+
+    def rests():
+        before = kernel.run("caught").result
+        return kernel.run("await new Promise((r) => setTimeout(r, 300)); caught").result == before
+
+    eventually(rests)
+
+
 def test_an_interrupted_cell_may_tidy_up(kernel):
     kernel.run("let tidied = false;")
     interrupted(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import pathlib
 
 import pytest
+from conftest import processes
 
 pytestmark = pytest.mark.skipif(not os.environ.get("LAZYCLUSTER_SSH_CONFIG"), reason="no demo hosts without sshd")
 
@@ -110,19 +110,6 @@ def test_completion_and_help(kernel):
     assert complete("%lazycluster ps\nparseIn")[0][0] == "parseInt"
 
 
-def processes(text: str) -> list[str]:
-    """Of the demo hosts, which share this machine."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if text in line:
-            found.append(line)
-    return found
-
-
 @pytest.mark.parametrize(
     "cell",
     [
@@ -146,6 +133,17 @@ def test_an_interrupt_ends_what_the_cell_awaits_on_the_host(kernel, cell, eventu
     kernel.interrupt()
     assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
     eventually(lambda: processes("sleep 4711") == [])
+
+
+@pytest.mark.parametrize("line", ["%lazycluster run host-1 -- echo begun; exec sleep 4715", "%%lazycluster run --on host-1\nexec sleep 4715"])
+def test_an_interrupt_ends_what_a_magic_runs_in_a_notebook_that_imports_nothing(start, line, eventually):
+    kernel = start()
+    for _ in range(2):
+        msg_id = kernel.send(line)
+        eventually(lambda: processes("sleep 4715") != [])
+        kernel.interrupt()
+        assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
+        eventually(lambda: processes("sleep 4715") == [])
 
 
 def test_what_was_started_without_await_goes_on_on_the_host(kernel, eventually):

@@ -1,4 +1,5 @@
 /** `enableTslab()`: a stock tslab kernel in this process gets what the kernel of this project has, from the next cell on. */
+import { notebookHost } from "../../display/host";
 import { Codec } from "../codec";
 import type { TslabParts } from "../executor-parts";
 import { ThreadState } from "../interrupt/thread-state";
@@ -44,7 +45,7 @@ function makeKernel(modules: StockModules, stock: StockServer, codec: Codec, mag
     createExecutor: (_root, converters, console) => {
       const executor = new StockExecutor(
         stock.handler.executor,
-        modules.typescript,
+        (code) => found.kernel?.runner.awaitsOf(code) ?? { edits: [], topLevel: false },
         converters.node,
         handedOn,
         console,
@@ -68,6 +69,8 @@ function makeKernel(modules: StockModules, stock: StockServer, codec: Codec, mag
     },
   });
   found.kernel = kernel;
+  // Whoever called enableTslab has loaded it.
+  notebookHost()?.libraryLoaded();
   modules.jupyter.lastWriteDisplayData = (content: Readonly<Record<string, unknown>>, update: boolean) =>
     kernel.showDisplay(content, update);
   process.on("SIGINT", () => kernel.interrupt());
