@@ -52,7 +52,7 @@ export class Execution {
     const code = textOf(content, "code");
     const silent = flagOf(content, "silent", false);
     const stored = !silent && flagOf(content, "store_history", true);
-    this.publisher.begin(header);
+    this.publisher.parent = header;
     this.host.executing = request;
     this.host.takePages();
     this.writers.install();
@@ -68,7 +68,6 @@ export class Execution {
     const stops = outcome.error !== null && !silent && flagOf(content, "stop_on_error", true);
     if (stops) await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
     const behind = stops ? this.queue.takeWaiting() : [];
-    this.publisher.flush();
     if (!silent) this.publishOutcome(outcome);
     this.publisher.reply(request, "execute_reply", this.replyTo(outcome.error, userExpressions));
     this.host.executing = null;

@@ -54,11 +54,11 @@ export class KernelHost implements NotebookHost {
 
   /** As tslab gives it: a display's whole content. */
   showDisplay(content: Content, update: boolean): void {
-    this.publisher.publishAfterOutput(update ? "update_display_data" : "display_data", content);
+    this.publisher.publish(update ? "update_display_data" : "display_data", content);
   }
 
   clearOutput(wait: boolean): void {
-    this.publisher.publishAfterOutput("clear_output", { wait });
+    this.publisher.publish("clear_output", { wait });
   }
 
   page(bundle: MimeBundle): void {
@@ -73,7 +73,6 @@ export class KernelHost implements NotebookHost {
   }
 
   readLine(prompt: string, password: boolean): Promise<string> {
-    this.publisher.flush();
     return this.questions.ask(this.executing, prompt, password);
   }
 

@@ -136,7 +136,6 @@ export class Kernel {
   private shutdown(request: Request): void {
     this.execution.abortWaiting();
     this.runner.interrupt();
-    this.publisher.flush();
     const content = { status: "ok", restart: flagOf(request.content, "restart", false) };
     this.publisher.reply(request, "shutdown_reply", content);
     this.parts.exit();

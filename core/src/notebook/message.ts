@@ -37,9 +37,17 @@ export interface Outgoing {
   readonly buffers?: readonly Uint8Array[];
 }
 
-/** Messages leave in the order of the calls, complete; nothing is dropped. */
+export type StreamName = "stdout" | "stderr";
+
+/** Messages and text leave in the order of the calls, complete; nothing is dropped. */
 export interface Transport {
   send(message: Outgoing): void;
+  /** What code prints; gathered into few messages. */
+  print(name: StreamName, text: string, parent: Header | null): void;
+}
+
+export function streamMessage(name: StreamName, text: string, parent: Header | null): Outgoing {
+  return { channel: "iopub", identities: [], type: "stream", parent, content: { name, text } };
 }
 
 /** What a client sent, by name; content is never trusted to have the shape that the protocol says. */

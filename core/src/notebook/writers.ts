@@ -1,6 +1,7 @@
 /** What cells find in place of the process's stdout and stderr. */
+import { StringDecoder } from "string_decoder";
+import type { StreamName } from "./message";
 import type { Publisher } from "./publisher";
-import type { StreamName } from "./output";
 
 type Write = typeof process.stdout.write;
 
@@ -20,12 +21,12 @@ export class Writers {
   }
 
   private writer(name: StreamName): Write {
+    // A character may come in two writes of bytes.
+    const decoder = new StringDecoder("utf8");
     return (data: string | Uint8Array, encoding?: unknown, done?: unknown) => {
-      const text =
-        typeof data === "string" && typeof encoding === "string" && !/^utf-?8$/i.test(encoding)
-          ? Buffer.from(data, encoding as BufferEncoding)
-          : data;
-      this.publisher.print(name, text);
+      if (typeof data !== "string") this.publisher.print(name, decoder.write(Buffer.from(data)));
+      else if (typeof encoding !== "string" || /^utf-?8$/i.test(encoding)) this.publisher.print(name, data);
+      else this.publisher.print(name, decoder.write(Buffer.from(data, encoding as BufferEncoding)));
       const callback = typeof encoding === "function" ? encoding : done;
       if (typeof callback === "function") queueMicrotask(callback as () => void);
       return true;

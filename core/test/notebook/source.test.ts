@@ -6,7 +6,6 @@ import { splitWords } from "../../src/cli/notebook/words";
 import { completeness } from "../../src/notebook/completeness";
 import { toCodePoints, toUtf16 } from "../../src/notebook/cursor";
 import { History } from "../../src/notebook/history";
-import { Output } from "../../src/notebook/output";
 import { awaitEdits } from "../../src/notebook/source/awaits";
 import { applyEdits } from "../../src/notebook/source/edits";
 import { cellMagic, lineMagics, magicEdits, withoutMagics } from "../../src/notebook/source/magics";
@@ -177,45 +176,5 @@ describe("words", () => {
 
   it("with a quote that does not end are refused", () => {
     expect(() => splitWords("a 'b")).toThrow("A quote does not end: 'b");
-  });
-});
-
-describe("output", () => {
-  it("keeps everything in order, whatever is written", () => {
-    const written = fc.array(
-      fc.tuple(fc.constantFrom("stdout" as const, "stderr" as const), fc.string({ unit: "binary" })),
-    );
-    fc.assert(
-      fc.property(written, (pieces) => {
-        const sent: [string, string][] = [];
-        const output = new Output((name, text) => sent.push([name, text]));
-        for (const [name, text] of pieces) output.write(name, text);
-        output.flush();
-        const joined = (list: readonly (readonly [string, string])[], name: string): string =>
-          list
-            .filter(([of]) => of === name)
-            .map(([, text]) => text)
-            .join("");
-        for (const name of ["stdout", "stderr"]) expect(joined(sent, name)).toBe(joined(pieces, name));
-        expect(sent.map(([, text]) => text).join("")).toBe(pieces.map(([, text]) => text).join(""));
-      }),
-    );
-  });
-
-  it("shows the first words of a cell at once, after a flood", () => {
-    const sent: string[] = [];
-    const output = new Output((_, text) => sent.push(text));
-    for (let line = 0; line < 1000; line++) output.write("stdout", "flood\n");
-    output.begin();
-    output.write("stdout", "started");
-    expect(sent.at(-1)).toBe("started");
-  });
-
-  it("puts characters together that come in two writes", () => {
-    const sent: string[] = [];
-    const output = new Output((_, text) => sent.push(text));
-    for (const byte of Buffer.from("💡é")) output.write("stdout", Buffer.from([byte]));
-    output.flush();
-    expect(sent.join("")).toBe("💡é");
   });
 });

@@ -71,6 +71,11 @@ def test_a_cell_that_does_not_compile_names_each_line(kernel):
     assert cell.text("stderr") == ""
 
 
+def test_an_error_calls_the_types_of_the_cell_by_their_names(kernel):
+    cell = kernel.run("enum Mixed { One, Two = 'two' }\nconst numbers: number[] = [Mixed.One];")
+    assert cell.error == "TypeScriptError: line 2: Type 'Mixed' is not assignable to type 'number'."
+
+
 def test_an_error_is_no_more_than_its_message(kernel):
     cell = kernel.run("throw new Error('on purpose')")
     kinds = [message["msg_type"] for message in cell.messages]

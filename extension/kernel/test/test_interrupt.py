@@ -165,3 +165,32 @@ def test_output_is_shown_while_a_loop_runs(kernel):
     kernel.until(msg_id, lambda cell: "started" in cell.text())
     assert time.monotonic() - began < 3
     kernel.finish(msg_id)
+
+
+@pytest.mark.parametrize("stream", ["log", "error"])
+def test_the_end_of_a_flood_is_shown_while_a_loop_runs_that_prints_nothing(kernel, stream):
+    msg_id = kernel.send(f"for (let i = 0; i < 5000; i++) console.{stream}(i); console.log('the last line'); for (;;) {{}}")
+    shown = kernel.until(msg_id, lambda cell: "the last line" in cell.text())
+    assert shown.text("stdout" if stream == "log" else "stderr").startswith("0\n1\n2\n")
+    kernel.interrupt()
+    assert kernel.finish(msg_id, SOON_S).reply["ename"] == "Interrupted"
+
+
+def test_floods_of_both_streams_and_displays_keep_their_order(kernel):
+    cell = kernel.run(
+        'import { display } from "lazycluster";\n'
+        "for (let i = 0; i < 3000; i++) {\n"
+        "  if (i % 100 === 0) display({ 'text/plain': `${i}\\n` }); else if (i % 10 === 0) console.error(i); else console.log(i);\n"
+        "}"
+    )
+    said = [
+        message["content"].get("text") or message["content"].get("data", {}).get("text/plain")
+        for message in cell.messages
+        if message["msg_type"] in ("stream", "display_data")
+    ]
+    assert "".join(said).split() == [str(i) for i in range(3000)]
+
+
+def test_more_than_any_buffer_holds_arrives_whole(kernel):
+    cell = kernel.run("process.stdout.write('💡é-'.repeat(2_000_000)); console.log('end');")
+    assert cell.text() == "💡é-" * 2_000_000 + "end\n"

@@ -5,7 +5,8 @@ import type { TslabParts } from "../executor-parts";
 import { ThreadState } from "../interrupt/thread-state";
 import { Kernel } from "../kernel";
 import type { Magics } from "../magics";
-import type { Outgoing, Transport } from "../message";
+import type { Header, Outgoing, StreamName, Transport } from "../message";
+import { Output } from "../output";
 import { HandedOn, StockExecutor, parseDiagnostics } from "./executor";
 import type { StockModules, StockServer, StockSocket } from "./modules";
 
@@ -91,6 +92,7 @@ async function listen(socket: StockSocket, codec: Codec, kernel: Kernel): Promis
 /** Sends one after the other: tslab's own way loses what a socket cannot take at once. */
 class StockTransport implements Transport {
   private readonly leaving = new Map<StockSocket, Promise<void>>();
+  private readonly output = new Output((message) => this.transmit(message));
 
   constructor(
     private readonly stock: StockServer,
@@ -98,6 +100,15 @@ class StockTransport implements Transport {
   ) {}
 
   send(message: Outgoing): void {
+    this.output.flush();
+    this.transmit(message);
+  }
+
+  print(name: StreamName, text: string, parent: Header | null): void {
+    this.output.write(name, text, parent);
+  }
+
+  private transmit(message: Outgoing): void {
     const socket = this.stock[message.channel];
     const frames = this.codec.encode(message);
     // At once where nothing waits: a cell may go into a loop now.

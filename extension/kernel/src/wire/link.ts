@@ -1,5 +1,13 @@
 /** The main thread's end of the thread that talks to Jupyter. */
-import type { Outgoing, Request, Transport } from "lazycluster/notebook/wire";
+import {
+  type Header,
+  type Outgoing,
+  type Request,
+  type StreamName,
+  TextRing,
+  type Transport,
+  streamMessage,
+} from "lazycluster/notebook/wire";
 import { writeSync } from "fs";
 import { join } from "path";
 import { Worker } from "worker_threads";
@@ -25,13 +33,16 @@ export class Link implements Transport {
   private readonly worker: Worker;
   private readonly memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   private readonly backlog = new Int32Array(this.memory);
+  private readonly printed = new TextRing();
+  /** What is printed belongs there. */
+  private stream: { readonly name: StreamName; readonly parent: Header | null } | null = null;
   private events: LinkEvents | null = null;
   /** What came before anybody listened. */
   private early: FromWire[] = [];
   private closed: () => void = () => undefined;
 
   constructor(connection: ConnectionInfo, state: SharedArrayBuffer, info: WireData["info"]) {
-    const workerData: WireData = { connection, state, info, backlog: this.memory };
+    const workerData: WireData = { connection, state, info, backlog: this.memory, printed: this.printed.memory };
     this.worker = new Worker(join(__dirname, "thread.js"), {
       name: "kernel wire",
       workerData,
@@ -55,7 +66,17 @@ export class Link implements Transport {
     const text = message.content["text"];
     const size = OVERHEAD + (typeof text === "string" ? text.length : 0);
     if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
-    this.post({ type: "send", message, size });
+    this.post({ type: "send", message, size, at: this.printed.head });
+  }
+
+  /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */
+  print(name: StreamName, text: string, parent: Header | null): void {
+    if (this.stream?.name !== name || this.stream.parent !== parent) {
+      this.post({ type: "stream", name, parent, at: this.printed.head });
+      this.stream = { name, parent };
+    }
+    const rest = this.printed.write(text, (atOnce) => this.post({ type: "printed", atOnce }), MAX_WAIT_MS);
+    if (rest !== "") this.send(streamMessage(name, rest, parent));
   }
 
   /** Resolves when what was sent has left and the sockets are closed; bounded in time. */
