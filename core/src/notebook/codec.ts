@@ -27,11 +27,12 @@ export class Codec {
     if (given.length !== signature.length || !timingSafeEqual(given, signature)) {
       throw new BadMessage("a message with a wrong signature");
     }
-    const [header, , metadata, content] = parts.slice(0, SIGNED_PARTS).map(parse);
+    const [header, parent, metadata, content] = parts.slice(0, SIGNED_PARTS).map(parse);
     return {
       channel,
       identities: frames.slice(0, delimiter),
       header: header as unknown as Header,
+      parent: (parent as Partial<Header> | undefined) ?? {},
       metadata: metadata ?? {},
       content: content ?? {},
       buffers: parts.slice(SIGNED_PARTS),
@@ -40,7 +41,7 @@ export class Codec {
 
   encode(message: Outgoing): Uint8Array[] {
     const header: Header = {
-      msg_id: randomUUID(),
+      msg_id: message.id ?? randomUUID(),
       session: this.session,
       username: this.username,
       date: new Date().toISOString(),

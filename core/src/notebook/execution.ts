@@ -6,6 +6,7 @@ import type { History } from "./history";
 import type { KernelHost } from "./host";
 import { type Content, type Request, flagOf, textOf } from "./message";
 import type { Publisher } from "./publisher";
+import type { Questions } from "./questions";
 import { Writers } from "./writers";
 
 /** [ms] in which what a client sent together with a cell that failed has arrived. */
@@ -18,6 +19,7 @@ export class Execution {
   constructor(
     private readonly publisher: Publisher,
     private readonly host: KernelHost,
+    private readonly questions: Questions,
     private readonly runner: CellRunner,
     private readonly history: History,
     /** Cells that were executed so far. */
@@ -71,6 +73,7 @@ export class Execution {
     if (!silent) this.publishOutcome(outcome);
     this.publisher.reply(request, "execute_reply", this.replyTo(outcome.error, userExpressions));
     this.host.executing = null;
+    this.questions.cancel("ended");
     this.publisher.status("idle", header);
     for (const cell of behind) cell.abort();
   }

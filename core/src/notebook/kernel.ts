@@ -39,10 +39,12 @@ export class Kernel {
     const history = new History();
     const publisher = new Publisher(parts.transport);
     this.publisher = publisher;
-    this.questions = new Questions((request, content) => publisher.send(request, "stdin", "input_request", content));
+    this.questions = new Questions((request, content, id) =>
+      publisher.send(request, "stdin", "input_request", content, id),
+    );
     this.host = new KernelHost(publisher, this.questions, scopes, () => this.runner.current);
     this.runner = new CellRunner(tslab, state, scopes, (value) => this.host.resultOf(value));
-    this.execution = new Execution(publisher, this.host, this.runner, history, parts.count ?? 0);
+    this.execution = new Execution(publisher, this.host, this.questions, this.runner, history, parts.count ?? 0);
     this.answers = new Answers(this.runner, tslab, magics, history);
     prepareToBeStopped();
     new CellGlobal(scopes, magics, this.host).install();
@@ -67,7 +69,7 @@ export class Kernel {
       return;
     }
     if (type === "input_reply") {
-      this.questions.answer(textOf(request.content, "value"));
+      this.questions.answer(textOf(request.content, "value"), request.parent.msg_id);
       return;
     }
     this.publisher.status("busy", request.header);
@@ -87,7 +89,7 @@ export class Kernel {
   interrupt(): void {
     this.parts.state.hear();
     this.execution.abortWaiting();
-    this.questions.cancel();
+    this.questions.cancel("interrupted");
     this.runner.interrupt();
   }
 
@@ -95,7 +97,7 @@ export class Kernel {
   stopped(): void {
     this.parts.state.reset();
     this.parts.state.hear();
-    this.questions.cancel();
+    this.questions.cancel("interrupted");
     this.execution.abortWaiting();
     this.runner.threadStopped();
   }

@@ -20,6 +20,8 @@ export interface Request {
   /** Where the answer goes: the routing frames of its socket. */
   readonly identities: readonly Uint8Array[];
   readonly header: Header;
+  /** What it answers; of most requests empty. */
+  readonly parent: Partial<Header>;
   readonly metadata: Content;
   readonly content: Content;
   readonly buffers: readonly Uint8Array[];
@@ -31,6 +33,8 @@ export interface Outgoing {
   /** Empty on iopub. */
   readonly identities: readonly Uint8Array[];
   readonly type: string;
+  /** Of the message; default: one of its own. */
+  readonly id?: string;
   readonly parent: Header | null;
   readonly content: Content;
   readonly metadata?: Content;

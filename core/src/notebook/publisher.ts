@@ -23,7 +23,8 @@ export class Publisher {
     this.send(request, request.channel, type, content);
   }
 
-  send(request: Request, channel: Request["channel"], type: string, content: Content): void {
-    this.transport.send({ channel, identities: request.identities, type, parent: request.header, content });
+  send(request: Request, channel: Request["channel"], type: string, content: Content, id?: string): void {
+    const message = { channel, identities: request.identities, type, parent: request.header, content };
+    this.transport.send(id === undefined ? message : { ...message, id });
   }
 }
