@@ -6,6 +6,7 @@ import type { History } from "./history";
 import { Inspector } from "./inspector";
 import { kernelInfo } from "./kernel-info";
 import type { Magics } from "./magics";
+import { isCellMagic } from "./source/magics";
 import { type Content, type Request, numberOf, textOf } from "./message";
 
 /** The content of the answer to a request. */
@@ -39,7 +40,7 @@ export class Answers {
 
   private isComplete(code: string): Content {
     // A cell of another language ends where the user ends it: with an empty line.
-    if (/^\s*%%/.test(code)) return /\n\s*$/.test(code) ? { status: "complete" } : { status: "incomplete", indent: "" };
+    if (isCellMagic(code)) return /\n\s*$/.test(code) ? { status: "complete" } : { status: "incomplete", indent: "" };
     return completeness(this.tslab.typescript, this.runner.compiler.readable(code));
   }
 }

@@ -69,13 +69,20 @@ describe("magic lines", () => {
 
   it.each([
     "`\n%lazycluster ps\n`",
-    "`${`\n%lazycluster ps ${1}`}`",
+    "`${1}\n%lazycluster ps ${2}`",
     "/*\n%lazycluster ps\n*/",
     "// %lazycluster ps",
-    "'\\\n%lazycluster ps'".replace("\\\n", ""),
+    "// x = %lazycluster ps",
+    "const s = 'a\\\n%lazycluster ps';",
+    "const s = 'x = %lazycluster ps';",
+    "const r = /x = %lazycluster ps/;",
     "total\n%lazycluster",
     "(1)\n  %lazycluster + 2",
     "a %lazycluster",
+    "n!\n%m",
+    "i++\n%d",
+    "const format = 'a\\\n%d';",
+    "x == %lazycluster",
   ])("are none in %j", (code) => {
     expect(rewrite(code)).toBe(code);
   });
@@ -83,18 +90,78 @@ describe("magic lines", () => {
   it.each([
     "x\n%lazycluster ps",
     "f()\n%lazycluster --help",
+    "i++\n%lazycluster ps",
+    "type A = number\n%lazycluster",
     "if (x) {\n  %lazycluster ps\n}",
+    "if (x)\n  %lazycluster ps",
     "let a = `b`\n%lazycluster run h -- echo `date`",
+    "%lazycluster ps\r\n1;",
   ])("are one in %j", (code) => {
+    expect(rewrite(code)).toContain(".line(");
     expect(lineMagics(typescript, code)).toHaveLength(1);
     expect(withoutMagics(code, lineMagics(typescript, code))).toHaveLength(code.length);
   });
 
+  it.each([
+    "const x =\n  %lazycluster ps",
+    "const x: any = // why\n%lazycluster ps\n(1);",
+    "let {length: n = 4} = %lazycluster ps",
+    "[a, b] = %lazycluster ps",
+    "o['a b'] = %lazycluster ps",
+    "export const x = %lazycluster ps",
+    "let a = 'x = %d', b = %lazycluster ps",
+    "f(\n  %lazycluster ps\n);",
+    "const [x, y] = [\n  %lazycluster ps\n  , 2];",
+    "const all = () =>\n  %lazycluster ps",
+    "`${\n%lazycluster ps\n}`",
+    "const x = %lazycluster ps\r\nx",
+  ])("are data in %j", (code) => {
+    const text = rewrite(code);
+    expect(text).toContain('.value("ps")');
+    const { diagnostics } = typescript.transpileModule(`async function cell() {\n${text.replace("export ", "")}\n}`, {
+      reportDiagnostics: true,
+      compilerOptions: { target: typescript.ScriptTarget.ES2022 },
+    });
+    expect(diagnostics?.filter(({ messageText }) => !String(messageText).includes("'await'"))).toEqual([]);
+    expect(text.split("\n")).toHaveLength(code.split("\n").length);
+  });
+
+  it("are found between statements and values, whatever stands around them", () => {
+    const around = [
+      "const a = `x\n%lazycluster ps\n`;",
+      "n\n%m;",
+      "f('%lazycluster ps');",
+      "/*\n%d\n*/",
+      "i++;",
+      "class C {}",
+      "",
+    ];
+    const magic = fc.constantFrom("%lazycluster ps", "const x = %lazycluster ps", "  y =\n%lazycluster ps");
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.constantFrom(...around), magic)),
+        fc.constantFrom("\n", "\r\n"),
+        (lines, end) => {
+          const code = lines.join(end);
+          const found = lineMagics(typescript, code).map(({ start, end: last }) => code.slice(start, last));
+          expect(found).toEqual(lines.filter((line) => !around.includes(line)).map(() => "%lazycluster ps"));
+        },
+      ),
+    );
+  });
+
   it("that are not there are refused with their line", () => {
     expect(() => lineMagics(typescript, "1;\n\n%time x")).toThrow("Did you mean %lazycluster?");
+    expect(() => lineMagics(typescript, "1;\n%%lazycluster run")).toThrow("begins a cell");
     expect(() => cellMagic("%%bash\nls")).toThrow("Did you mean %%lazycluster?");
-    expect(cellMagic("\n%%lazycluster run --on a\nls\n\npwd")).toEqual({ line: "run --on a", body: "ls\n\npwd" });
+  });
+
+  it("of a whole cell stand below nothing but comments", () => {
+    const cell = { line: "run --on a", body: "ls\n\npwd" };
+    expect(cellMagic("\n%%lazycluster run --on a\nls\n\npwd")).toEqual(cell);
+    expect(cellMagic("// why\n/* and\n** how */\n%%lazycluster run --on a\r\nls\r\n\r\npwd")).toEqual(cell);
     expect(cellMagic("1\n%%lazycluster run")).toBeNull();
+    expect(cellMagic("/* */ ".repeat(50))).toBeNull();
   });
 });
 

@@ -28,6 +28,18 @@ def test_its_data_can_be_assigned(kernel):
     )
 
 
+def test_its_data_can_be_assigned_to_anything(kernel):
+    kernel.run("let first: any, o: any = {};")
+    for target, shown in (
+        ("const all =\n ", "all.length"),
+        ("let { length: count = 4 } =", "count"),
+        ("[first] =", "[first].length + 1"),
+        ("o['a b'] =", "o['a b'].length"),
+    ):
+        cell = kernel.run(f"{target} %lazycluster list-runtimes\r\n{shown}")
+        assert (cell.result, cell.displays, cell.error) == ("2", [], ""), target
+
+
 def test_lines_stand_among_typescript(kernel):
     cell = kernel.run("const before: number = 1;\nif (before === 1) {\n  %lazycluster run host-1 -- echo inside\n}\n\nbefore + 1")
     assert cell.text() == "inside\n"
@@ -51,6 +63,9 @@ def test_lines_keep_their_numbers(kernel):
         ("const lazycluster = 3, total = 10; total\n%lazycluster", "1"),
         ("const lazycluster2 = 4; 10 %lazycluster2", "2"),
         ("const rest = (10)\n  %lazycluster2; rest", "2"),
+        ("let n: number | null = 7, m = 4; const left = n!\n%m; left", "3"),
+        ("let i = 7, d = 4; i++\n%d", "3"),
+        ("'a\\\n%d'", "a%d"),
     ],
 )
 def test_other_percent_signs_are_left_alone(kernel, code, result):
@@ -64,6 +79,7 @@ def test_other_percent_signs_are_left_alone(kernel, code, result):
         ("%lazycluster lst-runtimes", "Did you mean list-runtimes?"),
         ("%lazyclster ps", "Did you mean %lazycluster?"),
         ("%%bash\necho 1", "Did you mean %%lazycluster?"),
+        ("1;\n%%lazycluster run --on all\ntrue", "line 2: %%lazycluster begins a cell"),
         ("%lazycluster run", "missing required argument"),
         ("%lazycluster run host-1 -- exit 7", "exit code 7"),
         ("%%lazycluster run --on host-1 --fast\ntrue", "unknown option"),
@@ -74,6 +90,13 @@ def test_what_is_wrong_is_said_in_a_line(kernel, code, message):
     cell = kernel.run(code)
     assert message in cell.error
     assert "node_modules" not in cell.traceback and "dist" not in cell.traceback
+
+
+def test_an_ssh_config_counts_for_its_line_alone(kernel):
+    assert "host-1" not in str(kernel.run("%lazycluster --ssh-config /nonexistent list-runtimes").displays)
+    assert "host-1" in kernel.run("%lazycluster list-runtimes").displays[0]["text/plain"]
+    assert kernel.run("%lazycluster --ssh-config /nonexistent run host-1 -- true").error != ""
+    assert kernel.run("%lazycluster run host-1 -- true").error == ""
 
 
 def test_a_host_that_is_down_is_one_readable_error(kernel):
@@ -89,6 +112,7 @@ def test_a_cell_is_a_script_on_several_hosts(kernel):
         assert f"{host} │ oops\n" in cell.text("stderr")
     [shown] = cell.displays
     assert "host-2  done" in shown["text/plain"]
+    assert "host-1 │ below\n" in kernel.run("// a comment\n%%lazycluster run --on host-1\necho below").text()
     assert kernel.run("%%lazycluster run --on all\nexit 3").error.endswith("exit code 3")
 
 
