@@ -39,7 +39,7 @@ export class Codec {
     };
   }
 
-  encode(message: Outgoing): Uint8Array[] {
+  encode(message: Outgoing<Content | string>): Uint8Array[] {
     const header: Header = {
       msg_id: message.id ?? randomUUID(),
       session: this.session,
@@ -49,7 +49,7 @@ export class Codec {
       version: PROTOCOL_VERSION,
     };
     const parts = [header, message.parent ?? {}, message.metadata ?? {}, message.content].map((part) =>
-      Buffer.from(JSON.stringify(part)),
+      Buffer.from(typeof part === "string" ? part : JSON.stringify(part)),
     );
     // On iopub the first frame is the topic that clients may subscribe to.
     const front = message.channel === "iopub" ? [Buffer.from(message.type)] : message.identities;

@@ -27,8 +27,8 @@ export interface Request {
   readonly buffers: readonly Uint8Array[];
 }
 
-/** A message to one client (an answer), or to all of them (`iopub`). */
-export interface Outgoing {
+/** A message to one client (an answer), or to all of them (`iopub`). Content that is a string is JSON already. */
+export interface Outgoing<C = Content> {
   readonly channel: Channel | "iopub";
   /** Empty on iopub. */
   readonly identities: readonly Uint8Array[];
@@ -36,7 +36,7 @@ export interface Outgoing {
   /** Of the message; default: one of its own. */
   readonly id?: string;
   readonly parent: Header | null;
-  readonly content: Content;
+  readonly content: C;
   readonly metadata?: Content;
   readonly buffers?: readonly Uint8Array[];
 }

@@ -96,6 +96,9 @@ def test_a_busy_cell_stops_no_heartbeat_and_no_kernel_info(kernel):
     asked = time.monotonic()
     assert kernel.ask(kernel.client.kernel_info())["status"] == "ok"
     assert time.monotonic() - asked < 2
+    # Clients show what they heard last.
+    states = [m["content"]["execution_state"] for m in kernel.until(msg_id, lambda cell: len(cell.contents("status")) > 1).messages if m["msg_type"] == "status"]
+    assert states == ["busy", "busy"]
     assert kernel.client.is_alive() and kernel.client.hb_channel.is_beating()
     kernel.finish(msg_id)
 

@@ -20,7 +20,7 @@ const MAX_BACKLOG = 32 * 1024 * 1024;
 const MAX_WAIT_MS = 5000;
 /** [ms] that the last messages may take when the kernel ends. */
 const CLOSE_MS = 1500;
-/** [bytes] of a message beside its text. */
+/** [bytes] of a message beside its content. */
 const OVERHEAD = 512;
 
 export interface LinkEvents {
@@ -62,11 +62,12 @@ export class Link implements Transport {
     for (const message of early) this.take(message);
   }
 
+  /** Throws TypeError for content that is no JSON: here, where it is the error of the code that gave it. */
   send(message: Outgoing): void {
-    const text = message.content["text"];
-    const size = OVERHEAD + (typeof text === "string" ? text.length : 0);
+    const content = JSON.stringify(message.content);
+    const size = OVERHEAD + content.length;
     if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
-    this.post({ type: "send", message, size, at: this.printed.head });
+    this.post({ type: "send", message: { ...message, content }, size, at: this.printed.head });
   }
 
   /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */

@@ -1,11 +1,20 @@
 /** What the main thread sends and prints, put in order and handed to the sockets. */
-import { type Header, type Position, type StreamName, TextRing, streamMessage } from "lazycluster/notebook/wire";
+import {
+  type Header,
+  type Outgoing,
+  type Position,
+  type StreamName,
+  TextRing,
+  streamMessage,
+} from "lazycluster/notebook/wire";
 import { type MessagePort, receiveMessageOnPort } from "worker_threads";
 import type { Sockets } from "./sockets";
 import type { ToWire } from "./thread-messages";
 
 /** [ms] in which what is printed makes one message. */
 const WINDOW_MS = 50;
+/** The content of a status. */
+const BUSY = JSON.stringify({ execution_state: "busy" });
 
 export class Outbox {
   private stream: { readonly name: StreamName; readonly parent: Header | null } = { name: "stdout", parent: null };
@@ -13,6 +22,8 @@ export class Outbox {
   private looked = -Infinity;
   /** Of printed text: one message at a time, so that what nobody takes fills the ring and no more. */
   private leaving = 0;
+  /** The main thread's latest status, when it is that it is busy. */
+  private busy: Outgoing<string> | null = null;
   /** When that has left, there is more. */
   private waiting = false;
 
@@ -46,6 +57,11 @@ export class Outbox {
     if (more.length > 0) this.flushSoon(more.includes(true));
   }
 
+  /** Clients keep one indicator for the kernel, which another thread's answer has just changed. */
+  repeatBusy(): void {
+    if (this.busy) void this.sockets.send(this.busy);
+  }
+
   private take(message: ToWire): void {
     switch (message.type) {
       case "printed":
@@ -57,6 +73,7 @@ export class Outbox {
         return;
       case "send":
         this.sendPrinted(message.at);
+        if (message.message.type === "status") this.busy = message.message.content === BUSY ? message.message : null;
         void this.sockets.send(message.message).then(() => this.left(message.size));
         return;
       case "close":

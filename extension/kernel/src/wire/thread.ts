@@ -45,6 +45,7 @@ async function answer(request: Request, type: string, content: Readonly<Record<s
   await status("busy");
   await sockets.send({ channel, identities, type, parent, content });
   await status("idle");
+  outbox.repeatBusy();
 
   function status(execution_state: "busy" | "idle"): Promise<void> {
     return sockets.send({ channel: "iopub", identities: [], type: "status", parent, content: { execution_state } });
