@@ -15,8 +15,8 @@ import { type MimeBundle, bundleOf } from "./jupyter";
  * ```
  */
 export function display(value: unknown, options: { displayId?: string } = {}): void {
-  const bundle = bundleOf(value) ?? asBundle(value) ?? { "text/plain": textOf(value) };
   const host = notebookHost();
+  const bundle = bundleOf(value) ?? asBundle(value) ?? host?.bundleOf?.(value) ?? { "text/plain": textOf(value) };
   const { displayId } = options;
   if (!host) console.log(bundle["text/plain"]);
   else if (displayId === undefined) host.display(bundle);

@@ -1,6 +1,7 @@
 /** Requests to execute: one cell after the other, what each publishes of itself, and its reply. */
+import type { MimeBundle } from "../display/jupyter";
 import type { CellError } from "./cell-error";
-import type { CellOutcome, CellRunner } from "./cell-runner";
+import type { CellRunner } from "./cell-runner";
 import { ExecutionQueue } from "./execution-queue";
 import type { History } from "./history";
 import type { KernelHost } from "./host";
@@ -11,6 +12,11 @@ import { Writers } from "./writers";
 
 /** [ms] in which what a client sent together with a cell that failed has arrived. */
 const ARRIVAL_MS = 5;
+
+interface CellOptions {
+  readonly silent: boolean;
+  readonly stored: boolean;
+}
 
 export class Execution {
   private readonly queue = new ExecutionQueue();
@@ -64,34 +70,41 @@ export class Execution {
       this.history.add(this.count, code);
     }
     if (!silent) this.publisher.publish("execute_input", { code, execution_count: this.count });
-    const outcome: CellOutcome =
-      code.trim() === "" ? { error: null, result: null } : await this.runner.run(code, stored ? this.count : undefined);
-    const userExpressions = outcome.error ? {} : await this.evaluate(content["user_expressions"]);
-    const stops = outcome.error !== null && !silent && flagOf(content, "stop_on_error", true);
+    const error = await this.run(request, code, { silent, stored });
+    const stops = error !== null && !silent && flagOf(content, "stop_on_error", true);
     if (stops) await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
     const behind = stops ? this.queue.takeWaiting() : [];
-    if (!silent) this.publishOutcome(outcome);
-    this.publisher.reply(request, "execute_reply", this.replyTo(outcome.error, userExpressions));
+    if (error) {
+      if (!silent) this.publisher.publish("error", { ...error });
+      this.publisher.reply(request, "execute_reply", { status: "error", execution_count: this.count, ...error });
+    }
     this.host.executing = null;
     this.questions.cancel("ended");
     this.publisher.status("idle", header);
     for (const cell of behind) cell.abort();
   }
 
-  private replyTo(error: CellError | null, userExpressions: Content): Content {
-    if (error) return { status: "error", execution_count: this.count, ...error };
-    const payload = this.host.takePages();
-    return { status: "ok", execution_count: this.count, user_expressions: userExpressions, payload };
+  /** Publishes the result and answers; what is not possible, such as a result that is no JSON, is the cell's error. */
+  private async run(request: Request, code: string, { silent, stored }: CellOptions): Promise<CellError | null> {
+    try {
+      if (code.trim() !== "") {
+        const { error, result } = await this.runner.run(code, stored ? this.count : undefined);
+        if (error) return error;
+        if (result && !silent) this.publishResult(result);
+      }
+      const userExpressions = await this.evaluate(request.content["user_expressions"]);
+      const payload = this.host.takePages();
+      const reply = { status: "ok", execution_count: this.count, user_expressions: userExpressions, payload };
+      this.publisher.reply(request, "execute_reply", reply);
+      return null;
+    } catch (error) {
+      return this.runner.describe(error);
+    }
   }
 
-  private publishOutcome({ error, result }: CellOutcome): void {
-    if (error) {
-      this.publisher.publish("error", { ...error });
-      return;
-    }
-    if (!result) return;
-    this.history.setOutput(result["text/plain"]);
+  private publishResult(result: MimeBundle): void {
     this.publisher.publish("execute_result", { execution_count: this.count, data: result, metadata: {} });
+    this.history.setOutput(result["text/plain"]);
   }
 
   /** Each expression that a client wants to know the value of, after the cell. */

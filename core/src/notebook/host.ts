@@ -2,6 +2,7 @@
 import { formatWithOptions } from "util";
 import { type DisplayOptions, HOST_SYMBOL, type NotebookHost } from "../display/host";
 import { type MimeBundle, bundleOf } from "../display/jupyter";
+import { type CellError, errorDisplay, isErrorLike } from "./cell-error";
 import type { CellScope, Scopes } from "./scope";
 import type { Content, Request } from "./message";
 import type { Publisher } from "./publisher";
@@ -26,6 +27,7 @@ export class KernelHost implements NotebookHost {
     private readonly questions: Questions,
     private readonly scopes: Scopes,
     private readonly running: () => CellScope | null,
+    private readonly describe: (error: unknown) => CellError,
   ) {}
 
   /** From now on the library of this process finds it. */
@@ -39,6 +41,10 @@ export class KernelHost implements NotebookHost {
 
   awaitingCell(): ReturnType<NotebookHost["awaitingCell"]> {
     return this.scopes.current();
+  }
+
+  bundleOf(value: unknown): MimeBundle | null {
+    return isErrorLike(value) ? errorDisplay(value, this.describe(value)) : null;
   }
 
   display(bundle: MimeBundle, { displayId, update = false }: DisplayOptions = {}): void {
@@ -85,6 +91,7 @@ export class KernelHost implements NotebookHost {
     const results: MimeBundle[] = [];
     this.results = results;
     try {
+      if (isErrorLike(value)) return bundleOf(value) ?? this.bundleOf(value);
       const text = formatWithOptions({}, value);
       const [shown] = results;
       if (shown) return shown;

@@ -42,7 +42,13 @@ export class Kernel {
     this.questions = new Questions((request, content, id) =>
       publisher.send(request, "stdin", "input_request", content, id),
     );
-    this.host = new KernelHost(publisher, this.questions, scopes, () => this.runner.current);
+    this.host = new KernelHost(
+      publisher,
+      this.questions,
+      scopes,
+      () => this.runner.current,
+      (error) => this.runner.describe(error),
+    );
     this.runner = new CellRunner(tslab, state, scopes, (value) => this.host.resultOf(value));
     this.execution = new Execution(publisher, this.host, this.questions, this.runner, history, parts.count ?? 0);
     this.answers = new Answers(this.runner, tslab, magics, history);
