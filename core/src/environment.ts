@@ -113,6 +113,15 @@ export class Environment {
   }
 }
 
+/** Until the function that it gives is called. */
+export function useSshConfig(path: string): () => void {
+  const before = sshConfigFile;
+  Environment.sshConfigFile = path;
+  return () => {
+    sshConfigFile = before;
+  };
+}
+
 /** Whether the logger wants messages of this level: asked before a costly one is made. */
 export function logs(level: MessageLevel): boolean {
   if (LEVELS.indexOf(level) > LEVELS.indexOf(Environment.logLevel)) return false;

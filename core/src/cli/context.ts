@@ -12,6 +12,8 @@ export interface NotebookCommand {
   readonly output: CommandOutput;
   /** Aborted when the cell is interrupted. */
   readonly signal: AbortSignal;
+  /** What is undone when the command has ended: the process goes on. */
+  readonly undo: (() => void)[];
 }
 
 const storage = new AsyncLocalStorage<NotebookCommand>();
@@ -21,6 +23,10 @@ export function notebookCommand(): NotebookCommand | undefined {
   return storage.getStore();
 }
 
-export function runInNotebook<T>(command: NotebookCommand, work: () => Promise<T>): Promise<T> {
-  return storage.run(command, work);
+export async function runInNotebook<T>(command: NotebookCommand, work: () => Promise<T>): Promise<T> {
+  try {
+    return await storage.run(command, work);
+  } finally {
+    for (const undo of command.undo.reverse()) undo();
+  }
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "fs";
 import { join } from "path";
 import { Argument, Command, Option } from "commander";
 import { enginesFolder } from "../engine/journal";
-import { Environment } from "../environment";
+import { Environment, useSshConfig } from "../environment";
 import { notebookCommand } from "./context";
 import { CommandFailure, EXIT } from "./output";
 import type { AddRuntimeOptions } from "./commands/add-runtime";
@@ -240,7 +240,10 @@ function collect(value: string, former: string[] = []): string[] {
 }
 
 function prepare(options: { debug?: boolean; sshConfig?: string }): void {
-  if (options.sshConfig !== undefined) Environment.sshConfigFile = options.sshConfig;
+  if (options.sshConfig !== undefined) {
+    const undo = useSshConfig(options.sshConfig);
+    notebookCommand()?.undo.push(undo);
+  }
   // A notebook has its own settings.
   if (notebookCommand()) return;
   if (!process.env["LAZYCLUSTER_MAIN_DIRECTORY"]) {

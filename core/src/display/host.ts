@@ -20,6 +20,8 @@ export interface NotebookHost {
   readonly runningCell: number | null;
   /** The cell that awaits what runs now; undefined in what goes on by itself. */
   awaitingCell(): AwaitingCell | undefined;
+  /** What it knows to show of a value that shows nothing special of itself, such as an error with its places in cells. */
+  bundleOf?(value: unknown): MimeBundle | null;
   display(bundle: MimeBundle, options?: DisplayOptions): void;
   /** @param wait true: only when something new is shown. */
   clearOutput(wait: boolean): void;

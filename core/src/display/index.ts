@@ -1,5 +1,6 @@
 export * from "./host";
 export * from "./array-view";
+export * from "./error-view";
 export * from "./frame-view";
 export * from "./jupyter";
 export * from "./live";

@@ -8,15 +8,15 @@ import { type MimeBundle, bundleOf } from "./jupyter";
  * Shows a value below the cell: a task, a table, or anything else, as it shows itself. (IPython: `display`.)
  *
  * @param value a bundle of representations by MIME type is shown as it is.
- * @param options with a `displayId`, a later call with the same one replaces what is shown.
+ * @param options with a `displayId`, a later call with the same one replaces what is shown; the first one of a cell shows it there, too.
  * @example
  * ```ts
  * display({ "text/html": "<b>half way</b>", "text/plain": "half way" }, { displayId: "progress" });
  * ```
  */
 export function display(value: unknown, options: { displayId?: string } = {}): void {
-  const bundle = bundleOf(value) ?? asBundle(value) ?? { "text/plain": textOf(value) };
   const host = notebookHost();
+  const bundle = bundleOf(value) ?? asBundle(value) ?? host?.bundleOf?.(value) ?? { "text/plain": textOf(value) };
   const { displayId } = options;
   if (!host) console.log(bundle["text/plain"]);
   else if (displayId === undefined) host.display(bundle);
@@ -57,13 +57,18 @@ export async function readLine(prompt = "", options: { password?: boolean } = {}
   }
 }
 
-const shown = new WeakMap<NotebookHost, Set<string>>();
+/** What the latest cell has shown. */
+const shown = new WeakMap<NotebookHost, { readonly cell: number | null; readonly ids: Set<string> }>();
 
+/** A cell that is executed again begins anew: clients have removed what it showed before. */
 function wasShown(host: NotebookHost, displayId: string): boolean {
-  const ids = shown.get(host) ?? new Set();
-  shown.set(host, ids);
-  const before = ids.has(displayId);
-  ids.add(displayId);
+  const cell = host.runningCell;
+  let known = shown.get(host);
+  // What goes on after its cell goes on showing there.
+  if (!known || (cell !== null && cell !== known.cell)) known = { cell, ids: new Set() };
+  shown.set(host, known);
+  const before = known.ids.has(displayId);
+  known.ids.add(displayId);
   return before;
 }
 

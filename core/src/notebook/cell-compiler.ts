@@ -2,7 +2,7 @@
 import type { Diagnostic } from "./cell-error";
 import type { Converted, Converter, Completions, TslabDiagnostic, TslabParts } from "./executor-parts";
 import type { CellTrail } from "./source-map";
-import { awaitEdits } from "./source/awaits";
+import type { Awaits } from "./source/awaits";
 import { type Edit, type Edited, applyEdits, offsetOf, positionOf } from "./source/edits";
 import { dynamicImportEdits } from "./source/imports";
 import { CellSyntaxError, cellMagic, cellMagicCall, lineMagics, magicEdits, withoutMagics } from "./source/magics";
@@ -11,6 +11,8 @@ import { CellSyntaxError, cellMagic, cellMagicCall, lineMagics, magicEdits, with
 const ADDED_LINES = 1;
 /** "… has or is using name … but cannot be named": the type of a variable cannot be written down for later cells. */
 const UNNAMED_TYPES = new Set([4023, 4025, 4058, 4060, 2742, 2883, 7056]);
+/** How the compiler writes a type of the cell where its name alone might mean another. */
+const OWN_MODULE = /import\("[^"]*__tslab__"\)\./g;
 
 export class CellCompiler implements Converter {
   /** What was wrong with the cell that was compiled last. */
@@ -21,6 +23,7 @@ export class CellCompiler implements Converter {
   constructor(
     private readonly inner: Converter,
     private readonly parts: TslabParts,
+    private readonly awaitsOf: (compiled: string) => Awaits,
   ) {}
 
   convert(previous: string, source: string): Converted {
@@ -91,7 +94,7 @@ export class CellCompiler implements Converter {
 
   /** What is awaited is awaited through the kernel. */
   private guard(source: string, rewritten: Edited, converted: Converted, output: string): Converted {
-    const { edits, topLevel } = awaitEdits(this.parts.typescript, output);
+    const { edits, topLevel } = this.awaitsOf(output);
     const guarded = applyEdits(output, edits);
     const maps = this.parts.mapsOf(output);
     this.trail = { source, rewritten, addedLines: ADDED_LINES, maps, output, guarded };
@@ -106,13 +109,14 @@ export class CellCompiler implements Converter {
 }
 
 function inCell(found: TslabDiagnostic, source: string, rewritten: Edited): Diagnostic {
+  const message = found.messageText.replace(OWN_MODULE, "");
   if (found.fileName !== undefined) {
     const { line, character } = found.start;
-    return { message: found.messageText, line: line + 1, column: character + 1, file: found.fileName };
+    return { message, line: line + 1, column: character + 1, file: found.fileName };
   }
   const offset = offsetOf(rewritten.text, found.start.line, found.start.character);
   const { line, column } = positionOf(source, rewritten.toOriginal(offset));
-  return { message: found.messageText, line: line + 1, column: column + 1, file: null };
+  return { message, line: line + 1, column: column + 1, file: null };
 }
 
 /** A variable whose type cannot be written down becomes `any` for later cells; that is better than no variable. */

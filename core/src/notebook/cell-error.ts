@@ -1,6 +1,9 @@
 /** A cell's error as Jupyter shows it: name, message, and a traceback with the lines of the cell. */
 import { dirname, join } from "path";
-import { inspect } from "util";
+import { inspect, types } from "util";
+import { errorBundle } from "../display/error-view";
+import type { MimeBundle } from "../display/jupyter";
+import { oneLine } from "../display/text";
 import type { Place } from "./source-map";
 
 export interface CellError {
@@ -29,6 +32,11 @@ const OUR_FOLDERS = [join(__dirname, ".."), dirname(process.argv[1] ?? __dirname
 const CELL_PLACE = /In\[(-?\d+)\]:(\d+):(\d+)/g;
 /** Lines of code that are shown around the one that is meant. */
 const CONTEXT = 2;
+/** Errors inside each other that are shown. */
+const MOST_INSIDE = 20;
+/** What an error's table has in a place of its own. */
+const OWN_PLACE = new Set(["name", "message", "stack", "cause", "errors", "remoteTraceback", "output"]);
+const PLAIN = new Set(["string", "number", "boolean", "bigint"]);
 
 export function syntaxError(id: number, source: string, diagnostics: readonly Diagnostic[]): CellError {
   const traceback = diagnostics.flatMap(({ message, file, line, column }) => [
@@ -40,32 +48,40 @@ export function syntaxError(id: number, source: string, diagnostics: readonly Di
   return { ename: "TypeScriptError", evalue: `${where}${first?.message ?? "the cell does not compile"}`, traceback };
 }
 
-/** @param sourceOf the text of a cell, for the line that is shown. */
+/** Whatever was thrown. Never throws. @param sourceOf the text of a cell, for the line that is shown. */
 export function runtimeError(error: unknown, locate: Locate, sourceOf: (cell: number) => string | null): CellError {
-  if (!(error instanceof Error) && !isErrorLike(error)) {
-    const text = typeof error === "string" ? error : inspect(error);
+  if (!isErrorLike(error)) {
+    const text = typeof error === "string" ? error : inspected(error);
     return { ename: "Error", evalue: text, traceback: [`Uncaught ${text}`] };
   }
-  const { name, message } = error;
+  const { name, message } = namesOf(error);
   const frames = framesOf(error, locate);
-  const head = `${name}: ${message}`;
   const place = firstPlace(frames);
   const source = place && sourceOf(place.cell);
   return {
     ename: name,
     evalue: message,
     traceback: [
-      ...head.split("\n"),
+      ...headOf(error).split("\n"),
       ...(place && source ? codeFrame(source, place) : []),
       ...frames,
-      ...moreOf(error, locate),
+      ...moreOf(error, locate, new Set([error])),
     ],
   };
 }
 
+/** As a table: what the error says of itself, and its traceback. */
+export function errorDisplay(error: object, { traceback }: CellError): MimeBundle {
+  const details = Object.entries(Object.getOwnPropertyDescriptors(error)).flatMap(([name, { value, enumerable }]) => {
+    const shown = enumerable && PLAIN.has(typeof value) && !OWN_PLACE.has(name) ? oneLine(String(value), 200) : "";
+    return shown === "" ? [] : [[name, shown] as const];
+  });
+  return errorBundle({ title: headOf(error), details, trace: traceback.slice(headOf(error).split("\n").length) });
+}
+
 /** The stack with places of cells, without the kernel's own lines. */
-export function framesOf(error: Error, locate: Locate): string[] {
-  const lines = (error.stack ?? "").split("\n");
+export function framesOf(error: object, locate: Locate): string[] {
+  const lines = textOf(error, "stack").split("\n");
   const first = lines.findIndex((line) => /^\s+at /.test(line));
   if (first < 0) return [];
   const frames = lines.slice(first).filter((line) => !OUR_FOLDERS.some((folder) => line.includes(folder)));
@@ -87,11 +103,51 @@ export function framesOf(error: Error, locate: Locate): string[] {
   });
 }
 
-/** What else an error carries: its cause, the errors that it stands for. */
-function moreOf(error: Error, locate: Locate): string[] {
-  const { cause } = error;
-  if (!(cause instanceof Error)) return [];
-  return [`Caused by ${cause.name}: ${cause.message}`, ...framesOf(cause, locate)];
+/** What else an error carries: Python's own traceback, its cause, the errors that it stands for. */
+function moreOf(error: object, locate: Locate, seen: Set<unknown>): string[] {
+  const remote = textOf(error, "remoteTraceback").trimEnd();
+  const inside = (what: string, found: unknown): string[] => {
+    if (!isErrorLike(found) || seen.has(found) || seen.size > MOST_INSIDE) return [];
+    seen.add(found);
+    return [`${what} ${headOf(found)}`, ...framesOf(found, locate), ...moreOf(found, locate, seen)];
+  };
+  const errors = valueOf(error, "errors");
+  return [
+    ...(remote === "" || textOf(error, "message").includes(remote) ? [] : remote.split("\n")),
+    ...inside("Caused by", valueOf(error, "cause")),
+    ...(Array.isArray(errors) ? errors.flatMap((found, index) => inside(`[${String(index)}]`, found)) : []),
+  ];
+}
+
+function headOf(error: object): string {
+  const { name, message } = namesOf(error);
+  return message === "" ? name : `${name}: ${message}`;
+}
+
+/** Code may give an error anything for a name. */
+function namesOf(error: object): { name: string; message: string } {
+  return { name: textOf(error, "name") || "Error", message: textOf(error, "message") };
+}
+
+function textOf(error: object, name: string): string {
+  const value = valueOf(error, name);
+  return typeof value === "string" ? value : "";
+}
+
+function valueOf(error: object, name: string): unknown {
+  try {
+    return (error as Readonly<Record<string, unknown>>)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+function inspected(value: unknown): string {
+  try {
+    return inspect(value);
+  } catch {
+    return "something that cannot be shown";
+  }
 }
 
 function firstPlace(frames: readonly string[]): (Place & { cell: number }) | null {
@@ -118,12 +174,11 @@ function codeFrame(source: string, { line, column }: Place): string[] {
 }
 
 /** Errors of another realm, such as those of `vm`, are no `instanceof` of ours. */
-function isErrorLike(value: unknown): value is Error {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as Partial<Error>).name === "string" &&
-    typeof (value as Partial<Error>).message === "string" &&
-    typeof (value as Partial<Error>).stack === "string"
-  );
+export function isErrorLike(value: unknown): value is object {
+  try {
+    return types.isNativeError(value) || value instanceof Error;
+  } catch {
+    // A proxy may throw at anything.
+    return false;
+  }
 }

@@ -1,5 +1,4 @@
 /** What the compiled code of cells calls: awaiting through the kernel, and magics. */
-import type { CellRunner } from "./cell-runner";
 import type { NotebookHost } from "../display/host";
 import type { Magics } from "./magics";
 import type { Scopes } from "./scope";
@@ -8,7 +7,6 @@ import { CELL_GLOBAL } from "./source/magics";
 export class CellGlobal {
   constructor(
     private readonly scopes: Scopes,
-    private readonly runner: CellRunner,
     private readonly magics: Magics,
     private readonly host: NotebookHost,
   ) {}
@@ -17,9 +15,9 @@ export class CellGlobal {
     Object.defineProperty(globalThis, CELL_GLOBAL, { value: this, configurable: true });
   }
 
-  /** `await` outside functions: the cell that runs awaits it. */
-  wait<T>(work: () => Promise<T>): Promise<T> {
-    const cell = this.runner.current;
+  /** `await` outside functions: the cell that it stands in awaits it. */
+  wait<T>(id: number, work: () => Promise<T>): Promise<T> {
+    const cell = this.scopes.find(id);
     return cell ? this.scopes.run(cell, () => cell.guard(work)) : work();
   }
 
@@ -29,8 +27,8 @@ export class CellGlobal {
     return cell ? cell.guard(() => value) : value;
   }
 
-  waitEach<T>(values: Values<T>): AsyncIterable<T> {
-    return each(values, (work) => this.wait(work));
+  waitEach<T>(id: number, values: Values<T>): AsyncIterable<T> {
+    return each(values, (work) => this.wait(id, work));
   }
 
   passEach<T>(values: Values<T>): AsyncIterable<T> {

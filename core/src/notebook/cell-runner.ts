@@ -5,9 +5,11 @@ import { CellCompiler } from "./cell-compiler";
 import { type CellError, type Diagnostic, cellName, runtimeError, syntaxError } from "./cell-error";
 import type { Completions, Executor, TslabParts } from "./executor-parts";
 import type { ThreadState } from "./interrupt/thread-state";
-import { CellScope, Interrupted } from "./scope";
+import { type CellScope, Interrupted, type Scopes } from "./scope";
 import { type CellTrail, type Place, placeInCell } from "./source-map";
+import { type Awaits, awaitEdits } from "./source/awaits";
 import { applyEdits } from "./source/edits";
+import type { TypeScript } from "./source/magics";
 import { Trampoline } from "./trampoline";
 
 export interface CellOutcome {
@@ -35,16 +37,21 @@ export class CellRunner {
   private value: { readonly value: unknown } | null = null;
   private end: (ok: boolean) => void = () => undefined;
   private readonly trampoline = new Trampoline();
+  private readonly typescript: TypeScript;
 
   constructor(
     parts: TslabParts,
     private readonly state: ThreadState,
+    private readonly scopes: Scopes,
     /** What the last expression of a cell shows of itself; null: nothing. */
     private readonly show: (value: unknown) => MimeBundle | null,
     /** Nobody can stop the thread from another one; Node's own way is to end what runs before the first `await`. */
     private readonly endsAtSignal = false,
   ) {
-    this.compiler = new CellCompiler(parts.createConverter({ isJS: false, isBrowser: false }), parts);
+    this.typescript = parts.typescript;
+    this.compiler = new CellCompiler(parts.createConverter({ isJS: false, isBrowser: false }), parts, (code) =>
+      this.awaitsOf(code),
+    );
     let browser: ReturnType<TslabParts["createConverter"]> | null = null;
     const converters = {
       node: this.compiler,
@@ -69,7 +76,7 @@ export class CellRunner {
    * @param id how it is called in stacks; default: one that no other cell has.
    */
   async run(source: string, id = --this.unnamed): Promise<CellOutcome> {
-    const scope = new CellScope(id);
+    const scope = this.scopes.begin(id);
     this.current = scope;
     this.source = source;
     this.thrown = null;
@@ -80,6 +87,7 @@ export class CellRunner {
     this.trampoline.start(() => void this.execute(source).then(this.end));
     const ok = await ended;
     this.current = null;
+    this.scopes.end(scope);
     return this.outcome(scope, source, ok);
   }
 
@@ -93,6 +101,14 @@ export class CellRunner {
   interrupt(): void {
     this.current?.interrupt();
     this.executor.interrupt();
+  }
+
+  /** Of the compiled code of the cell that is executed. */
+  awaitsOf(code: string): Awaits {
+    const awaits = awaitEdits(this.typescript, code, this.current?.id ?? 0);
+    // Before its code runs: what awaits in its functions belongs to whoever calls them.
+    if (awaits.edits.length > 0) this.scopes.follow();
+    return awaits;
   }
 
   /** Where another compiler than ours compiles: what it found. */

@@ -27,20 +27,21 @@ export class Codec {
     if (given.length !== signature.length || !timingSafeEqual(given, signature)) {
       throw new BadMessage("a message with a wrong signature");
     }
-    const [header, , metadata, content] = parts.slice(0, SIGNED_PARTS).map(parse);
+    const [header, parent, metadata, content] = parts.slice(0, SIGNED_PARTS).map(parse);
     return {
       channel,
       identities: frames.slice(0, delimiter),
       header: header as unknown as Header,
+      parent: (parent as Partial<Header> | undefined) ?? {},
       metadata: metadata ?? {},
       content: content ?? {},
       buffers: parts.slice(SIGNED_PARTS),
     };
   }
 
-  encode(message: Outgoing): Uint8Array[] {
+  encode(message: Outgoing<Content | string>): Uint8Array[] {
     const header: Header = {
-      msg_id: randomUUID(),
+      msg_id: message.id ?? randomUUID(),
       session: this.session,
       username: this.username,
       date: new Date().toISOString(),
@@ -48,7 +49,7 @@ export class Codec {
       version: PROTOCOL_VERSION,
     };
     const parts = [header, message.parent ?? {}, message.metadata ?? {}, message.content].map((part) =>
-      Buffer.from(JSON.stringify(part)),
+      Buffer.from(typeof part === "string" ? part : JSON.stringify(part)),
     );
     // On iopub the first frame is the topic that clients may subscribe to.
     const front = message.channel === "iopub" ? [Buffer.from(message.type)] : message.identities;

@@ -27,7 +27,8 @@ export class ExecutionQueue {
     for (;;) {
       const cell = this.waiting.shift();
       if (!cell) break;
-      await cell.run();
+      // It tells by itself what went wrong; those behind it run in any case.
+      await cell.run().catch(() => undefined);
     }
     this.running = false;
   }

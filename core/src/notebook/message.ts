@@ -20,26 +20,38 @@ export interface Request {
   /** Where the answer goes: the routing frames of its socket. */
   readonly identities: readonly Uint8Array[];
   readonly header: Header;
+  /** What it answers; of most requests empty. */
+  readonly parent: Partial<Header>;
   readonly metadata: Content;
   readonly content: Content;
   readonly buffers: readonly Uint8Array[];
 }
 
-/** A message to one client (an answer), or to all of them (`iopub`). */
-export interface Outgoing {
+/** A message to one client (an answer), or to all of them (`iopub`). Content that is a string is JSON already. */
+export interface Outgoing<C = Content> {
   readonly channel: Channel | "iopub";
   /** Empty on iopub. */
   readonly identities: readonly Uint8Array[];
   readonly type: string;
+  /** Of the message; default: one of its own. */
+  readonly id?: string;
   readonly parent: Header | null;
-  readonly content: Content;
+  readonly content: C;
   readonly metadata?: Content;
   readonly buffers?: readonly Uint8Array[];
 }
 
-/** Messages leave in the order of the calls, complete; nothing is dropped. */
+export type StreamName = "stdout" | "stderr";
+
+/** Messages and text leave in the order of the calls, complete; nothing is dropped. */
 export interface Transport {
   send(message: Outgoing): void;
+  /** What code prints; gathered into few messages. */
+  print(name: StreamName, text: string, parent: Header | null): void;
+}
+
+export function streamMessage(name: StreamName, text: string, parent: Header | null): Outgoing {
+  return { channel: "iopub", identities: [], type: "stream", parent, content: { name, text } };
 }
 
 /** What a client sent, by name; content is never trusted to have the shape that the protocol says. */

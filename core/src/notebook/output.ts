@@ -1,7 +1,5 @@
-/** What a cell writes to stdout and stderr, gathered into few messages, in order, with nothing lost. */
-import { StringDecoder } from "string_decoder";
-
-export type StreamName = "stdout" | "stderr";
+/** What cells print, gathered into few messages where no other thread can do it. */
+import { type Header, type Outgoing, type StreamName, streamMessage } from "./message";
 
 /**
  * What is written now and then leaves at once: the cell may go into a loop in which no timer fires. Of a flood, so many
@@ -15,31 +13,26 @@ const MESSAGE_SIZE = 64 * 1024;
 
 export class Output {
   private name: StreamName = "stdout";
+  private parent: Header | null = null;
   private pieces: string[] = [];
   private size = 0;
   private timer: NodeJS.Timeout | null = null;
   private windowStart = -Infinity;
   private left = 0;
-  private readonly decoders = { stdout: new StringDecoder("utf8"), stderr: new StringDecoder("utf8") };
 
-  constructor(private readonly send: (name: StreamName, text: string) => void) {}
+  constructor(private readonly send: (message: Outgoing) => void) {}
 
-  write(name: StreamName, data: string | Uint8Array): void {
-    // A character may come in two writes of bytes.
-    const text = typeof data === "string" ? data : this.decoders[name].write(Buffer.from(data));
+  write(name: StreamName, text: string, parent: Header | null): void {
     if (text === "") return;
-    if (name !== this.name) this.flush();
+    if (name !== this.name || parent !== this.parent) this.flush();
+    // What an earlier cell flooded is no reason to hold the first words of this one.
+    if (parent !== this.parent) this.windowStart = -Infinity;
     this.name = name;
+    this.parent = parent;
     this.pieces.push(text);
     this.size += text.length;
     if (this.size >= MESSAGE_SIZE || this.mayLeave()) this.flush();
     else this.timer ??= setTimeout(() => this.flush(), WINDOW_MS).unref();
-  }
-
-  /** For a new cell: sends what is there. What an earlier one flooded is no reason to hold this one's first words. */
-  begin(): void {
-    this.flush();
-    this.windowStart = -Infinity;
   }
 
   /** Sends what is there; to be called before any other message, which then comes after it. */
@@ -50,7 +43,7 @@ export class Output {
     const text = this.pieces.join("");
     this.pieces = [];
     this.size = 0;
-    this.send(this.name, text);
+    this.send(streamMessage(this.name, text, this.parent));
   }
 
   private mayLeave(): boolean {

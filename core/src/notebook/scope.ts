@@ -54,6 +54,25 @@ export class CellScope {
 export class Scopes {
   /** Made on demand: it costs every promise of the process a little. */
   private storage: AsyncLocalStorage<CellScope> | null = null;
+  /** Of the cell that runs, and of those that were interrupted: their code may go on as if nothing had happened. */
+  private readonly open = new Map<number, CellScope>();
+
+  /** A cell begins. */
+  begin(id: number): CellScope {
+    const scope = new CellScope(id);
+    this.open.set(id, scope);
+    return scope;
+  }
+
+  /** The cell ended. */
+  end(scope: CellScope): void {
+    if (!scope.signal.aborted) this.open.delete(scope.id);
+  }
+
+  /** By its id; undefined: it has ended. */
+  find(id: number): CellScope | undefined {
+    return this.open.get(id);
+  }
 
   /** From now on `current` is told. */
   follow(): void {

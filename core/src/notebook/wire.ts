@@ -3,3 +3,5 @@ export { BadMessage, Codec } from "./codec";
 export { Interrupter } from "./interrupt/interrupter";
 export { ThreadState } from "./interrupt/thread-state";
 export * from "./message";
+export { TextRing } from "./text-ring";
+export type { Position } from "./text-ring";

@@ -6,7 +6,6 @@ import { splitWords } from "../../src/cli/notebook/words";
 import { completeness } from "../../src/notebook/completeness";
 import { toCodePoints, toUtf16 } from "../../src/notebook/cursor";
 import { History } from "../../src/notebook/history";
-import { Output } from "../../src/notebook/output";
 import { awaitEdits } from "../../src/notebook/source/awaits";
 import { applyEdits } from "../../src/notebook/source/edits";
 import { cellMagic, lineMagics, magicEdits, withoutMagics } from "../../src/notebook/source/magics";
@@ -70,13 +69,20 @@ describe("magic lines", () => {
 
   it.each([
     "`\n%lazycluster ps\n`",
-    "`${`\n%lazycluster ps ${1}`}`",
+    "`${1}\n%lazycluster ps ${2}`",
     "/*\n%lazycluster ps\n*/",
     "// %lazycluster ps",
-    "'\\\n%lazycluster ps'".replace("\\\n", ""),
+    "// x = %lazycluster ps",
+    "const s = 'a\\\n%lazycluster ps';",
+    "const s = 'x = %lazycluster ps';",
+    "const r = /x = %lazycluster ps/;",
     "total\n%lazycluster",
     "(1)\n  %lazycluster + 2",
     "a %lazycluster",
+    "n!\n%m",
+    "i++\n%d",
+    "const format = 'a\\\n%d';",
+    "x == %lazycluster",
   ])("are none in %j", (code) => {
     expect(rewrite(code)).toBe(code);
   });
@@ -84,23 +90,83 @@ describe("magic lines", () => {
   it.each([
     "x\n%lazycluster ps",
     "f()\n%lazycluster --help",
+    "i++\n%lazycluster ps",
+    "type A = number\n%lazycluster",
     "if (x) {\n  %lazycluster ps\n}",
+    "if (x)\n  %lazycluster ps",
     "let a = `b`\n%lazycluster run h -- echo `date`",
+    "%lazycluster ps\r\n1;",
   ])("are one in %j", (code) => {
+    expect(rewrite(code)).toContain(".line(");
     expect(lineMagics(typescript, code)).toHaveLength(1);
     expect(withoutMagics(code, lineMagics(typescript, code))).toHaveLength(code.length);
   });
 
+  it.each([
+    "const x =\n  %lazycluster ps",
+    "const x: any = // why\n%lazycluster ps\n(1);",
+    "let {length: n = 4} = %lazycluster ps",
+    "[a, b] = %lazycluster ps",
+    "o['a b'] = %lazycluster ps",
+    "export const x = %lazycluster ps",
+    "let a = 'x = %d', b = %lazycluster ps",
+    "f(\n  %lazycluster ps\n);",
+    "const [x, y] = [\n  %lazycluster ps\n  , 2];",
+    "const all = () =>\n  %lazycluster ps",
+    "`${\n%lazycluster ps\n}`",
+    "const x = %lazycluster ps\r\nx",
+  ])("are data in %j", (code) => {
+    const text = rewrite(code);
+    expect(text).toContain('.value("ps")');
+    const { diagnostics } = typescript.transpileModule(`async function cell() {\n${text.replace("export ", "")}\n}`, {
+      reportDiagnostics: true,
+      compilerOptions: { target: typescript.ScriptTarget.ES2022 },
+    });
+    expect(diagnostics?.filter(({ messageText }) => !String(messageText).includes("'await'"))).toEqual([]);
+    expect(text.split("\n")).toHaveLength(code.split("\n").length);
+  });
+
+  it("are found between statements and values, whatever stands around them", () => {
+    const around = [
+      "const a = `x\n%lazycluster ps\n`;",
+      "n\n%m;",
+      "f('%lazycluster ps');",
+      "/*\n%d\n*/",
+      "i++;",
+      "class C {}",
+      "",
+    ];
+    const magic = fc.constantFrom("%lazycluster ps", "const x = %lazycluster ps", "  y =\n%lazycluster ps");
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.constantFrom(...around), magic)),
+        fc.constantFrom("\n", "\r\n"),
+        (lines, end) => {
+          const code = lines.join(end);
+          const found = lineMagics(typescript, code).map(({ start, end: last }) => code.slice(start, last));
+          expect(found).toEqual(lines.filter((line) => !around.includes(line)).map(() => "%lazycluster ps"));
+        },
+      ),
+    );
+  });
+
   it("that are not there are refused with their line", () => {
     expect(() => lineMagics(typescript, "1;\n\n%time x")).toThrow("Did you mean %lazycluster?");
+    expect(() => lineMagics(typescript, "1;\n%%lazycluster run")).toThrow("begins a cell");
     expect(() => cellMagic("%%bash\nls")).toThrow("Did you mean %%lazycluster?");
-    expect(cellMagic("\n%%lazycluster run --on a\nls\n\npwd")).toEqual({ line: "run --on a", body: "ls\n\npwd" });
+  });
+
+  it("of a whole cell stand below nothing but comments", () => {
+    const cell = { line: "run --on a", body: "ls\n\npwd" };
+    expect(cellMagic("\n%%lazycluster run --on a\nls\n\npwd")).toEqual(cell);
+    expect(cellMagic("// why\n/* and\n** how */\n%%lazycluster run --on a\r\nls\r\n\r\npwd")).toEqual(cell);
     expect(cellMagic("1\n%%lazycluster run")).toBeNull();
+    expect(cellMagic("/* */ ".repeat(50))).toBeNull();
   });
 });
 
 describe("awaits of compiled code", () => {
-  const rewrite = (code: string): string => applyEdits(code, awaitEdits(typescript, code).edits).text;
+  const rewrite = (code: string): string => applyEdits(code, awaitEdits(typescript, code, 7).edits).text;
 
   it.each([
     "await (x)",
@@ -120,9 +186,9 @@ describe("awaits of compiled code", () => {
   });
 
   it("are found outside functions only where they are", () => {
-    expect(awaitEdits(typescript, "await x").topLevel).toBe(true);
-    expect(awaitEdits(typescript, "async () => await x").topLevel).toBe(false);
-    expect(awaitEdits(typescript, '"await x"').edits).toEqual([]);
+    expect(awaitEdits(typescript, "await x", 7).topLevel).toBe(true);
+    expect(awaitEdits(typescript, "async () => await x", 7).topLevel).toBe(false);
+    expect(awaitEdits(typescript, '"await x"', 7).edits).toEqual([]);
   });
 });
 
@@ -177,45 +243,5 @@ describe("words", () => {
 
   it("with a quote that does not end are refused", () => {
     expect(() => splitWords("a 'b")).toThrow("A quote does not end: 'b");
-  });
-});
-
-describe("output", () => {
-  it("keeps everything in order, whatever is written", () => {
-    const written = fc.array(
-      fc.tuple(fc.constantFrom("stdout" as const, "stderr" as const), fc.string({ unit: "binary" })),
-    );
-    fc.assert(
-      fc.property(written, (pieces) => {
-        const sent: [string, string][] = [];
-        const output = new Output((name, text) => sent.push([name, text]));
-        for (const [name, text] of pieces) output.write(name, text);
-        output.flush();
-        const joined = (list: readonly (readonly [string, string])[], name: string): string =>
-          list
-            .filter(([of]) => of === name)
-            .map(([, text]) => text)
-            .join("");
-        for (const name of ["stdout", "stderr"]) expect(joined(sent, name)).toBe(joined(pieces, name));
-        expect(sent.map(([, text]) => text).join("")).toBe(pieces.map(([, text]) => text).join(""));
-      }),
-    );
-  });
-
-  it("shows the first words of a cell at once, after a flood", () => {
-    const sent: string[] = [];
-    const output = new Output((_, text) => sent.push(text));
-    for (let line = 0; line < 1000; line++) output.write("stdout", "flood\n");
-    output.begin();
-    output.write("stdout", "started");
-    expect(sent.at(-1)).toBe("started");
-  });
-
-  it("puts characters together that come in two writes", () => {
-    const sent: string[] = [];
-    const output = new Output((_, text) => sent.push(text));
-    for (const byte of Buffer.from("💡é")) output.write("stdout", Buffer.from([byte]));
-    output.flush();
-    expect(sent.join("")).toBe("💡é");
   });
 });

@@ -71,6 +71,11 @@ def test_a_cell_that_does_not_compile_names_each_line(kernel):
     assert cell.text("stderr") == ""
 
 
+def test_an_error_calls_the_types_of_the_cell_by_their_names(kernel):
+    cell = kernel.run("enum Mixed { One, Two = 'two' }\nconst numbers: number[] = [Mixed.One];")
+    assert cell.error == "TypeScriptError: line 2: Type 'Mixed' is not assignable to type 'number'."
+
+
 def test_an_error_is_no_more_than_its_message(kernel):
     cell = kernel.run("throw new Error('on purpose')")
     kinds = [message["msg_type"] for message in cell.messages]
@@ -79,6 +84,55 @@ def test_an_error_is_no_more_than_its_message(kernel):
     caused = kernel.run("throw new Error('outer', { cause: new TypeError('inner') })")
     assert "Caused by TypeError: inner" in caused.traceback
     assert "TypeError" in kernel.run("Promise.reject(new TypeError('nobody waits')); await new Promise((r) => setTimeout(r, 50));").text("stderr")
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("const e = new Error('x'); (e as any).stack = 5; throw e", "Error: x"),
+        ("const f = new Error('x'); (f as any).name = undefined; throw f", "Error: x"),
+        ("const g = new Error('x'); Object.defineProperty(g, 'message', { get() { throw 1; } }); throw g", "Error: "),
+        ("throw new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 1; } })", "Error: "),
+        ("throw { [Symbol.for('nodejs.util.inspect.custom')]() { throw 1; } }", "Error: something that cannot be shown"),
+        ("throw Object.create(null)", "Error: [Object: null prototype] {}"),
+        ("({ [Symbol.for('Jupyter.display')]() { return { 'text/plain': 'x', 'application/json': { n: 1n } }; } })", "TypeError: "),
+        ("({ [Symbol.for('Jupyter.display')]() { throw new RangeError('no'); } })", "RangeError: no"),
+        ("import { display } from 'lazycluster';\ndisplay({ 'application/json': { n: 10n } })", "TypeError: "),
+        ("import { display } from 'lazycluster';\nconst ring: any = {}; ring.self = ring; display({ 'application/json': ring })", "TypeError: "),
+    ],
+)
+def test_whatever_is_thrown_or_shown_the_cell_ends(kernel, code, error):
+    cell = kernel.run(code)
+    assert cell.error.startswith(error), cell.traceback
+    assert cell.reply["status"] == "error"
+    assert kernel.run("6 * 7").result == "42"
+
+
+def test_an_error_outside_cells_ends_nothing(start):
+    kernel = start()
+    kernel.run("Error.prepareStackTrace = (_, places) => places;")
+    assert kernel.run("throw new Error('in a cell')").error == "Error: in a cell"
+    msg_id = kernel.send("setTimeout(() => { throw new Error('in a timer'); }, 50); await new Promise((r) => setTimeout(r, 300));")
+    assert "in a timer" in kernel.finish(msg_id).text("stderr")
+    assert kernel.run("'alive'").result == "alive"
+
+
+def test_an_error_as_a_result_is_a_table(kernel):
+    cell = kernel.run(
+        "const bad = Object.assign(new RangeError('<b>far</b>'), { code: 'E_FAR', limit: 5 });\n"
+        "new AggregateError([bad, new TypeError('other', { cause: new Error('deep') })], 'both')"
+    )
+    number = cell.reply["execution_count"]
+    text = cell.result
+    assert text.startswith("AggregateError: both\n")
+    for line in ("[0] RangeError: <b>far</b>", "[1] TypeError: other", "Caused by Error: deep", f"In[{number}]:1:"):
+        assert line in text
+    assert "dist" not in text and "node:" not in text
+    assert "<b>far" not in cell.contents("execute_result")[0]["data"]["text/html"]
+    data = kernel.run("bad").contents("execute_result")[0]["data"]
+    assert "  code   E_FAR\n  limit  5\n" in data["text/plain"] and "<table>" in data["text/html"]
+    assert kernel.run("import { display } from 'lazycluster';\ndisplay(bad)").displays == [data]
+    assert "[1] TypeError: other" in kernel.run("throw new AggregateError([bad, new TypeError('other')], 'both')").traceback
 
 
 def test_results_are_shown_as_console_log_does(kernel):

@@ -75,6 +75,31 @@ def test_an_interrupted_cell_does_not_go_on(kernel):
     assert kernel.run("await new Promise((r) => setTimeout(r, 100)); steps").result == before
 
 
+def test_an_interrupted_cell_does_not_go_on_where_nothing_is_imported(start):
+    kernel = start()
+    kernel.run("let steps = 0;")
+    interrupted(
+        kernel,
+        "async function step() { for (;;) { console.log('started'); await new Promise((r) => setTimeout(r, 5)); steps++; } }\n"
+        "await step();",
+    )
+    before = kernel.run("await new Promise((r) => setTimeout(r, 50)); steps").result
+    cell = kernel.run("await new Promise((r) => setTimeout(r, 100)); steps")
+    assert (cell.result, cell.text()) == (before, "")
+
+
+def test_a_cell_that_catches_its_interrupt_ends_nevertheless(kernel, eventually):
+    """After the time that it has to tidy up."""
+    kernel.run("let caught = 0;")
+    interrupted(kernel, "console.log('started'); while (true) { try { await new Promise((r) => setTimeout(r, 20)); } catch {} caught++; }")
+
+    def rests():
+        before = kernel.run("caught").result
+        return kernel.run("await new Promise((r) => setTimeout(r, 300)); caught").result == before
+
+    eventually(rests)
+
+
 def test_an_interrupted_cell_may_tidy_up(kernel):
     kernel.run("let tidied = false;")
     interrupted(
@@ -140,3 +165,32 @@ def test_output_is_shown_while_a_loop_runs(kernel):
     kernel.until(msg_id, lambda cell: "started" in cell.text())
     assert time.monotonic() - began < 3
     kernel.finish(msg_id)
+
+
+@pytest.mark.parametrize("stream", ["log", "error"])
+def test_the_end_of_a_flood_is_shown_while_a_loop_runs_that_prints_nothing(kernel, stream):
+    msg_id = kernel.send(f"for (let i = 0; i < 5000; i++) console.{stream}(i); console.log('the last line'); for (;;) {{}}")
+    shown = kernel.until(msg_id, lambda cell: "the last line" in cell.text())
+    assert shown.text("stdout" if stream == "log" else "stderr").startswith("0\n1\n2\n")
+    kernel.interrupt()
+    assert kernel.finish(msg_id, SOON_S).reply["ename"] == "Interrupted"
+
+
+def test_floods_of_both_streams_and_displays_keep_their_order(kernel):
+    cell = kernel.run(
+        'import { display } from "lazycluster";\n'
+        "for (let i = 0; i < 3000; i++) {\n"
+        "  if (i % 100 === 0) display({ 'text/plain': `${i}\\n` }); else if (i % 10 === 0) console.error(i); else console.log(i);\n"
+        "}"
+    )
+    said = [
+        message["content"].get("text") or message["content"].get("data", {}).get("text/plain")
+        for message in cell.messages
+        if message["msg_type"] in ("stream", "display_data")
+    ]
+    assert "".join(said).split() == [str(i) for i in range(3000)]
+
+
+def test_more_than_any_buffer_holds_arrives_whole(kernel):
+    cell = kernel.run("process.stdout.write('💡é-'.repeat(2_000_000)); console.log('end');")
+    assert cell.text() == "💡é-" * 2_000_000 + "end\n"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import socket
 
 import pytest
+from conftest import processes
 
 pytestmark = pytest.mark.skipif(not os.environ.get("LAZYCLUSTER_SSH_CONFIG"), reason="no demo hosts without sshd")
 
@@ -27,6 +27,18 @@ def test_its_data_can_be_assigned(kernel):
     assert kernel.run("later = %lazycluster run host-1 -- echo 'a  b' | tr a-z A-Z; exit 3\n[later.exitCode, later.stdout]").result == (
         "[ 3, 'A  B\\n' ]"
     )
+
+
+def test_its_data_can_be_assigned_to_anything(kernel):
+    kernel.run("let first: any, o: any = {};")
+    for target, shown in (
+        ("const all =\n ", "all.length"),
+        ("let { length: count = 4 } =", "count"),
+        ("[first] =", "[first].length + 1"),
+        ("o['a b'] =", "o['a b'].length"),
+    ):
+        cell = kernel.run(f"{target} %lazycluster list-runtimes\r\n{shown}")
+        assert (cell.result, cell.displays, cell.error) == ("2", [], ""), target
 
 
 def test_lines_stand_among_typescript(kernel):
@@ -52,6 +64,9 @@ def test_lines_keep_their_numbers(kernel):
         ("const lazycluster = 3, total = 10; total\n%lazycluster", "1"),
         ("const lazycluster2 = 4; 10 %lazycluster2", "2"),
         ("const rest = (10)\n  %lazycluster2; rest", "2"),
+        ("let n: number | null = 7, m = 4; const left = n!\n%m; left", "3"),
+        ("let i = 7, d = 4; i++\n%d", "3"),
+        ("'a\\\n%d'", "a%d"),
     ],
 )
 def test_other_percent_signs_are_left_alone(kernel, code, result):
@@ -65,6 +80,7 @@ def test_other_percent_signs_are_left_alone(kernel, code, result):
         ("%lazycluster lst-runtimes", "Did you mean list-runtimes?"),
         ("%lazyclster ps", "Did you mean %lazycluster?"),
         ("%%bash\necho 1", "Did you mean %%lazycluster?"),
+        ("1;\n%%lazycluster run --on all\ntrue", "line 2: %%lazycluster begins a cell"),
         ("%lazycluster run", "missing required argument"),
         ("%lazycluster run host-1 -- exit 7", "exit code 7"),
         ("%%lazycluster run --on host-1 --fast\ntrue", "unknown option"),
@@ -75,6 +91,13 @@ def test_what_is_wrong_is_said_in_a_line(kernel, code, message):
     cell = kernel.run(code)
     assert message in cell.error
     assert "node_modules" not in cell.traceback and "dist" not in cell.traceback
+
+
+def test_an_ssh_config_counts_for_its_line_alone(kernel):
+    assert "host-1" not in str(kernel.run("%lazycluster --ssh-config /nonexistent list-runtimes").displays)
+    assert "host-1" in kernel.run("%lazycluster list-runtimes").displays[0]["text/plain"]
+    assert kernel.run("%lazycluster --ssh-config /nonexistent run host-1 -- true").error != ""
+    assert kernel.run("%lazycluster run host-1 -- true").error == ""
 
 
 def test_a_host_that_is_down_is_one_readable_error(kernel):
@@ -90,6 +113,7 @@ def test_a_cell_is_a_script_on_several_hosts(kernel):
         assert f"{host} │ oops\n" in cell.text("stderr")
     [shown] = cell.displays
     assert "host-2  done" in shown["text/plain"]
+    assert "host-1 │ below\n" in kernel.run("// a comment\n%%lazycluster run --on host-1\necho below").text()
     assert kernel.run("%%lazycluster run --on all\nexit 3").error.endswith("exit code 3")
 
 
@@ -109,19 +133,6 @@ def test_completion_and_help(kernel):
     assert "list-runtimes" in kernel.run("%lazycluster --help").displays[0]["text/plain"]
     # Cells with magics still complete what is TypeScript.
     assert complete("%lazycluster ps\nparseIn")[0][0] == "parseInt"
-
-
-def processes(text: str) -> list[str]:
-    """Of the demo hosts, which share this machine."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if text in line:
-            found.append(line)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -147,6 +158,17 @@ def test_an_interrupt_ends_what_the_cell_awaits_on_the_host(kernel, cell, eventu
     kernel.interrupt()
     assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
     eventually(lambda: processes("sleep 4711") == [])
+
+
+@pytest.mark.parametrize("line", ["%lazycluster run host-1 -- echo begun; exec sleep 4715", "%%lazycluster run --on host-1\nexec sleep 4715"])
+def test_an_interrupt_ends_what_a_magic_runs_in_a_notebook_that_imports_nothing(start, line, eventually):
+    kernel = start()
+    for _ in range(2):
+        msg_id = kernel.send(line)
+        eventually(lambda: processes("sleep 4715") != [])
+        kernel.interrupt()
+        assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
+        eventually(lambda: processes("sleep 4715") == [])
 
 
 def test_what_was_started_without_await_goes_on_on_the_host(kernel, eventually):

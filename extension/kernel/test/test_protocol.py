@@ -69,6 +69,19 @@ def test_a_question_can_be_interrupted(kernel):
     assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
 
 
+def test_a_question_ends_with_its_cell(kernel):
+    kernel.run('import { readLine } from "lazycluster";')
+    lost = "await Promise.race([readLine('first'), new Promise((resolve) => setTimeout(resolve, 50, 'too late'))])"
+    msg_id = kernel.client.execute(lost, allow_stdin=True)
+    first = kernel.client.get_stdin_msg(timeout=20)
+    assert kernel.finish(msg_id).result == "too late"
+    msg_id = kernel.client.execute("await readLine('second')", allow_stdin=True)
+    second = kernel.client.get_stdin_msg(timeout=20)
+    for question, text in ((first, "for the first"), (second, "for the second")):
+        kernel.client.stdin_channel.send(kernel.client.session.msg("input_reply", {"value": text}, parent=question))
+    assert kernel.finish(msg_id).result == "for the second"
+
+
 def test_requests_are_answered_while_a_cell_waits(kernel):
     msg_id = kernel.send("await new Promise((resolve) => setTimeout(resolve, 2000));")
     asked = time.monotonic()
@@ -83,17 +96,31 @@ def test_a_busy_cell_stops_no_heartbeat_and_no_kernel_info(kernel):
     asked = time.monotonic()
     assert kernel.ask(kernel.client.kernel_info())["status"] == "ok"
     assert time.monotonic() - asked < 2
+    # Clients show what they heard last.
+    states = [m["content"]["execution_state"] for m in kernel.until(msg_id, lambda cell: len(cell.contents("status")) > 1).messages if m["msg_type"] == "status"]
+    assert states == ["busy", "busy"]
     assert kernel.client.is_alive() and kernel.client.hb_channel.is_beating()
     kernel.finish(msg_id)
 
 
 def test_a_display_is_replaced(kernel):
-    cell = kernel.run(
+    # Clients have removed what a cell showed when it is executed again.
+    for _ in range(2):
+        cell = kernel.run(
+            'import { display } from "lazycluster";\n'
+            'for (const text of ["a", "b"]) display({ "text/plain": text }, { displayId: "one" });'
+        )
+        kinds = [m["msg_type"] for m in cell.messages if m["msg_type"].endswith("display_data")]
+        assert kinds == ["display_data", "update_display_data"]
+
+
+def test_a_display_is_replaced_by_what_goes_on_after_its_cell(kernel):
+    msg_id = kernel.send(
         'import { display } from "lazycluster";\n'
-        'for (const text of ["a", "b"]) display({ "text/plain": text }, { displayId: "one" });'
+        'display({ "text/plain": "a" }, { displayId: "two" });\n'
+        'setTimeout(() => display({ "text/plain": "b" }, { displayId: "two" }), 200);'
     )
-    kinds = [m["msg_type"] for m in cell.messages if m["msg_type"].endswith("display_data")]
-    assert kinds == ["display_data", "update_display_data"]
+    kernel.until(msg_id, lambda cell: any(m["msg_type"] == "update_display_data" for m in cell.messages))
 
 
 def test_it_leaves_at_once_when_asked(start):

@@ -8,7 +8,7 @@ import pathlib
 import time
 
 import pytest
-from conftest import Kernel
+from conftest import Kernel, processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -80,6 +80,36 @@ def test_interrupts(stock, code):
     stock.interrupt()
     assert stock.finish(msg_id, 5).reply["ename"] == "Interrupted"
     assert stock.run("kept").result == "5"
+
+
+@pytest.mark.skipif(not os.environ.get("LAZYCLUSTER_SSH_CONFIG"), reason="no demo hosts without sshd")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await new lc.Runtime('host-1').executeTask(new lc.RuntimeTask().runCommand('exec sleep 4716'));",
+        "%lazycluster run host-1 -- exec sleep 4716",
+    ],
+)
+def test_an_interrupt_reaches_the_host(stock, code, eventually):
+    msg_id = stock.send(code)
+    eventually(lambda: processes("sleep 4716") != [])
+    stock.interrupt()
+    assert stock.finish(msg_id, 5).reply["ename"] == "Interrupted"
+    eventually(lambda: processes("sleep 4716") == [])
+
+
+def test_an_interrupted_cell_does_not_go_on(stock, eventually):
+    stock.run("let caught = 0;")
+    msg_id = stock.send("while (true) { try { await new Promise((r) => setTimeout(r, 20)); console.log('started'); } catch {} caught++; }")
+    stock.until(msg_id, lambda cell: "started" in cell.text())
+    stock.interrupt()
+    assert stock.finish(msg_id, 5).reply["ename"] == "Interrupted"
+
+    def rests():
+        before = stock.run("caught").result
+        return stock.run("await new Promise((r) => setTimeout(r, 300)); caught").result == before
+
+    eventually(rests)
 
 
 def test_questions(stock):

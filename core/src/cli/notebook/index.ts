@@ -71,7 +71,11 @@ async function run(line: string, body: string | null, host: NotebookHost, json =
   // Before `--`: behind it, the option would be the command's.
   const [name, ...rest] = words;
   const called = json && name !== undefined && !rest.includes("--json") ? [name, "--json", ...rest] : words;
-  const command: NotebookCommand = { output, signal: host.awaitingCell()?.signal ?? new AbortController().signal };
+  const command: NotebookCommand = {
+    output,
+    signal: host.awaitingCell()?.signal ?? new AbortController().signal,
+    undo: [],
+  };
   try {
     await runInNotebook(command, async () => commands.parseAsync(called, { from: "user" }));
   } catch (error) {

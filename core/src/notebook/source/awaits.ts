@@ -10,10 +10,10 @@ export interface Awaits {
 }
 
 /**
- * In compiled code: `await x` outside functions becomes `await __lazycluster__.wait(async () => (x))`, in functions
- * `await __lazycluster__.pass(x)`, and `for await` loops likewise. No line is added.
+ * In compiled code of the cell 7: `await x` outside functions becomes `await __lazycluster__.wait(7, async () => (x))`, in
+ * functions `await __lazycluster__.pass(x)`, and `for await` loops likewise. No line is added.
  */
-export function awaitEdits(typescript: TypeScript, code: string): Awaits {
+export function awaitEdits(typescript: TypeScript, code: string, cell: number): Awaits {
   if (!code.includes("await")) return { edits: [], topLevel: false };
   // Only in a module `await (x)` is no call of a function of that name.
   const file = typescript.createSourceFile("cell.js", `${code}\nexport {};`, typescript.ScriptTarget.Latest, true);
@@ -28,10 +28,11 @@ export function awaitEdits(typescript: TypeScript, code: string): Awaits {
     if (typescript.isAwaitExpression(node)) {
       topLevel ||= !inFunction;
       if (inFunction) around(node.expression, ` ${CELL_GLOBAL}.pass(`, ")");
-      else around(node.expression, ` ${CELL_GLOBAL}.wait(async () => (`, "))");
+      else around(node.expression, ` ${CELL_GLOBAL}.wait(${String(cell)}, async () => (`, "))");
     } else if (typescript.isForOfStatement(node) && node.awaitModifier) {
       topLevel ||= !inFunction;
-      around(node.expression, `${CELL_GLOBAL}.${inFunction ? "passEach" : "waitEach"}(`, ")");
+      const call = inFunction ? "passEach(" : `waitEach(${String(cell)}, `;
+      around(node.expression, `${CELL_GLOBAL}.${call}`, ")");
     }
     const deeper = inFunction || typescript.isFunctionLike(node) || typescript.isClassStaticBlockDeclaration(node);
     typescript.forEachChild(node, (child) => visit(child, deeper));

@@ -1,6 +1,7 @@
 /** `%lazycluster …` lines and `%%lazycluster …` cells, made TypeScript. Lines keep their numbers. */
 import type * as ts from "typescript";
 import { type Edit, positionOf } from "./edits";
+import { magicPlace } from "./magic-place";
 
 export type TypeScript = typeof ts;
 
@@ -22,13 +23,14 @@ export class CellSyntaxError extends Error {
   }
 }
 
-/** A line that may be a magic: indentation, what it is assigned to, its name, the rest. */
-const LINE = /^([ \t]*)((?:(?:const|let|var)[ \t]+[^=\n]+|[\w$.[\]'"]+[ \t]*)=[ \t]*)?%(%?[A-Za-z][\w-]*)(.*)$/;
-const CELL = /^\s*%%([A-Za-z][\w-]*)[ \t]*([^\n]*)(?:\n([\s\S]*))?$/;
-
-/** What says that a text ends inside a template or a comment. */
-const UNTERMINATED_TEMPLATE = 1160;
-const UNTERMINATED_COMMENT = 1010;
+/** A sign with a name. */
+const SIGN = /%(%?[A-Za-z][\w-]*)/g;
+/** What may come before it in its line: nothing, or an assignment. */
+const LEAD = /^[ \t]*$|(?:^|[^=!<>])=[ \t]*$/;
+/** Two words behind each other are no arithmetic. */
+const WORDS = /^[ \t]+(?:[A-Za-z]|--[a-z])/;
+/** A cell for something else, below nothing but comments. */
+const CELL = /^(?:\s|\/\/[^\n]*\n|\/\*(?:(?!\*\/)[\s\S])*\*\/)*%%([A-Za-z][\w-]*)[ \t]*([^\n]*)(?:\n([\s\S]*))?$/;
 
 export interface CellMagic {
   readonly line: string;
@@ -39,15 +41,24 @@ export interface CellMagic {
 export function cellMagic(code: string): CellMagic | null {
   const found = CELL.exec(code);
   if (!found) return null;
-  if (found[1] !== MAGIC) throw unknownMagic(code, code.indexOf("%%"), `%%${found[1] ?? ""}`);
-  return { line: (found[2] ?? "").trim(), body: found[3] ?? "" };
+  const [, name = "", line = "", body = ""] = found;
+  if (name !== MAGIC) throw unknownMagic(code, code.search(/%%[A-Za-z]/), `%%${name}`);
+  return { line: line.trim(), body: body.replace(/\r\n/g, "\n") };
+}
+
+/** Whether the cell is one of another language, even one that there is not. */
+export function isCellMagic(code: string): boolean {
+  return CELL.test(code);
 }
 
 export interface LineMagic {
   /** Of the `%` sign. */
   readonly start: number;
   readonly end: number;
-  readonly assigned: boolean;
+  /** Its data is used. */
+  readonly value: boolean;
+  /** A statement ends with it. */
+  readonly ends: boolean;
   /** What comes after the name. */
   readonly text: string;
 }
@@ -56,36 +67,54 @@ export interface LineMagic {
 export function lineMagics(typescript: TypeScript, code: string): LineMagic[] {
   if (!code.includes("%")) return [];
   const found: LineMagic[] = [];
-  // What comes before a line, without the magics of before: they are no TypeScript.
+  // What comes before a sign, without the magics of before: they are no TypeScript.
   let before = "";
   let start = 0;
-  for (const line of code.split("\n")) {
-    const match = LINE.exec(line);
-    const sign = start + (match?.[1]?.length ?? 0) + (match?.[2]?.length ?? 0);
-    if (match && isStatement(typescript, before, match)) {
-      const [, , target, name, rest = ""] = match;
-      if (name !== MAGIC) throw unknownMagic(code, sign, `%${name ?? ""}`);
-      found.push({
-        start: sign,
-        end: start + line.length,
-        assigned: target !== undefined,
-        text: rest.trim().replace(/\s*;$/, ""),
-      });
-      before += `${target === undefined ? "" : `${target}0`};\n`;
-    } else {
-      before += `${line}\n`;
-    }
-    start += line.length + 1;
+  for (const whole of code.split("\n")) {
+    const line = whole.replace(/\r$/, "");
+    const magic = magicOf(typescript, before, line, code, start);
+    if (magic) found.push(magic);
+    before += magic
+      ? `${line.slice(0, magic.start - start)}${magic.value ? "0" : ""}${magic.ends ? ";" : ""}\n`
+      : `${line}\n`;
+    start += whole.length + 1;
   }
   return found;
 }
 
+function magicOf(
+  typescript: TypeScript,
+  before: string,
+  line: string,
+  code: string,
+  lineStart: number,
+): LineMagic | null {
+  for (const { 0: sign, 1: name = "", index = 0 } of line.matchAll(SIGN)) {
+    const lead = line.slice(0, index);
+    if (!LEAD.test(lead)) continue;
+    const rest = line.slice(index + sign.length);
+    const place = magicPlace(typescript, before + lead);
+    if (place.kind === "none") continue;
+    if (place.kind === "operator" && (name !== MAGIC || !WORDS.test(rest))) continue;
+    const start = lineStart + index;
+    if (name !== MAGIC) throw unknownMagic(code, start, sign);
+    return {
+      start,
+      end: lineStart + line.length,
+      value: place.kind === "value",
+      ends: place.kind !== "value" || place.ends,
+      text: rest.trim().replace(/\s*;$/, ""),
+    };
+  }
+  return null;
+}
+
 /** The edits that make TypeScript of the magic lines. */
 export function magicEdits(magics: readonly LineMagic[]): Edit[] {
-  return magics.map(({ start, end, assigned, text }) => ({
+  return magics.map(({ start, end, value, ends, text }) => ({
     start,
     end,
-    text: `await ${CALL}.${assigned ? "value" : "line"}(${JSON.stringify(text)});`,
+    text: `await ${CALL}.${value ? "value" : "line"}(${JSON.stringify(text)})${ends ? ";" : ""}`,
   }));
 }
 
@@ -114,29 +143,18 @@ const RESERVED = new Set(
 /** For questions about other lines: the same length, and no error. */
 export function withoutMagics(code: string, magics: readonly LineMagic[]): string {
   let text = code;
-  for (const { start, end, assigned } of magics) {
-    const filler = assigned ? "null as any" : ";";
+  for (const { start, end, value } of magics) {
+    const filler = value ? "null as any" : ";";
     text = text.slice(0, start) + filler.padEnd(end - start).slice(0, end - start) + text.slice(end);
   }
   return text;
 }
 
-/** False inside templates and comments, and where the sign is a remainder: `total⏎%lazycluster`. */
-function isStatement(typescript: TypeScript, before: string, match: RegExpExecArray): boolean {
-  const [, , target, name = "", rest = ""] = match;
-  const file = typescript.createSourceFile("cell.ts", before, typescript.ScriptTarget.Latest);
-  const problems = (file as unknown as { parseDiagnostics?: readonly { code: number }[] }).parseDiagnostics ?? [];
-  if (problems.some(({ code }) => code === UNTERMINATED_TEMPLATE || code === UNTERMINATED_COMMENT)) return false;
-  // In a comment of its own line the expression above cannot match: `//` is no indentation.
-  if (target !== undefined) return true;
-  const last = before.slice(0, file.endOfFileToken.pos).trimEnd();
-  const endsExpression = /[\w$)\]'"`]$/.test(last);
-  // Two words behind each other are no arithmetic.
-  return !endsExpression || (name === MAGIC && /^[ \t]+(?:[A-Za-z]|--[a-z])/.test(rest));
-}
-
 function unknownMagic(code: string, offset: number, written: string): CellSyntaxError {
   const { line, column } = positionOf(code, offset);
+  if (written === `%%${MAGIC}`) {
+    return new CellSyntaxError(`${written} begins a cell: before it, there may only be comments.`, line, column);
+  }
   const sign = written.startsWith("%%") ? "%%" : "%";
   return new CellSyntaxError(`There is no ${written} in this kernel. Did you mean ${sign}${MAGIC}?`, line, column);
 }

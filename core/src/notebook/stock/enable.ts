@@ -1,10 +1,12 @@
 /** `enableTslab()`: a stock tslab kernel in this process gets what the kernel of this project has, from the next cell on. */
+import { notebookHost } from "../../display/host";
 import { Codec } from "../codec";
 import type { TslabParts } from "../executor-parts";
 import { ThreadState } from "../interrupt/thread-state";
 import { Kernel } from "../kernel";
 import type { Magics } from "../magics";
-import type { Outgoing, Transport } from "../message";
+import type { Header, Outgoing, StreamName, Transport } from "../message";
+import { Output } from "../output";
 import { HandedOn, StockExecutor, parseDiagnostics } from "./executor";
 import type { StockModules, StockServer, StockSocket } from "./modules";
 
@@ -44,7 +46,7 @@ function makeKernel(modules: StockModules, stock: StockServer, codec: Codec, mag
     createExecutor: (_root, converters, console) => {
       const executor = new StockExecutor(
         stock.handler.executor,
-        modules.typescript,
+        (code) => found.kernel?.runner.awaitsOf(code) ?? { edits: [], topLevel: false },
         converters.node,
         handedOn,
         console,
@@ -68,6 +70,8 @@ function makeKernel(modules: StockModules, stock: StockServer, codec: Codec, mag
     },
   });
   found.kernel = kernel;
+  // Whoever called enableTslab has loaded it.
+  notebookHost()?.libraryLoaded();
   modules.jupyter.lastWriteDisplayData = (content: Readonly<Record<string, unknown>>, update: boolean) =>
     kernel.showDisplay(content, update);
   process.on("SIGINT", () => kernel.interrupt());
@@ -88,6 +92,7 @@ async function listen(socket: StockSocket, codec: Codec, kernel: Kernel): Promis
 /** Sends one after the other: tslab's own way loses what a socket cannot take at once. */
 class StockTransport implements Transport {
   private readonly leaving = new Map<StockSocket, Promise<void>>();
+  private readonly output = new Output((message) => this.transmit(message));
 
   constructor(
     private readonly stock: StockServer,
@@ -95,6 +100,15 @@ class StockTransport implements Transport {
   ) {}
 
   send(message: Outgoing): void {
+    this.output.flush();
+    this.transmit(message);
+  }
+
+  print(name: StreamName, text: string, parent: Header | null): void {
+    this.output.write(name, text, parent);
+  }
+
+  private transmit(message: Outgoing): void {
     const socket = this.stock[message.channel];
     const frames = this.codec.encode(message);
     // At once where nothing waits: a cell may go into a loop now.

@@ -2,9 +2,8 @@
 import vm from "vm";
 import { cellName } from "../cell-error";
 import type { Completions, Converted, Converter, Executor, ExecutorConsole } from "../executor-parts";
-import { awaitEdits } from "../source/awaits";
+import type { Awaits } from "../source/awaits";
 import { applyEdits } from "../source/edits";
-import type { TypeScript } from "../source/magics";
 
 /** How tslab prints what the compiler found. */
 const DIAGNOSTIC = /^(?:(\S+) )?(\d+):(\d+) - (.*)$/;
@@ -40,7 +39,7 @@ export class StockExecutor implements Executor {
 
   constructor(
     private readonly live: Executor & { readonly locals?: Record<string, unknown> },
-    private readonly typescript: TypeScript,
+    private readonly awaitsOf: (compiled: string) => Awaits,
     private readonly compiler: Converter,
     private readonly handedOn: HandedOn,
     private readonly console: ExecutorConsole,
@@ -120,7 +119,7 @@ export class StockExecutor implements Executor {
       this.compiling = false;
       const body = code.slice(prefix.length, -SUFFIX.length);
       this.keep(body);
-      const guarded = applyEdits(body, awaitEdits(this.typescript, body).edits).text;
+      const guarded = applyEdits(body, this.awaitsOf(body).edits).text;
       return this.run(body, () => evaluate(prefix + guarded + SUFFIX, { filename: cellName(id), breakOnSigint: true }));
     }) as typeof vm.runInThisContext;
   }

@@ -1,5 +1,13 @@
 /** The main thread's end of the thread that talks to Jupyter. */
-import type { Outgoing, Request, Transport } from "lazycluster/notebook/wire";
+import {
+  type Header,
+  type Outgoing,
+  type Request,
+  type StreamName,
+  TextRing,
+  type Transport,
+  streamMessage,
+} from "lazycluster/notebook/wire";
 import { writeSync } from "fs";
 import { join } from "path";
 import { Worker } from "worker_threads";
@@ -12,7 +20,7 @@ const MAX_BACKLOG = 32 * 1024 * 1024;
 const MAX_WAIT_MS = 5000;
 /** [ms] that the last messages may take when the kernel ends. */
 const CLOSE_MS = 1500;
-/** [bytes] of a message beside its text. */
+/** [bytes] of a message beside its content. */
 const OVERHEAD = 512;
 
 export interface LinkEvents {
@@ -25,13 +33,16 @@ export class Link implements Transport {
   private readonly worker: Worker;
   private readonly memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   private readonly backlog = new Int32Array(this.memory);
+  private readonly printed = new TextRing();
+  /** What is printed belongs there. */
+  private stream: { readonly name: StreamName; readonly parent: Header | null } | null = null;
   private events: LinkEvents | null = null;
   /** What came before anybody listened. */
   private early: FromWire[] = [];
   private closed: () => void = () => undefined;
 
   constructor(connection: ConnectionInfo, state: SharedArrayBuffer, info: WireData["info"]) {
-    const workerData: WireData = { connection, state, info, backlog: this.memory };
+    const workerData: WireData = { connection, state, info, backlog: this.memory, printed: this.printed.memory };
     this.worker = new Worker(join(__dirname, "thread.js"), {
       name: "kernel wire",
       workerData,
@@ -51,11 +62,22 @@ export class Link implements Transport {
     for (const message of early) this.take(message);
   }
 
+  /** Throws TypeError for content that is no JSON: here, where it is the error of the code that gave it. */
   send(message: Outgoing): void {
-    const text = message.content["text"];
-    const size = OVERHEAD + (typeof text === "string" ? text.length : 0);
+    const content = JSON.stringify(message.content);
+    const size = OVERHEAD + content.length;
     if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
-    this.post({ type: "send", message, size });
+    this.post({ type: "send", message: { ...message, content }, size, at: this.printed.head });
+  }
+
+  /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */
+  print(name: StreamName, text: string, parent: Header | null): void {
+    if (this.stream?.name !== name || this.stream.parent !== parent) {
+      this.post({ type: "stream", name, parent, at: this.printed.head });
+      this.stream = { name, parent };
+    }
+    const rest = this.printed.write(text, (atOnce) => this.post({ type: "printed", atOnce }), MAX_WAIT_MS);
+    if (rest !== "") this.send(streamMessage(name, rest, parent));
   }
 
   /** Resolves when what was sent has left and the sockets are closed; bounded in time. */

@@ -1,5 +1,5 @@
 /** The five sockets of a kernel. What is sent leaves complete and in order; nothing is dropped. */
-import { BadMessage, type Channel, Codec, type Outgoing, type Request } from "lazycluster/notebook/wire";
+import { BadMessage, type Channel, Codec, type Content, type Outgoing, type Request } from "lazycluster/notebook/wire";
 import { Reply, Router, XPublisher } from "zeromq";
 import { type ConnectionInfo, endpoint } from "./connection-file";
 
@@ -48,7 +48,7 @@ export class Sockets {
     void this.echo();
   }
 
-  send(message: Outgoing): Promise<void> {
+  send(message: Outgoing<Content | string>): Promise<void> {
     if (this.closed) return Promise.resolve();
     const socket = message.channel === "iopub" ? this.iopub : this.routers[message.channel];
     const frames = this.codec.encode(message);

@@ -1,5 +1,5 @@
 /** What the kernel's two threads tell each other. */
-import type { Outgoing, Request } from "lazycluster/notebook/wire";
+import type { Header, Outgoing, Position, Request, StreamName } from "lazycluster/notebook/wire";
 import type { ConnectionInfo } from "./connection-file";
 
 export interface WireData {
@@ -10,6 +10,8 @@ export interface WireData {
   readonly info: Readonly<Record<string, unknown>>;
   /** [bytes] that were handed over and have not left yet. */
   readonly backlog: SharedArrayBuffer;
+  /** Of the TextRing with what cells print. */
+  readonly printed: SharedArrayBuffer;
 }
 
 export type FromWire =
@@ -20,5 +22,11 @@ export type FromWire =
   | { readonly type: "stopped" }
   | { readonly type: "closed" };
 
+/** `at`: what was printed up to there comes before. */
 export type ToWire =
-  { readonly type: "send"; readonly message: Outgoing; readonly size: number } | { readonly type: "close" };
+  | { readonly type: "send"; readonly message: Outgoing<string>; readonly size: number; readonly at: Position }
+  /** What is printed from there on. */
+  | { readonly type: "stream"; readonly name: StreamName; readonly parent: Header | null; readonly at: Position }
+  /** There is printed text to send: soon, or at once. */
+  | { readonly type: "printed"; readonly atOnce: boolean }
+  | { readonly type: "close" };

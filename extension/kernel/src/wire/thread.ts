@@ -2,17 +2,18 @@
  * The thread that talks to Jupyter. It is not the one that runs cells, so that a cell that keeps the main thread busy stops
  * no heartbeat, no output and no interrupt.
  */
-import { Interrupter, type Request, ThreadState } from "lazycluster/notebook/wire";
+import { Interrupter, type Request, TextRing, ThreadState } from "lazycluster/notebook/wire";
 import { parentPort, workerData } from "worker_threads";
+import { Outbox } from "./outbox";
 import { Sockets } from "./sockets";
-import type { FromWire, ToWire, WireData } from "./thread-messages";
+import type { FromWire, WireData } from "./thread-messages";
 
 /** [ms] that the main thread has for a shutdown before it is ended with what it does. */
 const SHUTDOWN_MS = 2000;
 
 const port = parentPort;
 if (!port) throw new Error("This is a thread of the kernel; start main.js instead.");
-const { connection, state, info, backlog } = workerData as WireData;
+const { connection, state, info, backlog, printed } = workerData as WireData;
 const sockets = new Sockets(connection);
 const waiting = new Int32Array(backlog);
 const tell = (message: FromWire): void => port.postMessage(message);
@@ -44,6 +45,7 @@ async function answer(request: Request, type: string, content: Readonly<Record<s
   await status("busy");
   await sockets.send({ channel, identities, type, parent, content });
   await status("idle");
+  outbox.repeatBusy();
 
   function status(execution_state: "busy" | "idle"): Promise<void> {
     return sockets.send({ channel: "iopub", identities: [], type: "status", parent, content: { execution_state } });
@@ -52,6 +54,7 @@ async function answer(request: Request, type: string, content: Readonly<Record<s
 
 async function shutdown(request: Request): Promise<void> {
   setTimeout(() => {
+    outbox.flush();
     const restart = request.content["restart"] === true;
     void answer(request, "shutdown_reply", { status: "ok", restart })
       .then(() => sockets.close())
@@ -61,19 +64,17 @@ async function shutdown(request: Request): Promise<void> {
   await interrupter.interrupt();
 }
 
-port.on("message", (message: ToWire) => {
-  if (message.type === "close") {
-    void sockets.close().then(() => {
-      tell({ type: "closed" });
-      port.close();
-    });
-    return;
-  }
-  void sockets.send(message.message).then(() => {
-    Atomics.sub(waiting, 0, message.size);
-    Atomics.notify(waiting, 0);
+const outbox = new Outbox(port, new TextRing(printed), sockets, left, () => {
+  void sockets.close().then(() => {
+    tell({ type: "closed" });
+    port.close();
   });
 });
+
+function left(size: number): void {
+  Atomics.sub(waiting, 0, size);
+  Atomics.notify(waiting, 0);
+}
 
 sockets.bind().then(
   () => {

@@ -1,0 +1,122 @@
+/** Requests to execute: one cell after the other, what each publishes of itself, and its reply. */
+import type { MimeBundle } from "../display/jupyter";
+import type { CellError } from "./cell-error";
+import type { CellRunner } from "./cell-runner";
+import { ExecutionQueue } from "./execution-queue";
+import type { History } from "./history";
+import type { KernelHost } from "./host";
+import { type Content, type Request, flagOf, textOf } from "./message";
+import type { Publisher } from "./publisher";
+import type { Questions } from "./questions";
+import { Writers } from "./writers";
+
+/** [ms] in which what a client sent together with a cell that failed has arrived. */
+const ARRIVAL_MS = 5;
+
+interface CellOptions {
+  readonly silent: boolean;
+  readonly stored: boolean;
+}
+
+export class Execution {
+  private readonly queue = new ExecutionQueue();
+  private readonly writers: Writers;
+
+  constructor(
+    private readonly publisher: Publisher,
+    private readonly host: KernelHost,
+    private readonly questions: Questions,
+    private readonly runner: CellRunner,
+    private readonly history: History,
+    /** Cells that were executed so far. */
+    private count: number,
+  ) {
+    this.writers = new Writers(publisher);
+  }
+
+  enqueue(request: Request): void {
+    this.queue.add({
+      run: () => this.execute(request),
+      abort: () => {
+        this.publisher.status("busy", request.header);
+        this.publisher.reply(request, "execute_reply", {
+          status: "aborted",
+          execution_count: this.count,
+          user_expressions: {},
+          payload: [],
+        });
+        this.publisher.status("idle", request.header);
+      },
+    });
+  }
+
+  /** Those that wait are answered so, and not run. */
+  abortWaiting(): void {
+    for (const cell of this.queue.takeWaiting()) cell.abort();
+  }
+
+  private async execute(request: Request): Promise<void> {
+    const { content, header } = request;
+    const code = textOf(content, "code");
+    const silent = flagOf(content, "silent", false);
+    const stored = !silent && flagOf(content, "store_history", true);
+    this.publisher.parent = header;
+    this.host.executing = request;
+    this.host.takePages();
+    this.writers.install();
+    this.publisher.status("busy", header);
+    if (stored) {
+      this.count += 1;
+      this.history.add(this.count, code);
+    }
+    if (!silent) this.publisher.publish("execute_input", { code, execution_count: this.count });
+    const error = await this.run(request, code, { silent, stored });
+    const stops = error !== null && !silent && flagOf(content, "stop_on_error", true);
+    if (stops) await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
+    const behind = stops ? this.queue.takeWaiting() : [];
+    if (error) {
+      if (!silent) this.publisher.publish("error", { ...error });
+      this.publisher.reply(request, "execute_reply", { status: "error", execution_count: this.count, ...error });
+    }
+    this.host.executing = null;
+    this.questions.cancel("ended");
+    this.publisher.status("idle", header);
+    for (const cell of behind) cell.abort();
+  }
+
+  /** Publishes the result and answers; what is not possible, such as a result that is no JSON, is the cell's error. */
+  private async run(request: Request, code: string, { silent, stored }: CellOptions): Promise<CellError | null> {
+    try {
+      if (code.trim() !== "") {
+        const { error, result } = await this.runner.run(code, stored ? this.count : undefined);
+        if (error) return error;
+        if (result && !silent) this.publishResult(result);
+      }
+      const userExpressions = await this.evaluate(request.content["user_expressions"]);
+      const payload = this.host.takePages();
+      const reply = { status: "ok", execution_count: this.count, user_expressions: userExpressions, payload };
+      this.publisher.reply(request, "execute_reply", reply);
+      return null;
+    } catch (error) {
+      return this.runner.describe(error);
+    }
+  }
+
+  private publishResult(result: MimeBundle): void {
+    this.publisher.publish("execute_result", { execution_count: this.count, data: result, metadata: {} });
+    this.history.setOutput(result["text/plain"]);
+  }
+
+  /** Each expression that a client wants to know the value of, after the cell. */
+  private async evaluate(expressions: unknown): Promise<Content> {
+    const values: Record<string, unknown> = {};
+    if (typeof expressions !== "object" || expressions === null) return values;
+    for (const [name, expression] of Object.entries(expressions)) {
+      const { error, result } = await this.runner.run(String(expression));
+      values[name] = error
+        ? { status: "error", ...error }
+        : { status: "ok", data: result ?? { "text/plain": "undefined" }, metadata: {} };
+    }
+    return values;
+  }
+}

@@ -1,0 +1,30 @@
+/** What the kernel says: to all clients, about a cell or a request, and to one of them. */
+import type { Content, Header, Request, StreamName, Transport } from "./message";
+
+export class Publisher {
+  /** Of the latest cell: what code prints after its cell ended is shown there. */
+  parent: Header | null = null;
+
+  constructor(private readonly transport: Transport) {}
+
+  print(name: StreamName, text: string): void {
+    this.transport.print(name, text, this.parent);
+  }
+
+  status(state: "busy" | "idle", parent: Header): void {
+    this.publish("status", { execution_state: state }, parent);
+  }
+
+  publish(type: string, content: Content, parent = this.parent): void {
+    this.transport.send({ channel: "iopub", identities: [], type, parent, content });
+  }
+
+  reply(request: Request, type: string, content: Content): void {
+    this.send(request, request.channel, type, content);
+  }
+
+  send(request: Request, channel: Request["channel"], type: string, content: Content, id?: string): void {
+    const message = { channel, identities: request.identities, type, parent: request.header, content };
+    this.transport.send(id === undefined ? message : { ...message, id });
+  }
+}
