@@ -162,7 +162,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
 
   program
     .command("ps")
-    .description("show the tasks that run, of all your processes")
+    .description("show the tasks that run and the ports that are exposed, of all your processes")
     .option("-a, --all", "also those that ended")
     .option("--json", "as JSON")
     .action(async (options: { all?: boolean; json?: boolean }) => (await import("./commands/ps.js")).ps(options));
@@ -184,8 +184,8 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
 
   program
     .command("cancel")
-    .description("end a task and all its processes on the host")
-    .argument("<task>", "the beginning of its id, or its name")
+    .description("end a task and all its processes on the host, or a port exposure")
+    .argument("<task>", "the beginning of its id, its key, or its name (of a port: localhost:8080)")
     .option("--json", "as JSON")
     .action(async (task: string, options: { json?: boolean }) =>
       (await import("./commands/cancel.js")).cancel(task, options),

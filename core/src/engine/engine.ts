@@ -17,6 +17,8 @@ import {
   type ExecutionChange,
   type ExecutionSpec,
   type ExposureChange,
+  type ExposureRecord,
+  type ExposureSpec,
   type HostSpec,
   type OwnerSpec,
   type RequestKind,
@@ -65,7 +67,11 @@ export class Engine {
     this.exposures = new ExposureBook({
       manager: managerPlace(() => this.pool.acquire(LOCALHOST, this.signal)),
       owner: (spec) => this.owner(spec),
-      changed: (id, change) => client.exposureChanged(id, change),
+      opened: (spec, status) => this.journalExposure(spec, status),
+      changed: (id, change) => {
+        this.journal?.write({ time: Date.now(), exposure: id, change });
+        client.exposureChanged(id, change);
+      },
       log: (level, message) => client.log(level, message),
     });
     // Everything that waits for a host listens to it.
@@ -100,8 +106,9 @@ export class Engine {
     },
     cancel: async ({ id }) => {
       const running = this.executions.get(id) ?? this.calls.get(id);
-      await running?.cancel();
-      return running !== undefined;
+      if (!running) return this.exposures.unexpose(id);
+      await running.cancel();
+      return true;
     },
     call: (request) => {
       const { id, owner, agent } = request;
@@ -129,11 +136,10 @@ export class Engine {
     },
     interruptSession: async ({ owner, session }) => (await this.owners.get(owner)?.interruptSession(session)) ?? false,
     expose: async ({ spec }) => {
-      await this.exposures.expose(spec, this.signal);
-      return null;
-    },
-    unexpose: async ({ id }) => {
-      await this.exposures.unexpose(id);
+      const listening = this.exposures.expose(spec, this.signal);
+      // While the hosts are waited for.
+      this.openJournal();
+      await listening;
       return null;
     },
     joinExposure: async ({ id }) => {
@@ -201,7 +207,20 @@ export class Engine {
     this.executions.set(id, execution);
   }
 
-  /** Made with the first execution: an engine that only looks at hosts leaves nothing. */
+  private journalExposure(
+    { id, at, port, to, targetPort, anyUser }: ExposureSpec,
+    status: Pick<ExposureRecord, "way" | "interrupted">,
+  ): void {
+    const startedAt = Date.now();
+    const places = { at: at?.host.host ?? null, port, to: to?.host.host ?? null, targetPort };
+    this.openJournal().write({
+      time: startedAt,
+      exposure: id,
+      opened: { id, ...places, anyUser, startedAt, ...status },
+    });
+  }
+
+  /** Made with the first execution or exposure: an engine that only looks at hosts leaves nothing. */
   private openJournal(): JournalWriter {
     if (this.journal) return this.journal;
     const id = `${new Date().toISOString().replace(/[:.]/g, "-")}-${randomUUID().slice(0, 8)}`;

@@ -2,11 +2,13 @@
 import { abortable, portInUse } from "../host";
 import { Exposure, type ExposureContext, type Place, type Route, hostPlace } from "../network";
 import type { Owner } from "./owner";
-import { EngineFailure, type ExposureChange, type ExposureSpec, type OwnerSpec } from "./protocol";
+import { EngineFailure, type ExposureChange, type ExposureRecord, type ExposureSpec, type OwnerSpec } from "./protocol";
 
 interface Context extends Pick<ExposureContext, "log"> {
   readonly manager: Place;
   owner(spec: OwnerSpec): Owner;
+  /** It listens; what becomes of it is told afterwards. */
+  opened(spec: ExposureSpec, status: Pick<ExposureRecord, "way" | "interrupted">): void;
   changed(id: string, change: ExposureChange): void;
 }
 
@@ -80,6 +82,7 @@ export class ExposureBook {
       }
     }
     this.holders.set(spec.id, { holder, key });
+    this.context.opened(spec, this.entries.get(key)?.exposure?.status ?? { way: null, interrupted: null });
   }
 
   /** What we have there, when nothing is under way with it. */
@@ -98,13 +101,14 @@ export class ExposureBook {
     await this.holders.get(id)?.holder.ended;
   }
 
-  /** Resolves when nothing listens for it any more. */
-  async unexpose(id: string): Promise<void> {
+  /** Resolves when nothing listens for it any more; false when there is none. */
+  async unexpose(id: string): Promise<boolean> {
     const held = this.holders.get(id);
-    if (!held) return;
+    if (!held) return false;
     this.holders.delete(id);
     await this.leave(held.key, held.holder);
     this.tellEnd(held.holder, null);
+    return true;
   }
 
   /** Ends all that an owner has a part in; all without one. */

@@ -1,4 +1,5 @@
 /** The ports of a host: through its sshd where that is faster and allowed, else through the agent. */
+import type { PortHand } from "../engine/protocol";
 import type { AgentClient } from "./agent-client";
 import { agentFailure } from "./agent-error";
 import type { Incoming, PortListener, PortStream, Ports } from "./forward";
@@ -13,9 +14,13 @@ export class HostPorts implements Ports {
     this.relayed = new RelayedPorts(agent);
   }
 
+  get dialer(): PortHand {
+    return this.agent.tunnels === null || this.forbidden ? "agent" : "sshd";
+  }
+
   async dial(port: number): Promise<PortStream> {
     const { tunnels } = this.agent;
-    if (tunnels === null || this.forbidden) return this.relayed.dial(port);
+    if (tunnels === null || this.dialer === "agent") return this.relayed.dial(port);
     const outcome = await tunnels.dial(port);
     if (outcome.kind === "open") return outcome.stream;
     if (outcome.kind === "refused") throw outcome.failure;

@@ -7,6 +7,8 @@ import type { Incoming, PortListener, PortStream, Ports } from "./forward";
 import { RelayStream } from "./forward-relay-stream";
 
 export class RelayedPorts implements Ports {
+  readonly dialer = "agent";
+
   constructor(private readonly agent: AgentClient) {}
 
   dial(port: number): Promise<PortStream> {
@@ -26,7 +28,7 @@ export class RelayedPorts implements Ports {
       const message = ({ header }: Frame): void => {
         if (header.op === "listening" && !listening) {
           listening = true;
-          resolve({ port: readPort(header.integer("port", 1), port), close });
+          resolve({ port: readPort(header.integer("port", 1), port), by: "agent", close });
         } else if (header.op === "incoming" && listening) {
           incoming(this.arrival(operation.id, header.integer("conn", 1)));
         } else throw new WireError(`an unexpected ${header.op}`);

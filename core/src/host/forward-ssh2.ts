@@ -14,8 +14,9 @@ const PLACES = [LOOPBACK, "::1"];
 
 export class Ssh2Tunnels implements Tunnels {
   private readonly listening = new Map<number, (connection: Incoming) => void>();
-  /** Requests that were not answered then never are. */
-  private readonly over: Promise<void>;
+  /** What ends the wait for each answer that has not come. */
+  private readonly unanswered = new Set<() => void>();
+  private over = false;
 
   constructor(
     private readonly client: Client,
@@ -23,7 +24,10 @@ export class Ssh2Tunnels implements Tunnels {
     /** Whether the ssh connection is gone. */
     private readonly gone: () => boolean,
   ) {
-    this.over = new Promise((resolve) => client.once("close", () => resolve()));
+    client.once("close", () => {
+      this.over = true;
+      for (const end of this.unanswered) end();
+    });
     client.on("tcp connection", (details, accept, reject) => this.arrived(details, accept, reject));
   }
 
@@ -38,36 +42,43 @@ export class Ssh2Tunnels implements Tunnels {
   }
 
   async listen(port: number, incoming: (connection: Incoming) => void): Promise<PortListener | null> {
-    const { client } = this;
-    const bound = await new Promise<number | null>((resolve) => {
-      try {
-        client.forwardIn(LOOPBACK, port, (error: Error | undefined, real) => resolve(error ? null : real));
-        void this.over.then(() => resolve(null));
-      } catch {
-        resolve(null); // ssh2 throws when the socket is already ending
-      }
-    });
+    const bound = await this.answered<number | null>(null, (answer) =>
+      this.client.forwardIn(LOOPBACK, port, (error: Error | undefined, real) => answer(error ? null : real)),
+    );
     if (bound === null) return null;
     this.listening.set(bound, incoming);
     return {
       port: bound,
+      by: "sshd",
       close: () => this.unlisten(bound),
     };
   }
 
-  private unlisten(port: number): Promise<void> {
+  /** When the connection is over, its ports are, too. */
+  private async unlisten(port: number): Promise<void> {
     this.listening.delete(port);
+    let timer: NodeJS.Timeout | undefined;
+    await this.answered<void>(undefined, (answer) => {
+      timer = setTimeout(answer, CLOSE_MS);
+      this.client.unforwardIn(LOOPBACK, port, () => answer());
+    });
+    clearTimeout(timer);
+  }
+
+  /** A request that is not answered before the connection is over never is: that counts as `otherwise`. */
+  private answered<T>(otherwise: T, ask: (answer: (value: T) => void) => void): Promise<T> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, CLOSE_MS);
-      const done = (): void => {
-        clearTimeout(timer);
-        resolve();
+      const answer = (value: T): void => {
+        this.unanswered.delete(end);
+        resolve(value);
       };
-      void this.over.then(done);
+      const end = (): void => answer(otherwise);
+      this.unanswered.add(end);
       try {
-        this.client.unforwardIn(LOOPBACK, port, done);
+        if (this.over) end();
+        else ask(answer);
       } catch {
-        done(); // the connection is over, and its ports with it
+        end(); // ssh2 throws when the socket is already ending
       }
     });
   }

@@ -1,5 +1,6 @@
 /** How TCP connections get to the ports of a host's loopback, and from them to us. */
 import type { Duplex } from "node:stream";
+import type { PortHand } from "../engine/protocol/exposure-record";
 
 /**
  * One TCP connection as a stream, with half-close: `end()` ends what we send, the event `end` what we get. One that broke is
@@ -17,12 +18,16 @@ export interface Incoming {
 
 export interface PortListener {
   readonly port: number;
+  /** Who listens. */
+  readonly by: PortHand;
   /** Resolves when the port is free again, or the host was lost. Connections that were accepted live on. Never rejects. */
   close(): Promise<void>;
 }
 
 /** The ports of one machine's loopback. */
 export interface Ports {
+  /** Who connects to its ports now. */
+  readonly dialer: PortHand;
   /** Rejects EngineFailure: ERR_CONNECTION when nobody listens there. */
   dial(port: number): Promise<PortStream>;
   /**

@@ -1,13 +1,13 @@
 /** Logins of jump hosts: one for all that are behind it, whatever the transport. */
 import { EngineFailure } from "../engine/protocol/failure";
 import { cancelled } from "./connection-errors";
-import { logins } from "./ramp";
+import { LoginTurn } from "./ramp";
 import type { Route } from "./route";
 import { Shared, type Lease } from "./shared";
 import type { ConnectContext, HostConnection } from "./transport";
 
 /** @param jump where the connection begins; null: here. It is given back by who got it, when `login` did not reject. */
-export type Login<C> = (route: Route, jump: Lease<C> | null, context: ConnectContext) => Promise<C>;
+export type Login<C> = (route: Route, jump: Lease<C> | null, context: ConnectContext, turn: LoginTurn) => Promise<C>;
 
 export class JumpHosts<C extends HostConnection> {
   private readonly connections = new Shared<C>();
@@ -25,7 +25,7 @@ export class JumpHosts<C extends HostConnection> {
       // A place is for one login, or logins would wait for those of their jump hosts, and these for a place.
       const jump = route.jump === null ? null : await this.connectJump(host, route.jump, context);
       try {
-        return await logins.run(context.signal, () => this.login(route, jump, context));
+        return await LoginTurn.run(context.signal, (turn) => this.login(route, jump, context, turn));
       } catch (error) {
         await jump?.release();
         throw error;

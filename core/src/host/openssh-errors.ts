@@ -39,6 +39,11 @@ export function unfinished(stderr: string): string {
   return "did not answer";
 }
 
+/** Whether a piece of its words tells that the host, or what is before it, is there. */
+export function hasAnswered(words: string): boolean {
+  return /^debug1: (Connection established|Remote protocol version)/m.test(words);
+}
+
 const DEBUG = /^debug\d: /;
 
 /** EngineFailure, or DroppedUnheard, which is worth a second try. */

@@ -7,10 +7,10 @@ import { Deadline } from "./deadline";
 import { JumpHosts } from "./jump-hosts";
 import { Askpass, QUESTIONS } from "./openssh-askpass";
 import { OpenSshConnection } from "./openssh-connection";
-import { explainOpenSsh, unfinished } from "./openssh-errors";
+import { explainOpenSsh, hasAnswered, unfinished } from "./openssh-errors";
 import { Master } from "./openssh-master";
 import { JUMP_VARIABLE, masterArguments } from "./openssh-options";
-import { retryDropped } from "./ramp";
+import { type LoginTurn, retryDropped } from "./ramp";
 import type { Route } from "./route";
 import type { Lease } from "./shared";
 import { expandHome } from "./ssh-config-paths";
@@ -28,6 +28,7 @@ async function connectWithin(
   route: Route,
   jump: Lease<OpenSshConnection> | null,
   context: ConnectContext,
+  turn: LoginTurn,
 ): Promise<OpenSshConnection> {
   const { config, spec } = route;
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
@@ -41,7 +42,7 @@ async function connectWithin(
   const waiting = <W>(work: () => Promise<W>): Promise<W> => deadline.pausedFor(work);
   try {
     return await retryDropped(target, stop.signal, waiting, () =>
-      logIn(route, target, jump, { context, timeoutMs, stop, waiting, words }),
+      logIn(route, target, jump, { context, timeoutMs, stop, waiting, words, turn }),
     );
   } catch (error) {
     throw stop.signal.aborted ? stop.signal.reason : error;
@@ -58,6 +59,7 @@ interface Attempt {
   readonly waiting: <W>(work: () => Promise<W>) => Promise<W>;
   /** Of the ssh that runs, as far as it has come. */
   readonly words: { current: () => string };
+  readonly turn: LoginTurn;
 }
 
 /** Once. Rejects EngineFailure or DroppedUnheard, with nothing left. */
@@ -65,7 +67,7 @@ async function logIn(
   route: Route,
   target: Target,
   jump: Lease<OpenSshConnection> | null,
-  { context, timeoutMs, stop, waiting, words }: Attempt,
+  { context, timeoutMs, stop, waiting, words, turn }: Attempt,
 ): Promise<OpenSshConnection> {
   const { config, spec } = route;
   const { password, passphrase, knownHostsFile, strictHostKeyChecking, agent } = spec.connection;
@@ -107,10 +109,17 @@ async function logIn(
     stop.signal.throwIfAborted();
     stop.signal.addEventListener("abort", onAbort, { once: true });
     const environment = environmentOf(agent, askpass, jump?.value ?? null);
+    let heard: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => (heard = resolve));
     const trace = (text: string): void => {
+      if (hasAnswered(text)) heard();
       if (context.traceProtocol === true) log("debug", `${spec.host}: ${text.trimEnd()}`);
     };
-    const standing = await master.start(args, environment, trace);
+    const ended = master.start(args, environment, trace);
+    void ended.then(heard, heard);
+    // It does not wait for us before it goes on, so there is nothing to be resumed.
+    void turn.whileSilent(answered);
+    const standing = await ended;
     stop.signal.throwIfAborted();
     if (!standing) {
       throw explainOpenSsh(master.stderr, {

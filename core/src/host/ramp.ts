@@ -63,7 +63,63 @@ export class Semaphore {
 
 /** Of the whole process: a login costs CPU here (key exchange), and bastions count connections that are not logged in. */
 const LOGINS_AT_ONCE = 32;
-export const logins = new Semaphore(LOGINS_AT_ONCE);
+const logins = new Semaphore(LOGINS_AT_ONCE);
+
+/** Further ones, of the whole process, whose hosts do not answer: they cost a socket each, and must not hold up others. */
+const SILENT_AT_ONCE = 224;
+let silent = 0;
+
+/** [ms] for which a host may be silent and keep its place: more than a round trip to most. */
+const SILENT_MS = 200;
+
+/** A place among the logins. Somebody else has it while the host is silent. */
+export class LoginTurn {
+  #leave: () => void;
+  #lent = false;
+  #over = false;
+
+  /** Waits for a place, and gives it back afterwards. Rejects with the signal's reason when that aborts first. */
+  static async run<R>(signal: AbortSignal, login: (turn: LoginTurn) => Promise<R>): Promise<R> {
+    const turn = new LoginTurn(await logins.enter(signal));
+    try {
+      return await login(turn);
+    } finally {
+      turn.#over = true;
+      turn.#leave();
+    }
+  }
+
+  /** @param leave gives the place back; a second time does nothing */
+  private constructor(leave: () => void) {
+    this.#leave = leave;
+  }
+
+  /** @param answer comes when the host does; whoever goes on then calls `resume`. */
+  async whileSilent<R>(answer: Promise<R>): Promise<R> {
+    let counted = false;
+    const timer = setTimeout(() => {
+      if (silent >= SILENT_AT_ONCE) return;
+      silent += 1;
+      counted = this.#lent = true;
+      this.#leave();
+    }, SILENT_MS);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(timer);
+      if (counted) silent -= 1;
+    }
+  }
+
+  /** Waits for a place where it was given away. Rejects with the signal's reason when that aborts first. */
+  async resume(signal: AbortSignal): Promise<void> {
+    if (!this.#lent) return;
+    const leave = await logins.enter(signal);
+    this.#lent = false;
+    this.#leave = leave;
+    if (this.#over) leave();
+  }
+}
 
 /** [ms] before the second and third try; each is drawn between half and one and a half of it. */
 const RETRY_AFTER_MS = [250, 1000] as const;

@@ -9,7 +9,7 @@ import { HostKeyVerifier } from "./host-key";
 import { collectIdentities, type IdentitySettings } from "./identities";
 import { openThrough } from "./jump";
 import { JumpHosts } from "./jump-hosts";
-import { retryDropped } from "./ramp";
+import { type LoginTurn, retryDropped } from "./ramp";
 import type { Route } from "./route";
 import type { Lease } from "./shared";
 import { Ssh2Connection } from "./ssh2-connection";
@@ -45,6 +45,7 @@ async function connectWithin(
   { spec, config }: Route,
   jump: Lease<Ssh2Connection> | null,
   context: ConnectContext,
+  turn: LoginTurn,
 ): Promise<Ssh2Connection> {
   const { connection } = spec;
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
@@ -88,7 +89,11 @@ async function connectWithin(
       async () => {
         unfinished = "did not answer";
         const opening = jump ? openThrough(jump.value, target, stop.signal) : openSocket(settings, stop.signal);
-        const [socket, [algorithms, identities]] = await Promise.all([opening, prepared]).catch((error: unknown) => {
+        const opened = turn.whileSilent(opening).then(async (socket) => {
+          await deadline.pausedFor(() => turn.resume(stop.signal));
+          return socket;
+        });
+        const [socket, [algorithms, identities]] = await Promise.all([opened, prepared]).catch((error: unknown) => {
           void opening.then(
             (socket) => socket.destroy(),
             () => undefined,

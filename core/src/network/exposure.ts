@@ -1,5 +1,5 @@
 /** A port of one place that leads to a port of another: kept up through losses, until it is stopped. */
-import { EngineFailure, type ExposureChange } from "../engine/protocol";
+import { EngineFailure, type ExposureChange, type ExposureRecord, type ExposureWay } from "../engine/protocol";
 import { type Incoming, type PortListener, type PortStream, abortable, breakOff, join } from "../host";
 import type { Place, Reached } from "./place";
 
@@ -30,13 +30,17 @@ export interface ExposureContext {
 export class Exposure {
   private readonly stopping = new AbortController();
   private readonly streams = new Set<PortStream>();
-  private readonly watched = new WeakSet<Reached>();
+  /** Ends what listens to each place for its loss. */
+  private readonly watched = new Map<Reached, () => void>();
   private connections = 0;
   private at: Reached | null = null;
   private to: Reached | null = null;
   private listener: PortListener | null = null;
   private opened = false;
   private recovering: Promise<void> | null = null;
+  private interrupted: string | null = null;
+  /** The last that was told. */
+  private way: ExposureWay | null = null;
 
   constructor(
     readonly route: Route,
@@ -47,6 +51,7 @@ export class Exposure {
   async open(): Promise<void> {
     await this.establish();
     this.opened = true;
+    this.tellWay();
     // What was lost meanwhile.
     if (!this.isUp()) this.recovering = this.recover(null);
   }
@@ -54,11 +59,16 @@ export class Exposure {
   /** Resolves when nothing listens any more and all connections are broken off. Idempotent. */
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.unwatch();
     await this.recovering;
     for (const stream of this.streams) breakOff(stream);
     const { listener } = this;
     this.listener = null;
     if (listener && this.at?.alive) await listener.close();
+  }
+
+  get status(): Pick<ExposureRecord, "way" | "interrupted"> {
+    return { way: this.way, interrupted: this.interrupted };
   }
 
   private isStopped(): boolean {
@@ -92,14 +102,21 @@ export class Exposure {
 
   private watch(place: Reached): Reached {
     if (this.watched.has(place)) return place;
-    this.watched.add(place);
-    void place.lost.then((why) => {
+    const lost = (why: EngineFailure | null): void => {
+      this.watched.delete(place);
       if (this.isStopped() || (place !== this.at && place !== this.to)) return;
       if (place === this.at) this.listener = null;
       // Whoever establishes it looks afterwards what was lost meanwhile.
       if (this.opened) this.recovering ??= this.recover(why);
-    });
+    };
+    // One that is reached while it is being stopped is not to remember it.
+    this.watched.set(place, this.isStopped() ? () => undefined : place.onLost(lost));
     return place;
+  }
+
+  private unwatch(): void {
+    for (const end of this.watched.values()) end();
+    this.watched.clear();
   }
 
   private async serve(connection: Incoming): Promise<void> {
@@ -120,6 +137,8 @@ export class Exposure {
       over();
       return;
     }
+    // A host that forbids to forward says so at the first connection.
+    this.tellWay();
     const client = connection.accept();
     this.streams.add(client).add(service);
     join(client, service, () => {
@@ -139,6 +158,7 @@ export class Exposure {
   private async recover(why: EngineFailure | null): Promise<void> {
     const reason = why?.message ?? "the connection was closed";
     this.context.log("warn", `${this.name} is interrupted, and tried again until it is stopped: ${reason}`);
+    this.interrupted = reason;
     this.context.changed({ kind: "down", message: reason });
     for (let attempt = 0; ; attempt++) {
       await pause(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), this.stopping.signal);
@@ -158,12 +178,22 @@ export class Exposure {
     this.context.log("info", `${this.name} is there again`);
     // In one go with the look at what is up: a later loss starts another one.
     this.recovering = null;
+    this.interrupted = null;
     this.context.changed({ kind: "up" });
+    this.tellWay();
+  }
+
+  private tellWay(): void {
+    const [listener, dialer] = [this.listener?.by, this.to?.ports.dialer];
+    if (!listener || !dialer || (listener === this.way?.listener && dialer === this.way.dialer)) return;
+    this.way = { listener, dialer };
+    this.context.changed({ kind: "way", way: this.way });
   }
 
   private giveUp(error: EngineFailure): void {
     this.context.log("error", `${this.name} has ended: ${error.message}`);
     this.stopping.abort();
+    this.unwatch();
     void this.listener?.close();
     for (const stream of this.streams) breakOff(stream);
     this.context.changed({ kind: "end", failure: error.data });

@@ -11,6 +11,8 @@ const PLACES = [LOOPBACK, "::1"];
 const BACKLOG = 4096;
 
 export class ManagerPorts implements Ports {
+  readonly dialer = "manager";
+
   constructor(private readonly peers: Peers) {}
 
   async dial(port: number): Promise<PortStream> {
@@ -49,7 +51,7 @@ export class ManagerPorts implements Ports {
     });
     // Such as no descriptor being left for another connection: it goes on with the next one.
     server.on("error", () => undefined);
-    return { port: bound, close: () => stopListening(server).then(done) };
+    return { port: bound, by: "manager", close: () => stopListening(server).then(done) };
   }
 
   private async mayCome({ remoteAddress, remotePort }: Socket, port: number): Promise<boolean> {

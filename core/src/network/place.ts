@@ -12,14 +12,16 @@ export interface Place {
   reach(signal: AbortSignal): Promise<Reached>;
 }
 
+export type LossListener = (why: EngineFailure | null) => void;
+
 /** A place that can be reached now. */
 export interface Reached {
   readonly ports: Ports;
   /** The same text for all that share their ports; empty: unknown. */
   readonly network: string;
   readonly alive: boolean;
-  /** Resolves when it cannot be reached any more. */
-  readonly lost: Promise<EngineFailure | null>;
+  /** Calls once when it cannot be reached any more. Gives what ends that: a listener that stays is kept in memory as long as the place. */
+  onLost(listener: LossListener): () => void;
 }
 
 /** The machine that we run on. @param acquire gives an agent on it, which tells who connects. */
@@ -28,7 +30,7 @@ export function managerPlace(acquire: () => Promise<AgentLease>): Place {
     ports: new ManagerPorts(new Peers(acquire)),
     network: readNetwork(),
     alive: true,
-    lost: new Promise(() => undefined),
+    onLost: () => () => undefined,
   };
   return { name: MANAGER, reach: () => Promise.resolve(reached) };
 }
@@ -47,7 +49,7 @@ export function hostPlace(name: string, connect: (signal: AbortSignal) => Promis
       const made: Reached = {
         ports: new HostPorts(agent),
         network: agent.info.network,
-        lost: agent.closed,
+        onLost: lossOf(agent),
         get alive() {
           return agent.alive;
         },
@@ -55,6 +57,24 @@ export function hostPlace(name: string, connect: (signal: AbortSignal) => Promis
       reached.set(agent, made);
       return made;
     },
+  };
+}
+
+/** A promise would keep whoever waits for it, however long ago he has lost interest. */
+function lossOf(agent: AgentClient): Reached["onLost"] {
+  const listeners = new Set<LossListener>();
+  let over: { readonly why: EngineFailure | null } | null = null;
+  void agent.closed.then((why) => {
+    over = { why };
+    for (const listener of listeners) listener(why);
+    listeners.clear();
+  });
+  return (listener) => {
+    listeners.add(listener);
+    const { why } = over ?? { why: null };
+    // Never before the listener knows that it listens.
+    if (over) queueMicrotask(() => listeners.delete(listener) && listener(why));
+    return () => listeners.delete(listener);
   };
 }
 

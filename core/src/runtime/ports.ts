@@ -10,7 +10,7 @@ import {
   type TaskState,
 } from "../engine/protocol";
 import { InvalidArgumentError, NoPortsLeftError, errorFromFailure } from "../errors";
-import { type ProcessHandle, portProcessKey } from "../task";
+import { type ProcessHandle, portName, portProcessKey } from "../task";
 import { requireFlag, requireOptions, show } from "../validate";
 import { callEngine } from "./engine-call";
 
@@ -36,8 +36,6 @@ export interface PortRoute {
   readonly targetPort: number;
   readonly anyUser: boolean | null;
 }
-
-const MANAGER = "localhost";
 
 /** A port exposure. It keeps no process alive, and ends with its Runtime's `cleanup()`. */
 export class PortExposure implements ProcessHandle {
@@ -66,12 +64,13 @@ export class PortExposure implements ProcessHandle {
 
   private constructor(route: PortRoute) {
     this.#route = route;
-    this.host = (route.at ?? route.to)?.host ?? MANAGER;
-    this.key = portProcessKey(`${route.at?.host ?? MANAGER}:${String(route.port)}`, this.#id);
+    this.host = (route.at ?? route.to)?.host ?? "localhost";
+    this.key = portProcessKey(portName(route.at?.host ?? null, route.port), this.#id);
   }
 
   get state(): TaskState {
-    return this.#alive ? "running" : "done";
+    if (this.#alive) return "running";
+    return this.#failure === null ? "done" : "failed";
   }
 
   get alive(): boolean {
@@ -104,7 +103,7 @@ export class PortExposure implements ProcessHandle {
   }
 
   async terminate(): Promise<void> {
-    if (this.#alive) await callEngine("unexpose", { id: this.#id });
+    if (this.#alive) await callEngine("cancel", { id: this.#id });
   }
 
   #spec(): ExposureSpec {
@@ -120,11 +119,10 @@ export class PortExposure implements ProcessHandle {
   }
 
   #changed(change: ExposureChange): void {
-    if (change.kind !== "end") this.#reachable = change.kind === "up";
-    else {
+    if (change.kind === "end") {
       this.#alive = false;
       this.#failure = change.failure;
-    }
+    } else if (change.kind !== "way") this.#reachable = change.kind === "up";
   }
 }
 

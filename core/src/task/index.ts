@@ -1,5 +1,5 @@
 export { Execution } from "./execution";
-export { TaskProcess, isPortKey, isTaskKey, portProcessKey, taskProcessKey } from "./process-handle";
+export { TaskProcess, isPortKey, isTaskKey, portName, portProcessKey, taskProcessKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
 export type { TaskEvents, TaskProgress, TaskStep } from "./task-events";

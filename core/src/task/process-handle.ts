@@ -24,6 +24,11 @@ export function taskProcessKey(name: string, id: string): string {
   return `${TASK_PREFIX}${name}::${id}`;
 }
 
+/** What a port is called, for people. @param host null: the manager */
+export function portName(host: string | null, port: number): string {
+  return `${host ?? "localhost"}:${String(port)}`;
+}
+
 export function portProcessKey(name: string, id: string): string {
   return `${PORT_PREFIX}${name}::${id}`;
 }

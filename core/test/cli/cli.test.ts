@@ -5,6 +5,8 @@ import { tmpdir } from "os";
 import { join } from "path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
+import { anyPort } from "../ports/services";
+import { startManager } from "../support";
 
 const PROGRAM = join(__dirname, "..", "..", "bin", "lazycluster.js");
 
@@ -202,6 +204,70 @@ describe("ps, logs and cancel", () => {
     expect((await lazycluster("ps")).stdout).toContain("No task runs");
     expect((await lazycluster("ps", "--all")).stdout).toMatch(new RegExp(`${id} +cancelled +host-2`));
     expect((await lazycluster("cancel", id)).code).toBe(1);
+  });
+
+  it("do so with port exposures, too: what listens where, which process holds it, and an end by key, id or port", async () => {
+    interface Listed {
+      readonly kind: string;
+      readonly id: string;
+      readonly key: string;
+    }
+    const [port, other] = [await anyPort(), await anyPort()];
+    const ps = async (...more: string[]): Promise<Listed[]> =>
+      JSON.parse((await lazycluster("ps", "--json", ...more)).stdout) as Listed[];
+    const program = start(["forward", "host-2", "7", String(port)]);
+    const script = startManager(
+      `
+      const runtime = new Runtime("host-1");
+      const keys = [await runtime.exposePortToRuntime(9, input.other), await runtime.exposePortFromRuntime(8)];
+      say("keys", keys);
+      await runtime.getProcess(keys[0]).join();
+      say("state", runtime.getProcess(keys[0]).state);
+      await heard();
+      `,
+      {
+        env: { LAZYCLUSTER_SSH_CONFIG: hosts.configFile, LAZYCLUSTER_STATE_DIR: state, LAZYCLUSTER_MAIN_DIRECTORY: "" },
+        input: { other },
+      },
+    );
+    const [to, from] = (await script.hear<string[]>("keys")) as [string, string];
+    await printed(program, "leads to");
+    const listed = await ps();
+    const forwarded = listed.find(({ key }) => key !== to && key !== from)!;
+    const common = { kind: "portExposure", state: "running", interrupted: null, failure: null, durationMs: null };
+    expect(listed).toHaveLength(3);
+    expect(forwarded).toMatchObject({
+      ...{ ...common, host: "host-2", at: null, port, to: "host-2", targetPort: 7, anyUser: null },
+      ...{ way: { listener: "manager", dialer: "sshd" }, process: program.child.pid, program: "lazycluster.js" },
+    });
+    expect(listed.find(({ key }) => key === to)).toMatchObject({
+      ...{ ...common, host: "host-1", at: "host-1", port: other, to: null, targetPort: 9, process: script.pid },
+      way: { listener: "sshd", dialer: "manager" },
+    });
+    const table = (await lazycluster("ps")).stdout;
+    expect(table).toMatch(new RegExp(`running +host-2 +localhost:${port} → host-2:7 by sshd .*lazycluster.js`));
+    expect(table).toMatch(new RegExp(`running +host-1 +host-1:${other} → localhost:9 by sshd `));
+
+    expect(await lazycluster("cancel", to)).toMatchObject({ code: 0, stderr: "" });
+    expect(await script.hear("state")).toBe("done");
+    expect((await lazycluster("cancel", to)).stderr).toContain(`on host-1:${other}`);
+    expect((await ps()).map(({ key }) => key).sort()).toEqual([forwarded.key, from].sort());
+    const byPort = await lazycluster("cancel", `localhost:${port}`, "--json");
+    expect(JSON.parse(byPort.stdout)).toEqual({
+      ...{ id: forwarded.id, key: forwarded.key, kind: "portExposure", cancelled: true },
+    });
+    const ended = await program.ended;
+    expect(ended).toMatchObject({ code: 130, stderr: expect.stringContaining("another process") as string });
+    expect((await lazycluster("logs", from)).stderr).toContain("localhost:8 is a port exposure");
+
+    // What a killed process held is gone with it.
+    script.kill("SIGKILL");
+    await script.exited;
+    expect(await ps()).toEqual([]);
+    const all = (await ps("--all")).filter(({ kind }) => kind === "portExposure");
+    expect(all.find(({ key }) => key === from)).toMatchObject({ state: "lost" });
+    expect(all.filter(({ key }) => key !== from)).toMatchObject([{ state: "done" }, { state: "done" }]);
+    expect((await lazycluster("cancel", from)).code).toBe(1);
   });
 
   it("say so when there is no such task", async () => {

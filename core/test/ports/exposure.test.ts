@@ -2,7 +2,8 @@
 import { type Server, connect, createServer } from "node:net";
 import { once } from "node:events";
 import { afterEach, expect, it } from "vitest";
-import type { Place, Reached } from "../../src/network";
+import type { LossListener, Place, Reached } from "../../src/network";
+import type { ExposureWay } from "../../src/engine/protocol";
 import { eventually } from "../support";
 import { type ExposureType, Exposure, managerPlace } from "../support/engine-parts";
 import { anyPort } from "./services";
@@ -32,15 +33,20 @@ class Flapping implements Place {
     this.current = null;
   }
 
+  /** As of a host that forbids to forward, which it says at the first connection. */
+  dialer: Reached["ports"]["dialer"] = "manager";
+
   private make(ports: Reached["ports"]): { reached: Reached; lose: () => void } {
     let alive = true;
-    let tell: () => void = () => undefined;
-    const lost = new Promise<null>((resolve) => (tell = () => resolve(null)));
-    const watched = (): void => void (this.watchers += 1);
+    const dialer = (): Reached["ports"]["dialer"] => this.dialer;
+    const watching = new Set<LossListener>();
     // A host that is lost has closed what it listened on.
     const listeners: { close(): Promise<void> }[] = [];
     const reached: Reached = {
       ports: {
+        get dialer() {
+          return dialer();
+        },
         dial: (port) => ports.dial(port),
         free: (asked) => ports.free(asked),
         listen: async (port, anyUser, incoming) => {
@@ -53,15 +59,18 @@ class Flapping implements Place {
       get alive() {
         return alive;
       },
-      get lost() {
-        watched();
-        return lost;
+      onLost: (listener) => {
+        this.watchers += 1;
+        watching.add(listener);
+        return () => watching.delete(listener);
       },
     };
     const lose = (): void => {
       alive = false;
       for (const listener of listeners) void listener.close();
-      tell();
+      queueMicrotask(() => {
+        for (const tell of watching) tell(null);
+      });
     };
     return { reached, lose };
   }
@@ -78,6 +87,7 @@ interface Lab {
   readonly port: number;
   readonly exposure: ExposureType;
   readonly changes: string[];
+  readonly ways: ExposureWay[];
 }
 
 /** A service that says `hello`, and its exposure, which is not opened yet. */
@@ -89,12 +99,16 @@ async function lab(): Promise<Lab> {
   const [at, to, port] = [new Flapping("at"), new Flapping("to"), await anyPort()];
   const { port: targetPort } = service.address() as { port: number };
   const changes: string[] = [];
+  const ways: ExposureWay[] = [];
   const exposure = new Exposure(
     { at, port, anyUser: true, to, targetPort },
-    { changed: ({ kind }) => void changes.push(kind), log: () => undefined },
+    {
+      changed: (change) => void (change.kind === "way" ? ways.push(change.way) : changes.push(change.kind)),
+      log: () => undefined,
+    },
   );
   ends.push(() => exposure.stop());
-  return { at, to, port, exposure, changes };
+  return { at, to, port, exposure, changes, ways };
 }
 
 async function answers(port: number): Promise<boolean> {
@@ -141,6 +155,27 @@ it("a loss while it is opened is recovered from afterwards", async () => {
   await eventually(() => changes.includes("up"), 5000, "it is up");
   expect(changes).toEqual(["down", "up"]);
   expect(await answers(port)).toBe(true);
+});
+
+it("says which way it goes, once for each way, and whether it is interrupted", async () => {
+  const { at, to, port, exposure, ways } = await lab();
+  to.dialer = "sshd";
+  expect(exposure.status).toEqual({ way: null, interrupted: null });
+  await exposure.open();
+  const first = { listener: "manager", dialer: "sshd" };
+  expect(exposure.status).toEqual({ way: first, interrupted: null });
+  expect(await answers(port)).toBe(true);
+  expect(ways).toEqual([first]);
+  to.dialer = "agent";
+  for (let time = 0; time < 3; time++) expect(await answers(port)).toBe(true);
+  expect(ways).toEqual([first, { listener: "manager", dialer: "agent" }]);
+  let open: () => void = () => undefined;
+  at.gate = new Promise((resolve) => (open = resolve));
+  at.lose();
+  await eventually(() => exposure.status.interrupted === "the connection was closed", 5000, "the loss is seen");
+  open();
+  await eventually(() => exposure.status.interrupted === null, 5000, "it is up");
+  expect(ways).toHaveLength(2);
 });
 
 it("failed tries do not watch the same host over and over", async () => {

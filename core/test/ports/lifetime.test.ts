@@ -237,7 +237,7 @@ describe("a port that is exposed from a host", () => {
       await host.startSshd();
       await handle.join();
     });
-    expect(handle).toMatchObject({ alive: false, state: "done", error: { code: "ERR_HOST_KEY" } });
+    expect(handle).toMatchObject({ alive: false, state: "failed", error: { code: "ERR_HOST_KEY" } });
     expect(said.filter((line) => /^error localhost: .*has ended: host-1: /.test(line))).toHaveLength(1);
     expect((await here.run("once", port)).stderr).toContain("ConnectionRefusedError");
     await runtime.close();

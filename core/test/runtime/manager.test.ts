@@ -1,6 +1,8 @@
 /** Rows of API.md: RuntimeManager. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { spawn } from "node:child_process";
+import { connect, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -144,6 +146,50 @@ describe("RuntimeManager.create", () => {
       expect(took).toBeGreaterThan(1900);
     } finally {
       silent.close();
+    }
+  });
+});
+
+/** A port of this machine whose connects get no answer at all, as those to a host that is down: its queue is full. */
+async function deafPort(): Promise<{ port: number; close(): void }> {
+  const program =
+    "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(0); " +
+    "c = socket.create_connection(s.getsockname()); print(s.getsockname()[1], flush=True); sys.stdin.read()";
+  const child = spawn("python3", ["-c", program], { stdio: ["pipe", "pipe", "inherit"] });
+  const [line] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
+  const port = Number(line);
+  const socket = connect(port, "127.0.0.1").on("error", () => undefined);
+  const connected = once(socket, "connect").then(() => true);
+  expect(await Promise.race([connected, sleep(300, false)])).toBe(false);
+  socket.destroy();
+  return { port, close: () => void child.kill("SIGKILL") };
+}
+
+describe.each(["ssh2", "openssh"] as const)("a hundred hosts that are down, by %s", (transport) => {
+  it("hold up neither each other nor those that are up", { timeout: 90_000 }, async () => {
+    const deaf = await deafPort();
+    const seconds = 6;
+    const down = Array.from(
+      { length: 100 },
+      (_, index) =>
+        `Host down-${String(index)}\n  HostName 127.0.0.1\n  Port ${String(deaf.port)}\n  ConnectTimeout ${String(seconds)}\n`,
+    );
+    const file = join(hosts.dir, `down-${transport}`);
+    // Those that are up come last.
+    writeFileSync(file, [...down, readFileSync(hosts.configFile, "utf8")].join("\n"));
+    try {
+      const start = performance.now();
+      const manager = await create({ sshConfigFile: file, transport });
+      const took = performance.now() - start;
+      console.log(`by ${transport}: ${(took / 1000).toFixed(1)} s with a connect time-out of ${String(seconds)} s`);
+      expect(manager.hosts).toEqual(ACTIVE);
+      expect(manager.inactiveHosts).toHaveLength(100);
+      for (const { message } of manager.inactiveReasons.values())
+        expect(message).toContain("did not answer within 6 s");
+      // In rounds of 32 it would be 24 s.
+      expect(took).toBeLessThan(3 * seconds * 1000);
+    } finally {
+      deaf.close();
     }
   });
 });

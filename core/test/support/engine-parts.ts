@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Protocol from "../../src/engine/protocol";
 import type * as DumpObject from "../../src/engine/dump-object";
+import type * as ExposureBookModule from "../../src/engine/exposure-book";
 import type * as Facts from "../../src/engine/facts";
 import type * as Host from "../../src/host";
 import type * as Network from "../../src/network";
@@ -14,7 +15,8 @@ const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist",
 
 export const { AgentClient, receiveTree, sendTree, startProcess, syncTree } = part("host/index.js") as typeof Host;
 export const { connectHost } = part("host/connect.js") as typeof Connect;
-export const { Exposure, managerPlace } = part("network/index.js") as typeof Network;
+export const { Exposure, hostPlace, managerPlace } = part("network/index.js") as typeof Network;
+export const { ExposureBook } = part("engine/exposure-book.js") as typeof ExposureBookModule;
 export const { askFacts } = part("engine/facts.js") as typeof Facts;
 export const { dumpObject } = part("engine/dump-object.js") as typeof DumpObject;
 export const { EngineFailure } = part("engine/protocol/index.js") as typeof Protocol;

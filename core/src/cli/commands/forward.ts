@@ -1,5 +1,5 @@
 import { InvalidRuntimeError } from "../../errors";
-import { Runtime } from "../../runtime";
+import { PortExposure, Runtime } from "../../runtime";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT, printLine } from "../output";
 
@@ -34,9 +34,11 @@ export async function forward(
       signal.addEventListener("abort", () => resolve());
       if (signal.aborted) resolve();
     });
-    await Promise.race([runtime.getProcess(key).join(), aborted]);
-    if (!signal.aborted) throw new CommandFailure(`${host}: the port is not reachable any more.`, EXIT.hostUnusable);
-    return 0;
+    const exposure = runtime.getProcess(key);
+    await Promise.race([exposure.join(), aborted]);
+    if (signal.aborted) return 0;
+    if (exposure instanceof PortExposure && exposure.error) throw exposure.error;
+    throw new CommandFailure(`${host}: the exposure was ended by another process.`, EXIT.interrupted);
   } finally {
     await runtime.close().catch((error: unknown) => {
       // The host is gone already.

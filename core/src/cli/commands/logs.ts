@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from "fs";
 import { IndexReader, type LogSelection, readRuns } from "../../engine/journal";
 import { TaskExecutionError } from "../../errors";
-import { type KnownTask, adopt, findTask } from "../executions";
+import { type KnownTask, adopt, findTask } from "../processes";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT } from "../output";
 
@@ -17,7 +17,7 @@ export interface LogsOptions {
 /** Prints what a task printed, byte for byte; with `follow` until it ends. */
 export async function logs(wanted: string, options: LogsOptions): Promise<void> {
   const known = findTask(wanted);
-  const { task } = known;
+  const task = known.record;
   const selection = { step: readStep(options.step, task.steps.length), stream: readStream(options.stream) };
   if (options.follow === true) await followed(known, selection);
   else for (const piece of readRuns(task.logFile, new IndexReader(task.logFile).read(), selection)) await write(piece);
@@ -29,8 +29,8 @@ export async function attach(wanted: string): Promise<number> {
   const interrupted = await followed(known, { step: null, stream: null });
   if (interrupted) return EXIT.interrupted;
   // The log may be complete a moment before its end is written down.
-  while (runs(known.task.id)) await changed(known.task.logFile, AbortSignal.timeout(LOOK_MS));
-  const { task } = findTask(known.task.id);
+  while (runs(known.id)) await changed(known.record.logFile, AbortSignal.timeout(LOOK_MS));
+  const task = findTask(known.id).record;
   const code = task.failure?.task?.exitCode ?? null;
   if (task.state === "done") return 0;
   if (code === null) throw new CommandFailure(task.failure?.message ?? `The task is ${task.state}.`, EXIT.failed);
@@ -40,7 +40,7 @@ export async function attach(wanted: string): Promise<number> {
 /** A detached task that nobody looks after is looked after from here. True: it was interrupted. */
 async function followed(known: KnownTask, selection: LogSelection): Promise<boolean> {
   const signal = interruptSignal();
-  const { id, logFile } = known.task;
+  const { id, logFile } = known.record;
   const execution = adopt(known);
   let over = execution === null;
   const ended = (): void => {
@@ -62,7 +62,7 @@ async function followed(known: KnownTask, selection: LogSelection): Promise<bool
 
 /** The journal knows it even where the log could not be finished. */
 function runs(id: string): boolean {
-  return findTask(id).task.state === "running";
+  return findTask(id).record.state === "running";
 }
 
 /** Waits while the reader is slow. */

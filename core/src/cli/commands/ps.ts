@@ -1,42 +1,75 @@
 import { formatDuration, oneLine } from "../../display";
-import { type KnownTask, isOrphaned, knownTasks, shortId } from "../executions";
+import type { ExposureRecord, TaskRecord } from "../../engine/protocol";
+import { portName } from "../../task";
+import { type KnownProcess, isOrphaned, knownProcesses, shortId } from "../processes";
 import { printJson, printLine, printTable } from "../output";
 
-/** The tasks that run now, or all that are known. */
+/** A line of `--json`. */
+export type ProcessRecord = {
+  readonly key: string;
+  readonly host: string;
+  /** It goes on at its host without a process of this user. */
+  readonly orphaned: boolean;
+  /** Process id of the manager, and what that calls itself. */
+  readonly process: number;
+  readonly program: string;
+} & (({ readonly kind: "task" } & TaskRecord) | ({ readonly kind: "portExposure" } & ExposureRecord));
+
+/** The tasks that run now, and the ports that are exposed; or all that are known. */
 export function ps(options: { all?: boolean; json?: boolean }): void {
-  const tasks = knownTasks().filter(({ task }) => options.all === true || task.state === "running");
+  const known = knownProcesses().filter(({ record }) => options.all === true || record.state === "running");
   if (options.json) {
-    printJson(
-      tasks.map((known) => ({
-        ...known.task,
-        orphaned: isOrphaned(known),
-        process: known.engine.engine.pid,
-        program: known.engine.engine.title,
-      })),
-    );
+    printJson(known.map(recordOf));
     return;
   }
-  if (tasks.length === 0) {
+  if (known.length === 0) {
     printLine(
-      options.all ? "No task was executed yet." : "No task runs; `lazycluster ps --all` shows those that ended.",
+      options.all
+        ? "No task was executed yet, and no port exposed."
+        : "No task runs and no port is exposed; `lazycluster ps --all` shows those that ended.",
     );
     return;
   }
   printTable(
-    ["ID", "STATE", "HOST", "TASK", "STARTED", "DURATION", "PROGRAM"],
-    tasks.map((known) => [
-      shortId(known.task),
-      // It runs as far as we know; its host was not asked.
-      isOrphaned(known) ? "detached" : known.task.state,
-      oneLine(known.task.host, 30),
-      oneLine(known.task.name, 40),
-      new Date(known.task.startedAt).toISOString().slice(0, 19).replace("T", " "),
-      formatDuration(known.task.durationMs ?? (known.task.state === "running" ? Date.now() - known.task.startedAt : 0)),
-      isOrphaned(known) ? "" : program(known),
+    ["ID", "STATE", "HOST", "TASK OR PORT", "STARTED", "DURATION", "PROGRAM"],
+    known.map((process) => [
+      shortId(process),
+      stateOf(process),
+      oneLine(process.host, 30),
+      process.kind === "task" ? oneLine(process.name, 40) : wayOf(process.record),
+      new Date(process.record.startedAt).toISOString().slice(0, 19).replace("T", " "),
+      durationOf(process),
+      isOrphaned(process) ? "" : program(process),
     ]),
   );
 }
 
-function program({ engine }: KnownTask): string {
+function recordOf(known: KnownProcess): ProcessRecord {
+  const { key, host, engine } = known;
+  const more = { key, host, orphaned: isOrphaned(known), process: engine.engine.pid, program: engine.engine.title };
+  return known.kind === "task"
+    ? { kind: known.kind, ...known.record, ...more }
+    : { kind: known.kind, ...known.record, ...more };
+}
+
+function stateOf(known: KnownProcess): string {
+  // It runs as far as we know; its host was not asked.
+  if (isOrphaned(known)) return "detached";
+  return known.kind === "portExposure" && known.record.interrupted !== null ? "interrupted" : known.record.state;
+}
+
+/** From where it is listened to where the service is, and who carries it. */
+function wayOf({ at, port, to, targetPort, way }: ExposureRecord): string {
+  const hands = new Set(way === null ? [] : [way.listener, way.dialer].filter((hand) => hand !== "manager"));
+  const by = hands.size === 0 ? "" : ` by ${[...hands].join(" and ")}`;
+  return `${oneLine(portName(at, port), 30)} → ${oneLine(portName(to, targetPort), 30)}${by}`;
+}
+
+function durationOf({ record }: KnownProcess): string {
+  if (record.state === "running") return formatDuration(Date.now() - record.startedAt);
+  return formatDuration(record.durationMs ?? 0);
+}
+
+function program({ engine }: KnownProcess): string {
   return `${oneLine(engine.engine.title, 24)} (${String(engine.engine.pid)})`;
 }

@@ -1,7 +1,20 @@
 /** An engine's journal: a folder with who holds it, and a line per event. Files are the truth after a crash. */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "fs";
 import { join } from "path";
-import { type Detachment, type TaskChange, type TaskRecord, applyChange, isPossible, startRecord } from "../protocol";
+import {
+  type Detachment,
+  type ExposureChange,
+  type ExposureRecord,
+  type ExposureStart,
+  type TaskChange,
+  type TaskRecord,
+  applyChange,
+  changeExposure,
+  isPossible,
+  loseExposure,
+  startExposure,
+  startRecord,
+} from "../protocol";
 import {
   ENGINE_FILE,
   type EngineRecord,
@@ -18,7 +31,9 @@ import { sweepSpools } from "./spool";
 export type JournalEvent =
   | { readonly time: number; readonly execution: string; readonly start: StartOfTask }
   | { readonly time: number; readonly execution: string; readonly change: TaskChange }
-  | { readonly time: number; readonly execution: string; readonly detachment: Detachment };
+  | { readonly time: number; readonly execution: string; readonly detachment: Detachment }
+  | { readonly time: number; readonly exposure: string; readonly opened: ExposureStart }
+  | { readonly time: number; readonly exposure: string; readonly change: ExposureChange };
 type StartOfTask = Parameters<typeof startRecord>[0];
 
 /** [ms] for which journals of engines that ended are kept. */
@@ -90,6 +105,8 @@ export interface EngineHistory {
   readonly alive: boolean;
   /** In the order of their start. What a dead engine left running is `lost`. */
   readonly tasks: readonly TaskRecord[];
+  /** In the order in which they were opened. What a dead engine held is `lost`. */
+  readonly exposures: readonly ExposureRecord[];
   /** By task. */
   readonly detachments: ReadonlyMap<string, Detachment>;
 }
@@ -114,6 +131,7 @@ function readJournal(folder: string, engine: EngineRecord): EngineHistory {
   const alive = isAlive(engine);
   const tasks = new Map<string, TaskRecord>();
   const detachments = new Map<string, Detachment>();
+  const exposures = new Map<string, ExposureRecord>();
   let text = "";
   try {
     text = readFileSync(join(folder, JOURNAL_FILE), "utf8");
@@ -123,14 +141,32 @@ function readJournal(folder: string, engine: EngineRecord): EngineHistory {
   for (const line of text.split("\n")) {
     const event = parseEvent(line);
     if (!event) continue;
-    if ("start" in event) tasks.set(event.execution, startRecord(event.start));
+    if ("exposure" in event) readExposure(exposures, event);
+    else if ("start" in event) tasks.set(event.execution, startRecord(event.start));
     else if ("detachment" in event) detachments.set(event.execution, event.detachment);
     else {
       const record = tasks.get(event.execution);
       if (record && isPossible(record, event.change)) tasks.set(event.execution, applyChange(record, event.change));
     }
   }
-  return { engine, alive, tasks: [...tasks.values()].map((task) => (alive ? task : orphaned(task))), detachments };
+  return {
+    engine,
+    alive,
+    tasks: [...tasks.values()].map((task) => (alive ? task : orphaned(task))),
+    exposures: [...exposures.values()].map((exposure) => (alive ? exposure : loseExposure(exposure))),
+    detachments,
+  };
+}
+
+/** What happened to one before it was opened is in its start. */
+function readExposure(
+  exposures: Map<string, ExposureRecord>,
+  event: Extract<JournalEvent, { readonly exposure: string }>,
+): void {
+  const { exposure: id } = event;
+  const record = exposures.get(id);
+  if ("opened" in event) exposures.set(id, startExposure(event.opened));
+  else if (record) exposures.set(id, changeExposure(record, event.change, event.time));
 }
 
 /** Null for a line that a crash cut off. */

@@ -1,3 +1,4 @@
+export * from "./exposure-record";
 export * from "./failure";
 export * from "./host-spec";
 export * from "./host-name";

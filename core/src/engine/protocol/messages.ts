@@ -1,4 +1,5 @@
 /** The messages between a client (the library, the command line, later the panel) and an engine: plain data. */
+import type { ExposureChange } from "./exposure-record";
 import type { FailureData } from "./failure";
 import type { HostSpec, PromptRequest, Transport } from "./host-spec";
 import type { CallSpec, ValueData } from "./python-call";
@@ -131,14 +132,6 @@ export interface ExposureSpec {
   readonly anyUser: boolean | null;
 }
 
-/** What becomes of an exposure after it was made. */
-export type ExposureChange =
-  /** An end of it is away; it is tried again until it is stopped. */
-  | { readonly kind: "down"; readonly message: string }
-  | { readonly kind: "up" }
-  /** Stopped, or with what ended it for good. */
-  | { readonly kind: "end"; readonly failure: FailureData | null };
-
 /** Each kind of request with what it carries and what it resolves to. */
 export interface Requests {
   connect: { in: { readonly owner: OwnerSpec }; out: HostInfo };
@@ -161,7 +154,10 @@ export interface Requests {
   deleteDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: boolean };
   /** Starts at once; what becomes of it arrives as `execution` events, `end` last. */
   execute: { in: { readonly spec: ExecutionSpec }; out: null };
-  /** Resolves when the execution has ended, whatever its state; false when it is not of this engine. */
+  /**
+   * Resolves when the execution has ended, whatever its state, or when nothing listens for the exposure any more; false
+   * when there is none of that id here.
+   */
   cancel: { in: { readonly id: string }; out: boolean };
   /** A call without a task: no log, no journal. What it prints arrives as `callOutput`. */
   call: {
@@ -182,10 +178,8 @@ export interface Requests {
   endSession: { in: { readonly owner: string; readonly session: string }; out: null };
   /** As Ctrl-C; false when nothing ran. */
   interruptSession: { in: { readonly owner: string; readonly session: string }; out: boolean };
-  /** Listens; what becomes of it arrives as `exposure` events, `end` last. One that leads there already is shared. */
+  /** Listens until `cancel`; what becomes of it arrives as `exposure` events, `end` last. One that leads there already is shared. */
   expose: { in: { readonly spec: ExposureSpec }; out: null };
-  /** Ends it; resolves when nothing listens any more. */
-  unexpose: { in: { readonly id: string }; out: null };
   /** Resolves when it has ended. */
   joinExposure: { in: { readonly id: string }; out: null };
   /** Those of the ports that are free; for an exposure, also those on which the same service can be reached already. */

@@ -1,0 +1,105 @@
+/** What all engines of this user run and hold, from their journals: tasks and port exposures, looked up by id, key or name. */
+import { type EngineHistory, readJournals } from "../engine/journal";
+import type { ExposureRecord, TaskRecord } from "../engine/protocol";
+import { type Execution, portName, portProcessKey, takeOver, taskProcessKey } from "../task";
+import { CommandFailure, EXIT } from "./output";
+
+interface Known {
+  readonly id: string;
+  /** As in `getProcesses()`. */
+  readonly key: string;
+  /** For people. */
+  readonly name: string;
+  readonly host: string;
+  readonly engine: EngineHistory;
+}
+export interface KnownTask extends Known {
+  readonly kind: "task";
+  readonly record: TaskRecord;
+}
+export interface KnownExposure extends Known {
+  readonly kind: "portExposure";
+  readonly record: ExposureRecord;
+}
+export type KnownProcess = KnownTask | KnownExposure;
+
+/** The oldest first. */
+export function knownProcesses(): KnownProcess[] {
+  const all = readJournals().flatMap((engine): KnownProcess[] => [
+    ...engine.tasks.map((record) => knownTask(record, engine)),
+    ...engine.exposures.map((record) => knownExposure(record, engine)),
+  ]);
+  return all.sort((a, b) => a.record.startedAt - b.record.startedAt);
+}
+
+/** The short form of an id that `ps` shows. */
+export function shortId({ id }: KnownProcess): string {
+  return id.slice(0, 8);
+}
+
+/** True when it goes on at its host, and no process of this user looks after it. */
+export function isOrphaned({ record, engine }: KnownProcess): boolean {
+  return record.state === "running" && !engine.alive;
+}
+
+/** Looks after it from here, when nobody does; null when somebody does, or it has ended. */
+export function adopt(known: KnownTask): Execution | null {
+  const detachment = known.engine.detachments.get(known.id);
+  return isOrphaned(known) && detachment ? takeOver(known.record, detachment) : null;
+}
+
+/** By the beginning of its id, by its key, or by its name: then the latest one. Throws CommandFailure. */
+export function findProcess(wanted: string): KnownProcess {
+  const one = search(knownProcesses(), wanted);
+  if (!one) throw unknown("task or port exposure", wanted);
+  return one;
+}
+
+/** The same, of tasks alone. */
+export function findTask(wanted: string): KnownTask {
+  const all = knownProcesses();
+  const tasks = all.flatMap((known) => (known.kind === "task" ? [known] : []));
+  const task = search(tasks, wanted);
+  if (task) return task;
+  const other = search(all, wanted);
+  if (!other) throw unknown("task", wanted);
+  throw new CommandFailure(`${other.name} is a port exposure, which prints nothing.`, EXIT.failed);
+}
+
+function search<K extends KnownProcess>(all: readonly K[], wanted: string): K | undefined {
+  const exactly = all.filter(({ id, key }) => (wanted !== "" && id.startsWith(wanted)) || key === wanted);
+  if (exactly.length > 1) {
+    throw new CommandFailure(
+      `${wanted} is the beginning of ${String(exactly.length)} ids: write more of it.`,
+      EXIT.usage,
+    );
+  }
+  return exactly[0] ?? all.filter(({ name }) => name === wanted).at(-1);
+}
+
+function unknown(what: string, wanted: string): CommandFailure {
+  return new CommandFailure(
+    `There is no ${what} ${JSON.stringify(wanted)}; \`lazycluster ps --all\` shows all.`,
+    EXIT.failed,
+  );
+}
+
+function knownTask(record: TaskRecord, engine: EngineHistory): KnownTask {
+  const { id, name, host } = record;
+  return { kind: "task", id, key: taskProcessKey(name, id), name, host, record, engine };
+}
+
+/** Its host is that to which, or from which, a port is exposed. */
+function knownExposure(record: ExposureRecord, engine: EngineHistory): KnownExposure {
+  const { id, at, to, port } = record;
+  const name = portName(at, port);
+  return {
+    kind: "portExposure",
+    id,
+    key: portProcessKey(name, id),
+    name,
+    host: at ?? to ?? "localhost",
+    record,
+    engine,
+  };
+}
