@@ -1,5 +1,4 @@
 /** Tasks that outlive the process that started them, seen and ended from other processes. */
-import { type ChildProcess, spawn } from "child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
 import { randomUUID } from "crypto";
 import { tmpdir } from "os";
@@ -7,8 +6,7 @@ import { join } from "path";
 import { type TestContext, afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
 import { type Manager, startManager } from "../support";
-
-const PROGRAM = join(__dirname, "..", "..", "bin", "lazycluster.js");
+import { type Ended, starter } from "./program";
 
 let hosts: TestHosts;
 let folder: string;
@@ -18,28 +16,7 @@ const env = (): Record<string, string> => ({
   LAZYCLUSTER_MAIN_DIRECTORY: join(folder, "main"),
 });
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-interface Program {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-  readonly stdout: () => string;
-}
-
-function start(...args: string[]): Program {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, ...env() } });
-  let stdout = "";
-  let stderr = "";
-  child.stdin.end();
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
-  return { child, ended, stdout: () => stdout };
-}
-
+const start = starter(env);
 const lazycluster = (...args: string[]): Promise<Ended> => start(...args).ended;
 
 /** A file on the host by which the test lets a task go on. */
