@@ -58,9 +58,9 @@ export class Ssh2Tunnels implements Tunnels {
   private async unlisten(port: number): Promise<void> {
     this.listening.delete(port);
     let timer: NodeJS.Timeout | undefined;
-    await this.answered<void>(undefined, (answer) => {
-      timer = setTimeout(answer, CLOSE_MS);
-      this.client.unforwardIn(LOOPBACK, port, () => answer());
+    await this.answered(null, (answer) => {
+      timer = setTimeout(() => answer(null), CLOSE_MS);
+      this.client.unforwardIn(LOOPBACK, port, () => answer(null));
     });
     clearTimeout(timer);
   }

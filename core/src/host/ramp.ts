@@ -96,18 +96,19 @@ export class LoginTurn {
 
   /** @param answer comes when the host does; whoever goes on then calls `resume`. */
   async whileSilent<R>(answer: Promise<R>): Promise<R> {
-    let counted = false;
+    let lent = 0;
     const timer = setTimeout(() => {
       if (silent >= SILENT_AT_ONCE) return;
-      silent += 1;
-      counted = this.#lent = true;
+      lent = 1;
+      silent += lent;
+      this.#lent = true;
       this.#leave();
     }, SILENT_MS);
     try {
       return await answer;
     } finally {
       clearTimeout(timer);
-      if (counted) silent -= 1;
+      silent -= lent;
     }
   }
 

@@ -69,7 +69,8 @@ export class RuntimeTask implements Displayable {
   }
 
   /**
-   * Fetches a file or folder. (Python: `get_file`.)
+   * Fetches a file or folder: of a folder everything, whatever its `.lazyignore` files name. To leave that there, use
+   * `syncFolder` with `direction: "down"`. (Python: `get_file`.)
    *
    * @param localPath default: its name in the manager's current directory; it appears whole or not at all.
    */
@@ -79,7 +80,7 @@ export class RuntimeTask implements Displayable {
 
   /**
    * Makes a folder of the host like a local one, or the reverse: only what differs by size or time travels. What
-   * `.lazyignore` files name is left alone. Its log is a summary.
+   * the `.lazyignore` files of the side that it comes from name is left alone. Its log is a summary.
    *
    * @param localPath must exist now, unless it is fetched.
    * @param remotePath default: the local folder's name in the working directory; always the folder itself.

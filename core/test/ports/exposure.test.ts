@@ -103,7 +103,10 @@ async function lab(): Promise<Lab> {
   const exposure = new Exposure(
     { at, port, anyUser: true, to, targetPort },
     {
-      changed: (change) => void (change.kind === "way" ? ways.push(change.way) : changes.push(change.kind)),
+      changed: (change) => {
+        if (change.kind === "way") ways.push(change.way);
+        else changes.push(change.kind);
+      },
       log: () => undefined,
     },
   );

@@ -270,6 +270,14 @@ it("a folder with links is what the link leads to, and a link that leaves it is 
   expect(existsSync("/etc/passwd")).toBe(true);
 });
 
+it("getFile fetches all of a folder, also what `.lazyignore` names there; a sync leaves that", async () => {
+  write(site.seen, { "folder/.lazyignore": "*.tmp\n", "folder/a.tmp": "x", "folder/b": "x" });
+  await site.runtime.getFile("folder", join(site.local, "all"));
+  expect(readdirSync(join(site.local, "all")).sort()).toEqual([".lazyignore", "a.tmp", "b"]);
+  await site.runtime.syncFolder(join(site.local, "some"), "folder", { direction: "down" });
+  expect(readdirSync(join(site.local, "some")).sort()).toEqual([".lazyignore", "b"]);
+});
+
 it("sendFile leaves out what `.lazyignore` names", async () => {
   write(join(site.local, "folder"), { ".lazyignore": "*.tmp\n", "a.tmp": "x", "b/c.tmp": "x", "b/d": "x" });
   await site.runtime.sendFile(join(site.local, "folder"));

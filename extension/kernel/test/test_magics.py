@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import socket
 
 import pytest
 
@@ -225,3 +226,18 @@ def test_a_running_task_is_shown_live_and_its_end_stays(kernel):
     assert "done on host-1" in updates[-1]["content"]["data"]["text/html"]
     assert "done on host-1" in updates[-1]["content"]["data"]["text/plain"]
     assert "done on host-1" in kernel.run("slow").contents("execute_result")[0]["data"]["text/plain"]
+
+
+def test_ports_that_the_kernel_itself_exposes_are_seen_and_ended(kernel):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kernel.run('import { Runtime } from "lazycluster";\nconst exposing = new Runtime("host-1");')
+    assert kernel.run(f"const portKey = await exposing.exposePortFromRuntime(9, {port});").error == ""
+    held = kernel.run("const held = %lazycluster ps\nheld.filter(({ key }) => key === portKey).map((it) => `${it.kind} ${it.port} ${it.process}`)")
+    assert held.result == f"[ 'portExposure {port} {kernel.pid}' ]"
+    assert f"localhost:{port} → host-1:9 by sshd" in kernel.run("%lazycluster ps").displays[0]["text/plain"]
+    ended = kernel.run(f"%lazycluster cancel localhost:{port}")
+    assert f"The port exposure on localhost:{port}" in ended.displays[0]["text/plain"]
+    assert kernel.run("exposing.getProcess(portKey).state").result == "done"
+    kernel.run("await exposing.close();")
