@@ -1,6 +1,7 @@
 /** The process of `lazycluster`: one command, its failure as one message, its exit code. */
 import { CommanderError } from "commander";
-import { InvalidArgumentError, InvalidRuntimeError, LazyclusterError } from "../errors";
+import { LazyclusterError } from "../errors";
+import { exitCodeOf } from "./exit-code";
 import { CommandFailure, EXIT } from "./output";
 import { makeProgram } from "./program";
 
@@ -19,8 +20,7 @@ async function main(): Promise<number> {
     }
     if (error instanceof LazyclusterError) {
       process.stderr.write(`lazycluster: ${debug ? (error.stack ?? error.message) : error.message}\n`);
-      if (error instanceof InvalidArgumentError) return EXIT.usage;
-      return error instanceof InvalidRuntimeError ? EXIT.hostUnusable : EXIT.failed;
+      return exitCodeOf(error);
     }
     throw error;
   }

@@ -1,5 +1,5 @@
 /** What all engines of this user run and hold, from their journals: tasks and port exposures, looked up by id, key or name. */
-import { type EngineHistory, readJournals } from "../engine/journal";
+import { type EngineHistory, JournalReader, readJournals } from "../engine/journal";
 import type { ExposureRecord, TaskRecord } from "../engine/protocol";
 import { type Execution, portName, portProcessKey, takeOver, taskProcessKey } from "../task";
 import { CommandFailure, EXIT } from "./output";
@@ -42,14 +42,41 @@ export function isOrphaned({ record, engine }: KnownProcess): boolean {
   return record.state === "running" && !engine.alive;
 }
 
-/** Looks after it from here, when nobody does; null when somebody does, or it has ended. */
+/** Looks after it from here, when nobody does; null when somebody does, or it has ended. Throws LazyclusterError. */
 export function adopt(known: KnownTask): Execution | null {
-  const detachment = known.engine.detachments.get(known.id);
-  return isOrphaned(known) && detachment ? takeOver(known.record, detachment) : null;
+  return isOrphaned(known) ? takeOver(known.engine, known.id) : null;
+}
+
+/** A task as its journal tells it, for who looks again and again. */
+export class TaskWatch {
+  private reader: JournalReader;
+
+  constructor(private known: KnownTask) {
+    this.reader = readerOf(known);
+  }
+
+  /** How it stands now. Another process may look after it meanwhile. */
+  look(): KnownTask {
+    const { id } = this.known;
+    const history = this.reader.read();
+    const record = history.tasks.find((task) => task.id === id);
+    if (record) this.known = knownTask(record, history);
+    if (isOrphaned(this.known)) {
+      const { folder } = this.known.engine;
+      this.known = findTask(id);
+      if (this.known.engine.folder !== folder) this.reader = readerOf(this.known);
+    }
+    return this.known;
+  }
+}
+
+function readerOf({ engine }: KnownTask): JournalReader {
+  return new JournalReader(engine.folder, engine.engine);
 }
 
 /** By the beginning of its id, by its key, or by its name: then the latest one. Throws CommandFailure. */
 export function findProcess(wanted: string): KnownProcess {
+  requireName(wanted);
   const one = search(knownProcesses(), wanted);
   if (!one) throw unknown("task or port exposure", wanted);
   return one;
@@ -57,6 +84,7 @@ export function findProcess(wanted: string): KnownProcess {
 
 /** The same, of tasks alone. */
 export function findTask(wanted: string): KnownTask {
+  requireName(wanted);
   const all = knownProcesses();
   const tasks = all.flatMap((known) => (known.kind === "task" ? [known] : []));
   const task = search(tasks, wanted);
@@ -67,7 +95,7 @@ export function findTask(wanted: string): KnownTask {
 }
 
 function search<K extends KnownProcess>(all: readonly K[], wanted: string): K | undefined {
-  const exactly = all.filter(({ id, key }) => (wanted !== "" && id.startsWith(wanted)) || key === wanted);
+  const exactly = all.filter(({ id, key }) => id.startsWith(wanted) || key === wanted);
   if (exactly.length > 1) {
     throw new CommandFailure(
       `${wanted} is the beginning of ${String(exactly.length)} ids: write more of it.`,
@@ -75,6 +103,12 @@ function search<K extends KnownProcess>(all: readonly K[], wanted: string): K | 
     );
   }
   return exactly[0] ?? all.filter(({ name }) => name === wanted).at(-1);
+}
+
+/** Such as `"$UNSET"`: it is the beginning of every id. */
+function requireName(wanted: string): void {
+  if (wanted.trim() !== "") return;
+  throw new CommandFailure("The name is empty: `lazycluster ps` shows ids, keys and names.", EXIT.usage);
 }
 
 function unknown(what: string, wanted: string): CommandFailure {

@@ -174,7 +174,9 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .option("-f, --follow", "go on until the task ends")
     .option("--step <index>", "only this step, from 0")
     .option("--stream <stream>", "only stdout or stderr")
-    .action(async (task: string, options: object) => (await import("./commands/logs.js")).logs(task, options));
+    .action(async (task: string, options: object) =>
+      setExitCode(await (await import("./commands/logs.js")).logs(task, options)),
+    );
 
   program
     .command("attach")
@@ -227,7 +229,11 @@ async function runOnGroup(words: readonly string[], options: RunOptions & { on: 
   for (const name of ["pty", "stdin", "detach"] as const) {
     if (options[name]) throw new CommandFailure(`--${name} is for one host, so not with --group.`, EXIT.usage);
   }
-  return (await import("./run-on.js")).runOn(words.join(" "), { ...options, workingDir: options.workingDir ?? "~" });
+  return (await import("./run-on.js")).runOn(words.join(" "), {
+    ...options,
+    option: "--group",
+    workingDir: options.workingDir ?? "~",
+  });
 }
 
 /** A command with all that are below it. */

@@ -3,6 +3,7 @@ import { formatDuration, oneLine } from "../display";
 import { LazyclusterError } from "../errors";
 import { Runtime } from "../runtime";
 import { RuntimeTask } from "../task";
+import { exitCodeOf } from "./exit-code";
 import { interruptSignal } from "./interrupt";
 import { CommandFailure, EXIT, printJson, printTable } from "./output";
 import { HostLines } from "./host-lines";
@@ -12,6 +13,8 @@ import { limitOf } from "./seconds";
 
 export interface RunOnOptions {
   on: string;
+  /** What the user calls the option that names the hosts. */
+  option?: string;
   workingDir?: string;
   timeout?: string;
   python?: string;
@@ -22,17 +25,20 @@ export interface RunOnOptions {
 export async function runOn(script: string, options: RunOnOptions): Promise<number> {
   if (script.trim() === "")
     throw new CommandFailure("There is nothing to run: write a shell script below.", EXIT.usage);
-  const hosts = hostsOf(options.on);
+  const hosts = hostsOf(options.on, options.option);
   const limit = limitOf(options.timeout);
   const width = Math.max(...hosts.map((host) => host.length));
-  const outcomes = await Promise.all(hosts.map((host) => runThere(host, width, script, { ...options, limit })));
+  const signal = interruptSignal();
+  const outcomes = await Promise.all(hosts.map((host) => runThere(host, width, script, { ...options, limit, signal })));
+  const exitCode = Math.max(...outcomes.map(({ code }) => code));
+  const records = outcomes.map(({ record }) => record);
   if (options.json) {
-    printJson(outcomes);
-    return 0;
+    printJson(records);
+    return exitCode;
   }
   printTable(
     ["HOST", "STATE", "EXIT CODE", "DURATION", ""],
-    outcomes.map(({ host, state, exitCode, durationMs, error }) => [
+    records.map(({ host, state, exitCode, durationMs, error }) => [
       host,
       state,
       exitCode === null ? "" : String(exitCode),
@@ -40,15 +46,15 @@ export async function runOn(script: string, options: RunOnOptions): Promise<numb
       error === null ? "" : oneLine(error, 300),
     ]),
   );
-  return Math.max(...outcomes.map(({ exitCode, error }) => exitCode ?? (error === null ? 0 : EXIT.failed)));
+  return exitCode;
 }
 
 async function runThere(
   host: string,
   width: number,
   script: string,
-  options: RunOnOptions & { limit: { timeoutMs?: number } },
-): Promise<CommandRecord> {
+  options: RunOnOptions & { limit: { timeoutMs?: number }; signal: AbortSignal },
+): Promise<{ readonly record: CommandRecord; readonly code: number }> {
   const task = new RuntimeTask("cell").runCommand(script, {
     check: false,
     ...options.limit,
@@ -56,19 +62,20 @@ async function runThere(
   const lines = new HostLines(host, width);
   const captured = options.json === true ? capture(task) : null;
   if (!captured) task.on("output", ({ stream, data }) => lines.write(stream, data));
-  let error: string | null = null;
+  let error: LazyclusterError | null = null;
   const runtime = new Runtime(host, {
     ...(options.workingDir === undefined ? {} : { workingDir: options.workingDir }),
     ...(options.python === undefined ? {} : { python: options.python }),
   });
   try {
-    await runtime.executeTask(task, { signal: interruptSignal() });
+    await runtime.executeTask(task, { signal: options.signal });
   } catch (caught) {
     if (!(caught instanceof LazyclusterError)) throw caught;
-    error = caught.message;
+    error = caught;
   } finally {
     lines.end();
     await runtime.close().catch(() => undefined);
   }
-  return recordOf(host, task, captured, error);
+  const record = recordOf(host, task, captured, error?.message ?? null);
+  return { record, code: error ? exitCodeOf(error) : (record.exitCode ?? EXIT.failed) };
 }

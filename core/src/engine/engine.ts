@@ -23,6 +23,7 @@ import {
   type OwnerSpec,
   type RequestKind,
   type Requests,
+  type TaskChange,
 } from "./protocol";
 
 export interface EngineClientPort extends PoolContext {
@@ -177,34 +178,48 @@ export class Engine {
   }
 
   private execute(spec: ExecutionSpec): void {
-    const journal = this.openJournal();
     const { id } = spec;
-    journal.writeSoon({
-      time: spec.startedAt,
-      execution: id,
-      start: {
-        id,
-        name: spec.name,
-        host: spec.owner.host.host,
-        logFile: spec.logFile,
-        startedAt: spec.startedAt,
-        steps: spec.steps.map(({ kind, description }) => ({ kind, description })),
-      },
-    });
+    const journal = this.journalOf(spec);
     const detaching = {
       pool: this.pool,
       objects: this.objects,
       log: (level: "info" | "warn", message: string) => this.client.log(level, message),
-      detached: (detachment: Detachment) => journal.write({ time: Date.now(), execution: id, detachment }),
+      detached: (detachment: Detachment) => journal({ detachment }),
     };
     const execution = new Execution(spec, this.owner(spec.owner), detaching, (change) => {
       if (change.kind === "end") this.executions.delete(id);
-      if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") {
-        journal.writeSoon({ time: Date.now(), execution: id, change });
-      }
+      if (change.kind !== "grew" && change.kind !== "value" && change.kind !== "progress") journal({ change });
       this.client.changed(id, change);
     });
     this.executions.set(id, execution);
+  }
+
+  /**
+   * Writes what is told of a task. One that is taken over stays in the journal of its former engine until its host was
+   * there, or said that it is there no more: a host that does not answer now may do so later.
+   */
+  private journalOf(spec: ExecutionSpec): (told: { detachment: Detachment } | { change: TaskChange }) => void {
+    const journal = this.openJournal();
+    const { id, name, logFile, startedAt } = spec;
+    const takeOver = Boolean(spec.detach?.takeOver);
+    let begun = false;
+    const begin = (time: number): void => {
+      begun = true;
+      const steps = spec.steps.map(({ kind, description }) => ({ kind, description }));
+      const start = { id, name, host: spec.owner.host.host, logFile, startedAt, steps };
+      journal.writeSoon({ time, execution: id, start });
+    };
+    if (!takeOver) begin(startedAt);
+    return (told) => {
+      const time = Date.now();
+      if (!begun) {
+        if ("change" in told && !(told.change.kind === "end" && told.change.state === "lost")) return;
+        begin(time);
+      }
+      // What is detached must be found again whatever happens to us.
+      if ("detachment" in told) journal.write({ time, execution: id, ...told });
+      else journal.writeSoon({ time, execution: id, ...told });
+    };
   }
 
   private journalExposure(

@@ -4,6 +4,7 @@ import { LogWriter, type LoggedSoFar, spoolPath } from "./journal";
 import type { Owner, Workplace } from "./owner";
 import {
   EngineFailure,
+  type ErrorCode,
   type ExecutionChange,
   type ExecutionSpec,
   type FailureData,
@@ -103,7 +104,9 @@ export class Execution {
       await log?.suspend();
       return;
     }
-    await log?.close();
+    // Where its host was not there, it goes on, and so does its log.
+    if (this.spec.detach?.takeOver && !detached) await log?.suspend();
+    else await log?.close();
     await detached?.close();
     this.throttle.flush();
     this.change(end);
@@ -196,7 +199,7 @@ export class Execution {
     const code = error instanceof EngineFailure ? error.data.code : null;
     if (code === "ERR_CANCELLED" || this.abort.signal.aborted) return "cancelled";
     // A recording comes back to its host by itself; what it cannot come back to is lost.
-    if (detached) return code === "ERR_CONNECTION" || code === "ERR_INVALID_RUNTIME" ? "lost" : "failed";
+    if (detached) return code !== null && AWAY.has(code) ? "lost" : "failed";
     return workplace.agent.alive ? "failed" : "lost";
   }
 
@@ -226,6 +229,10 @@ export class Execution {
     const time = Date.now();
     const first = this.spec.steps[0];
     if (this.abort.signal.aborted && first) return this.failed(0, first, CANCELLED);
+    if (data.code === "ERR_TASK_LOST" && first) {
+      const failure = { reason: "lost" as const, what: "", cause: data };
+      return this.failed(0, first, { exitCode: null, signal: null, failure });
+    }
     return { kind: "end", state: "failed", failure: { ...data, task: null }, time };
   }
 
@@ -257,6 +264,9 @@ function behind(step: number, logged: LoggedSoFar | null, output: Output): Outpu
     else release();
   };
 }
+
+/** Why a recording cannot be come back to. */
+const AWAY: ReadonlySet<ErrorCode> = new Set(["ERR_CONNECTION", "ERR_INVALID_RUNTIME", "ERR_TASK_LOST"]);
 
 const DONE = { exitCode: null, signal: null, failure: null } as const satisfies StepOutcome;
 

@@ -1,5 +1,5 @@
 /** From a connected host to a speaking agent: writes the bootstrap, skips what the login prints, reads the marker. */
-import { EngineFailure, type HostSpec } from "../engine/protocol";
+import { EngineFailure, type ErrorCode, type HostSpec } from "../engine/protocol";
 import { MAX_NOISE, encodeFrameHead } from "../wire";
 import { agentBundle } from "./agent-bundle";
 import { firstOutcome } from "./first-outcome";
@@ -8,6 +8,7 @@ import type { HostConnection, ProcessExit, RemoteProcess } from "./transport";
 const MARKER = Buffer.from("\0\x01lazycluster-agent/1\x02\n", "latin1");
 const NO_INTERPRETER = "lazycluster: no interpreter";
 const NOT_THERE = "lazycluster: not there";
+const GONE = "the detached task is not there any more: it was ended, or its host was started anew.";
 const OLD_PYTHON = /lazycluster: old python (\d+\.\d+\.\d+)/;
 /** [bytes] of foreign output that an error message shows. */
 const SHOWN = 300;
@@ -29,7 +30,8 @@ export interface StartedAgent {
 }
 
 /**
- * Starts the agent. Rejects EngineFailure: no interpreter, an old one, a login that runs nothing, or silence for `timeoutMs`.
+ * Starts the agent. Rejects EngineFailure: no interpreter, an old one, a login that runs nothing, or silence for
+ * `timeoutMs`; ERR_TASK_LOST when there is nothing of that name to attach to.
  */
 export async function startAgent(
   connection: HostConnection,
@@ -53,8 +55,8 @@ export async function startAgent(
       hello,
     ]),
   );
-  const failure = (message: string): EngineFailure =>
-    new EngineFailure({ code: "ERR_INVALID_RUNTIME", host: spec.host, message: `${spec.host}: ${message}` });
+  const failure = (message: string, code: ErrorCode = "ERR_INVALID_RUNTIME"): EngineFailure =>
+    new EngineFailure({ code, host: spec.host, message: `${spec.host}: ${message}` });
   let seen: Buffer = Buffer.alloc(0);
   const tooLate = (): EngineFailure =>
     failure(
@@ -79,7 +81,8 @@ export async function startAgent(
     process.stdout.resume();
     void process.exited.then(async (exit) => {
       await outputEnded(process);
-      reject(failure(explainEnd(spec.python, exit, seen, words)));
+      const gone = seen.includes(NOT_THERE);
+      reject(gone ? failure(GONE, "ERR_TASK_LOST") : failure(explainEnd(spec.python, exit, seen, words)));
     });
     return () => process.stdout.off("data", onData);
   });
@@ -97,9 +100,6 @@ function explainEnd(python: string, { code, signal }: ProcessExit, seen: Buffer,
       `no interpreter \`${python}\` was found there. Install Python 3.8 or newer on the host, ` +
       `or name one with the option \`python\`, such as { python: "/opt/python/bin/python3" }.`
     );
-  }
-  if (text.includes(NOT_THERE)) {
-    return "the detached task is not there any more: it was ended, or its host was started anew.";
   }
   if (old) {
     return (

@@ -1,8 +1,12 @@
 /** Failures that nobody awaited: never an unhandled rejection, but one line each on stderr at the end of the process. */
 import type { TaskRun } from "./task-run";
 
+/** More are only counted. */
+const MOST_TOLD = 20;
+
 const noticed = new WeakSet<TaskRun>();
-const failed = new Set<TaskRun>();
+/** By execution. Not the execution itself, which has its log, its values and its task. */
+const failed = new Map<string, string>();
 let listening = false;
 
 export function watchFailure(run: TaskRun): void {
@@ -10,19 +14,23 @@ export function watchFailure(run: TaskRun): void {
     // Cancelling is what somebody wanted, and so is leaving a task to itself.
     const { state, detached } = run.record;
     if (!run.error || noticed.has(run) || state === "cancelled" || (state === "lost" && detached !== null)) return;
-    failed.add(run);
+    failed.set(run.record.id, failed.size < MOST_TOLD ? run.error.message : "");
     if (listening) return;
     listening = true;
-    process.once("exit", () => {
-      for (const { error } of failed) {
-        if (error) process.stderr.write(`lazycluster: nobody awaited this failure: ${error.message}\n`);
-      }
-    });
+    process.once("exit", tell);
   });
+}
+
+/** On its own, for what is made above keeps the run that it was made for. */
+function tell(): void {
+  const told = [...failed.values()].filter((message) => message !== "");
+  for (const message of told) process.stderr.write(`lazycluster: nobody awaited this failure: ${message}\n`);
+  const more = failed.size - told.length;
+  if (more > 0) process.stderr.write(`lazycluster: nobody awaited ${String(more)} more failures\n`);
 }
 
 /** Somebody is or will be given the error, or the run is of no interest any more. */
 export function noticeFailure(run: TaskRun): void {
   noticed.add(run);
-  failed.delete(run);
+  failed.delete(run.record.id);
 }

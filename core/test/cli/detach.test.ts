@@ -1,5 +1,4 @@
 /** Tasks that outlive the process that started them, seen and ended from other processes. */
-import { type ChildProcess, spawn } from "child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
 import { randomUUID } from "crypto";
 import { tmpdir } from "os";
@@ -7,8 +6,7 @@ import { join } from "path";
 import { type TestContext, afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
 import { type Manager, startManager } from "../support";
-
-const PROGRAM = join(__dirname, "..", "..", "bin", "lazycluster.js");
+import { type Ended, starter } from "./program";
 
 let hosts: TestHosts;
 let folder: string;
@@ -18,28 +16,7 @@ const env = (): Record<string, string> => ({
   LAZYCLUSTER_MAIN_DIRECTORY: join(folder, "main"),
 });
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-interface Program {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-  readonly stdout: () => string;
-}
-
-function start(...args: string[]): Program {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, ...env() } });
-  let stdout = "";
-  let stderr = "";
-  child.stdin.end();
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
-  return { child, ended, stdout: () => stdout };
-}
-
+const start = starter(env);
 const lazycluster = (...args: string[]): Promise<Ended> => start(...args).ended;
 
 /** A file on the host by which the test lets a task go on. */
@@ -59,7 +36,7 @@ function startDetached(task: string, input?: unknown): Manager {
     const execution = runtime.executeTask(${task}, { detach: true });
     await execution.detached();
     say("id", execution.process.key.split("::").at(-1));
-    await heard();
+    if ((await heard()) === "leave") return;
     await execution;
     say("done", await execution.task.returns());
   `;
@@ -240,6 +217,89 @@ describe("detached JavaScript functions", () => {
     expect((await lazycluster("ps", "--all")).stdout).toMatch(/done +host-1 +script/);
     await gone(id);
   });
+});
+
+describe("a detached task that is followed while its process ends", () => {
+  const lines = (from: number, to: number): string => `for i in $(seq ${from} ${to}); do echo line $i; done`;
+  const expected = Array.from({ length: 12 }, (_, index) => `line ${String(index + 1)}\n`).join("");
+
+  test.each(["killed", "at its end"])("is looked after by the followers, one at a time, without gap or repeat (%s)", async (how) => {
+    const [first, second] = [gate(), gate()];
+    const manager = startDetached(
+      `new RuntimeTask("left").runCommand(input)`,
+      `${lines(1, 5)}; ${first.command}; ${lines(6, 9)}; ${second.command}; ${lines(10, 12)}; exit 3`,
+    );
+    const id = await manager.hear<string>("id");
+    const followers = [start("logs", "-f", id), start("attach", id), start("logs", "-f", id), start("attach", id)];
+    const all = (text: string): Promise<void> =>
+      vi.waitFor(() => {
+        for (const { stdout } of followers) expect(stdout()).toContain(text);
+      }, 30_000);
+    await all("line 5\n");
+    if (how === "killed") manager.kill();
+    else manager.tell("leave");
+    await manager.exited;
+    first.open();
+    await all("line 9\n");
+    // One of them does it now; when that is killed, another one does.
+    const ps = JSON.parse((await lazycluster("ps", "--json")).stdout) as { process: number; orphaned: boolean }[];
+    expect(ps).toMatchObject([{ id, orphaned: false, state: "running" }]);
+    const holder = followers.findIndex(({ child }) => child.pid === ps[0]!.process);
+    expect(holder).toBeGreaterThanOrEqual(0);
+    const [leaving] = followers.splice(holder, 1);
+    leaving!.child.kill(how === "killed" ? "SIGKILL" : "SIGINT");
+    expect((await leaving!.ended).code).toBe(how === "killed" ? null : 130);
+    second.open();
+    for (const { child, ended } of followers) {
+      const attached = child.spawnargs.includes("attach");
+      expect(await ended).toEqual({ code: attached ? 3 : 0, stdout: expected, stderr: "" });
+    }
+    expect((await lazycluster("logs", id)).stdout).toBe(expected);
+    await gone(id);
+  }, 120_000);
+
+  test("stays detached when its host does not answer, and its log goes on afterwards", async () => {
+    const { command, open } = gate();
+    const manager = startDetached(`new RuntimeTask("away").runCommand(input)`, `${lines(1, 5)}; ${command}; ${lines(6, 12)}`);
+    const id = await manager.hear<string>("id");
+    const follower = start("logs", "-f", id);
+    await vi.waitFor(() => expect(follower.stdout()).toContain("line 5\n"), 30_000);
+    await hosts.hosts[0]!.linkDown();
+    try {
+      manager.kill();
+      await manager.exited;
+      const { code, stderr } = await follower.ended;
+      expect({ code, stderr }).toEqual({ code: 255, stderr: expect.stringMatching(/^lazycluster: host-1: /) as string });
+    } finally {
+      await hosts.hosts[0]!.linkUp();
+    }
+    const ps = JSON.parse((await lazycluster("ps", "--json")).stdout) as object[];
+    expect(ps).toMatchObject([{ id, orphaned: true, state: "running" }]);
+    open();
+    expect(await lazycluster("attach", id)).toEqual({ code: 0, stdout: expected, stderr: "" });
+    await gone(id);
+  }, 120_000);
+
+  test("is lost when its host has it no more", async () => {
+    const manager = startDetached(`new RuntimeTask("swept").runCommand("echo here; sleep 4713")`);
+    const id = await manager.hear<string>("id");
+    const follower = start("attach", id);
+    await vi.waitFor(() => expect(follower.stdout()).toBe("here\n"), 30_000);
+    manager.kill("SIGSTOP");
+    const processes = (await hosts.hosts[0]!.processes()).filter(({ args }) => args.includes("sleep 4713"));
+    expect(processes).not.toEqual([]);
+    for (const name of readdirSync(join(hosts.hosts[0]!.dir, "tmp")).filter((at) => /^lazycluster-\d+$/.test(at)))
+      rmSync(join(hosts.hosts[0]!.dir, "tmp", name, `task-${id}`), { recursive: true, force: true });
+    manager.kill();
+    await manager.exited;
+    expect(await follower.ended).toEqual({
+      code: 255,
+      stdout: "here\n",
+      stderr: expect.stringContaining("is not there any more") as string,
+    });
+    expect((await lazycluster("ps", "--all")).stdout).toMatch(/lost +host-1 +swept/);
+    for (const { pid } of processes) await hosts.hosts[0]!.exec(["kill", "-KILL", String(pid)]);
+  }, 120_000);
 });
 
 describe("a detached task whose process lives", () => {

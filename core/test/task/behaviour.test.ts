@@ -290,6 +290,35 @@ describe("failures", () => {
     });
   });
 
+  it("that nobody awaited are told, and keep nothing of their tasks", async () => {
+    const script = startManager(
+      `
+      const runtime = new Runtime("host-1");
+      const start = (name) => {
+        const task = new RuntimeTask(name).runCommand("exit 3");
+        const ended = new Promise((resolve) => task.on("end", () => resolve(new WeakRef(task))));
+        runtime.executeTask(task);
+        return ended;
+      };
+      const references = await Promise.all(Array.from({ length: 23 }, (_, index) => start("no" + index)));
+      runtime.clearTasks();
+      const left = () => references.filter((reference) => reference.deref() !== undefined).length;
+      for (let turn = 0; turn < 200 && left() > 0; turn += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        gc();
+      }
+      say("left", left());
+      await runtime.close();
+      `,
+      { env: space.env, nodeArgs: ["--expose-gc"] },
+    );
+    expect(await script.hear("left", 30_000)).toBe(0);
+    const { code, stderr } = await script.exited;
+    expect(stderr.match(/^lazycluster: nobody awaited this failure: host-1: task "no\d+"/gm)).toHaveLength(20);
+    expect(stderr).toMatch(/\nlazycluster: nobody awaited 3 more failures\n$/);
+    expect(code).toBe(0);
+  });
+
   it("that nobody awaited are no unhandled rejection, but one line on stderr at the end", async () => {
     const script = startManager(
       `

@@ -1,18 +1,25 @@
-import { cancelElsewhere } from "../../engine/client";
-import { TaskExecutionError } from "../../errors";
+import { setTimeout as pause } from "timers/promises";
+import { NoAnswer, cancelElsewhere } from "../../engine/client";
+import { isAlive } from "../../engine/journal";
+import { EngineFailure } from "../../engine/protocol";
+import { TaskExecutionError, errorFromFailure } from "../../errors";
 import type { Execution } from "../../task";
-import { type KnownProcess, adopt, findProcess, shortId } from "../processes";
+import { type KnownProcess, adopt, findProcess, isOrphaned, shortId } from "../processes";
 import { CommandFailure, EXIT, printJson, printLine } from "../output";
+
+/** [ms] for which another process may be about to look after it. */
+const PATIENCE_MS = 20_000;
+/** [ms] between two looks. */
+const LOOK_MS = 200;
 
 /** Ends a task or a port exposure of any process of this user; returns when that is confirmed. */
 export async function cancel(wanted: string, options: { json?: boolean }): Promise<void> {
   const known = findProcess(wanted);
-  const { id, key, kind, record, engine } = known;
+  const { id, key, kind, record } = known;
   if (record.state !== "running") {
     throw new CommandFailure(`${nameOf(known)} does not run: it is ${record.state}.`, EXIT.failed);
   }
-  const execution = known.kind === "task" ? adopt(known) : null;
-  const cancelled = execution ? await ended(execution) : await cancelElsewhere(engine.engine.controlSocket, id);
+  const cancelled = await end(known);
   if (options.json) printJson({ id, key, kind, cancelled });
   else printLine(cancelled ? `${nameOf(known)} has ended.` : "It had ended already.");
 }
@@ -22,10 +29,50 @@ function nameOf(known: KnownProcess): string {
   return `${what} (${shortId(known)})`;
 }
 
+/** False when it had ended before. Who looks after it may change meanwhile. */
+async function end(known: KnownProcess): Promise<boolean> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let now = known; now.record.state === "running"; now = findProcess(known.id)) {
+    const execution = now.kind === "task" ? adopt(now) : null;
+    if (execution) return ended(execution);
+    if (!isOrphaned(now)) {
+      try {
+        return await cancelElsewhere(now.engine.engine.controlSocket, now.id);
+      } catch (error) {
+        if (error instanceof EngineFailure) throw errorFromFailure(error.data);
+        if (!(error instanceof NoAnswer)) throw error;
+        if (isAlive(now.engine.engine)) throw unanswered(now, error);
+      }
+    }
+    if (performance.now() > deadline) {
+      throw new CommandFailure(
+        `${nameOf(now)} on ${now.host} was not cancelled: another process has been about to look after it for ` +
+          `${String(PATIENCE_MS)} ms. Try again, or end that one: a \`lazycluster logs\`, \`attach\` or \`cancel\`.`,
+        EXIT.failed,
+      );
+    }
+    await pause(LOOK_MS);
+  }
+  return false;
+}
+
 /** False when it had ended before. Rejects LazyclusterError when its host cannot be asked. */
 async function ended(execution: Execution): Promise<boolean> {
   const { task } = execution;
+  // How else it may have ended is its record's to tell.
+  void execution.catch(() => undefined);
   await execution.cancel();
   if (task.error && task.state !== "cancelled" && !(task.error instanceof TaskExecutionError)) throw task.error;
   return task.state === "cancelled";
+}
+
+function unanswered(known: KnownProcess, { message }: NoAnswer): CommandFailure {
+  const { pid, title } = known.engine.engine;
+  const goesOn = known.kind === "task" && known.record.detached !== null;
+  const then = goesOn ? `; \`lazycluster cancel ${shortId(known)}\` then ends the task from here` : ", which ends it, too";
+  return new CommandFailure(
+    `${nameOf(known)} on ${known.host} was not cancelled: process ${String(pid)} (${title}), which looks after it, does not ` +
+      `answer: ${message}. If it is stopped, let it go on (kill -CONT ${String(pid)}); or end it (kill -KILL ${String(pid)})${then}.`,
+    EXIT.failed,
+  );
 }

@@ -1,9 +1,12 @@
 import { type FSWatcher, watch } from "fs";
 import { IndexReader, type LogSelection, readRuns } from "../../engine/journal";
-import { TaskExecutionError } from "../../errors";
-import { type KnownTask, adopt, findTask } from "../processes";
+import type { TaskRecord } from "../../engine/protocol";
+import { TaskExecutionError, errorFromFailure } from "../../errors";
+import type { Execution } from "../../task";
+import { REASON_EXIT } from "../exit-code";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT } from "../output";
+import { type KnownTask, TaskWatch, adopt, findTask, isOrphaned } from "../processes";
 
 /** [ms] between two looks, where the file system tells nothing. */
 const LOOK_MS = 500;
@@ -14,55 +17,69 @@ export interface LogsOptions {
   stream?: string;
 }
 
-/** Prints what a task printed, byte for byte; with `follow` until it ends. */
-export async function logs(wanted: string, options: LogsOptions): Promise<void> {
+/** Prints what a task printed, byte for byte; with `follow` until it ends. Gives the exit code. */
+export async function logs(wanted: string, options: LogsOptions): Promise<number> {
   const known = findTask(wanted);
   const task = known.record;
   const selection = { step: readStep(options.step, task.steps.length), stream: readStream(options.stream) };
-  if (options.follow === true) await followed(known, selection);
-  else for (const piece of readRuns(task.logFile, new IndexReader(task.logFile).read(), selection)) await write(piece);
+  if (options.follow === true) return (await followed(known, selection, "log")) ? 0 : EXIT.interrupted;
+  for (const piece of readRuns(task.logFile, new IndexReader(task.logFile).read(), selection)) await write(piece);
+  return 0;
 }
 
 /** Prints until the task ends, as `logs -f`, and gives its exit code. */
 export async function attach(wanted: string): Promise<number> {
-  const known = findTask(wanted);
-  const interrupted = await followed(known, { step: null, stream: null });
-  if (interrupted) return EXIT.interrupted;
-  // The log may be complete a moment before its end is written down.
-  while (runs(known.id)) await changed(known.record.logFile, AbortSignal.timeout(LOOK_MS));
-  const task = findTask(known.id).record;
-  const code = task.failure?.task?.exitCode ?? null;
-  if (task.state === "done") return 0;
-  if (code === null) throw new CommandFailure(task.failure?.message ?? `The task is ${task.state}.`, EXIT.failed);
-  return code;
+  const record = await followed(findTask(wanted), { step: null, stream: null }, "record");
+  if (record === null) return EXIT.interrupted;
+  if (record.state === "done") return 0;
+  const { failure } = record;
+  if (failure && !failure.task) throw errorFromFailure(failure);
+  const reason = failure?.task?.reason ?? (record.state === "failed" ? "failed" : "lost");
+  const code = reason === "failed" ? (failure?.task?.exitCode ?? null) : null;
+  if (code !== null) return code;
+  const message = `Task ${JSON.stringify(record.name)} on ${record.host} is ${record.state}.`;
+  throw new CommandFailure(failure?.message ?? message, REASON_EXIT[reason]);
 }
 
-/** A detached task that nobody looks after is looked after from here. True: it was interrupted. */
-async function followed(known: KnownTask, selection: LogSelection): Promise<boolean> {
+/**
+ * A detached task that nobody looks after, or nobody any more, is looked after from here.
+ *
+ * @param until the log is complete, or the end of the task is written down, which may be a moment later
+ * @returns null when it was interrupted; else how it ended
+ * @throws LazyclusterError when its host cannot be asked.
+ */
+async function followed(
+  known: KnownTask,
+  selection: LogSelection,
+  until: "log" | "record",
+): Promise<TaskRecord | null> {
   const signal = interruptSignal();
-  const { id, logFile } = known.record;
-  const execution = adopt(known);
-  let over = execution === null;
-  const ended = (): void => {
-    over = true;
-  };
-  // Its failure is told by its record.
-  void execution?.then(ended, ended);
+  const { logFile } = known.record;
+  const watched = new TaskWatch(known);
   const index = new IndexReader(logFile);
+  let execution: Execution | null = null;
+  let over = false;
   for (;;) {
     // Asked first, so that what was written before the end is still read.
-    const last = signal.aborted || (over && (index.ended || !runs(id)));
+    const now = watched.look();
+    if (!execution) {
+      over = now.record.state !== "running";
+      execution = adopt(now);
+      execution?.task.on("end", () => (over = true));
+    }
+    const last = signal.aborted || over;
     for (const piece of readRuns(logFile, index.read(), selection)) await write(piece);
-    if (last) break;
+    if (signal.aborted) return null;
+    if (last || (until === "log" && index.ended && !execution && !isOrphaned(now))) break;
     await changed(logFile, signal);
   }
-  if (execution?.task.error && !(execution.task.error instanceof TaskExecutionError)) throw execution.task.error;
-  return signal.aborted;
-}
-
-/** The journal knows it even where the log could not be finished. */
-function runs(id: string): boolean {
-  return findTask(id).record.state === "running";
+  // Its failure is told by its record. Who waits for it earlier than now keeps the process alive, interrupted or not.
+  void execution?.catch(() => undefined);
+  const { record } = watched.look();
+  const error = execution?.task.error;
+  // Where no record could be written, the error is all there is.
+  if (error && (record.state === "running" || !(error instanceof TaskExecutionError))) throw error;
+  return record.state === "running" && execution ? { ...record, state: "done" } : record;
 }
 
 /** Waits while the reader is slow. */

@@ -3,6 +3,7 @@ import { log } from "../../environment";
 import { InvalidRuntimeError, TaskExecutionError } from "../../errors";
 import { Runtime } from "../../runtime";
 import { RuntimeTask } from "../../task";
+import { exitCodeOf } from "../exit-code";
 import { interruptSignal } from "../interrupt";
 import { EXIT, printJson, printLine } from "../output";
 import { type Capture, capture, recordOf } from "../record";
@@ -54,7 +55,7 @@ export async function run(host: string, words: readonly string[], options: RunOp
     if (!(error instanceof TaskExecutionError)) throw error;
     if (captured) report(host, task, captured, error.message);
     else process.stderr.write(`lazycluster: ${error.message}\n`);
-    return error.reason === "cancelled" ? EXIT.interrupted : error.reason === "lost" ? EXIT.hostUnusable : EXIT.failed;
+    return exitCodeOf(error);
   } finally {
     await runtime.close().catch((error: unknown) => {
       // What the command gave is known; that the host went away afterwards changes nothing about it.

@@ -4,8 +4,9 @@ import { TaskExecutionError } from "../../errors";
 import { Runtime } from "../../runtime";
 import { RuntimeTask } from "../../task";
 import { notebookCommand } from "../context";
+import { exitCodeOf } from "../exit-code";
 import { interruptSignal } from "../interrupt";
-import { CommandFailure, EXIT, printJson, printLine } from "../output";
+import { CommandFailure, printJson, printLine } from "../output";
 
 export interface TransferCommandOptions {
   workingDir?: string;
@@ -78,10 +79,7 @@ async function transfer(
   try {
     await runtime.executeTask(task, { signal: interruptSignal() });
   } catch (error) {
-    if (!(error instanceof TaskExecutionError)) throw error;
-    const code =
-      error.reason === "cancelled" ? EXIT.interrupted : error.reason === "lost" ? EXIT.hostUnusable : EXIT.failed;
-    throw new CommandFailure(error.message, code);
+    throw error instanceof TaskExecutionError ? new CommandFailure(error.message, exitCodeOf(error)) : error;
   } finally {
     if (bar) process.stderr.write(CLEAR_LINE);
     await runtime.close().catch(() => undefined);

@@ -6,8 +6,17 @@ import { FrameDecoder, encodeFrameHead } from "../../wire";
 /** [ms] that an answer may take; a cancel is confirmed by the host. */
 const ANSWER_MS = 20_000;
 
-/** Ends an execution of another process; false when it does not run there (any more). Rejects EngineFailure. */
+/** The other process lives or not, but says nothing; the message is why. */
+export class NoAnswer extends Error {}
+
+/**
+ * Ends an execution of another process; false when it does not run there (any more). Rejects NoAnswer, or with the
+ * EngineFailure that it answers.
+ *
+ * @param controlSocket empty: it could make none
+ */
 export async function cancelElsewhere(controlSocket: string, id: string): Promise<Requests["cancel"]["out"]> {
+  if (controlSocket === "") throw new NoAnswer("it has no control socket");
   return (await ask(controlSocket, { op: "cancel", id })) === true;
 }
 
@@ -20,12 +29,7 @@ function ask(controlSocket: string, header: { readonly op: string; readonly id: 
       socket.destroy();
       outcome();
     };
-    const fail = (reason: string): void =>
-      finish(() =>
-        reject(
-          new EngineFailure({ code: "ERR_CONNECTION", message: `the process that runs it does not answer: ${reason}` }),
-        ),
-      );
+    const fail = (reason: string): void => finish(() => reject(new NoAnswer(reason)));
     const timer = setTimeout(() => fail(`nothing for ${String(ANSWER_MS)} ms`), ANSWER_MS);
     socket.on("connect", () => socket.write(encodeFrameHead(header)));
     socket.on("error", (error) => fail(error.message));

@@ -1,3 +1,3 @@
-export { cancelElsewhere } from "./control-client";
+export { NoAnswer, cancelElsewhere } from "./control-client";
 export { EngineClient, engineClient } from "./engine-client";
 export type { ChangeListener, PromptCallback } from "./engine-client";

@@ -1,3 +1,4 @@
+export * from "./claim";
 export * from "./journal";
 export * from "./layout";
 export * from "./log-index";

@@ -1,5 +1,5 @@
 /** An engine's journal: a folder with who holds it, and a line per event. Files are the truth after a crash. */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from "fs";
 import { join } from "path";
 import {
   type Detachment,
@@ -119,6 +119,7 @@ export class JournalWriter {
 
 /** What a journal tells of an engine. */
 export interface EngineHistory {
+  readonly folder: string;
   readonly engine: EngineRecord;
   readonly alive: boolean;
   /** In the order of their start. What a dead engine left running is `lost`. */
@@ -127,6 +128,8 @@ export interface EngineHistory {
   readonly exposures: readonly ExposureRecord[];
   /** By task. */
   readonly detachments: ReadonlyMap<string, Detachment>;
+  /** By task, [ms] since the epoch: when this engine began with it. */
+  readonly since: ReadonlyMap<string, number>;
 }
 
 /** The journals of all engines of this user, the oldest first. A task that was taken over is its last engine's. */
@@ -134,46 +137,81 @@ export function readJournals(): EngineHistory[] {
   const histories: EngineHistory[] = [];
   for (const folder of engineFolders()) {
     const engine = readEngine(folder);
-    if (engine) histories.push(readJournal(folder, engine));
+    if (engine) histories.push(new JournalReader(folder, engine).read());
   }
   histories.sort((a, b) => a.engine.startedAt - b.engine.startedAt);
-  const last = new Map(histories.flatMap((history) => history.tasks.map(({ id }) => [id, history] as const)));
+  const last = new Map<string, EngineHistory>();
+  for (const history of histories) {
+    for (const [id, time] of history.since) {
+      if (time >= (last.get(id)?.since.get(id) ?? 0)) last.set(id, history);
+    }
+  }
   return histories.map((history) => ({
     ...history,
     tasks: history.tasks.filter(({ id }) => last.get(id) === history),
   }));
 }
 
-function readJournal(folder: string, engine: EngineRecord): EngineHistory {
-  // Asked first: an engine that ends while we read has written everything by then.
-  const alive = isAlive(engine);
-  const tasks = new Map<string, TaskRecord>();
-  const detachments = new Map<string, Detachment>();
-  const exposures = new Map<string, ExposureRecord>();
-  let text = "";
-  try {
-    text = readFileSync(join(folder, JOURNAL_FILE), "utf8");
-  } catch {
-    // An engine that has just started.
+/** Reads one journal, as often as is wanted: each time only what is new. */
+export class JournalReader {
+  private offset = 0;
+  private readonly tasks = new Map<string, TaskRecord>();
+  private readonly since = new Map<string, number>();
+  private readonly detachments = new Map<string, Detachment>();
+  private readonly exposures = new Map<string, ExposureRecord>();
+  private last: EngineHistory | null = null;
+
+  constructor(
+    private readonly folder: string,
+    private readonly engine: EngineRecord,
+  ) {}
+
+  read(): EngineHistory {
+    // Asked first: an engine that ends while we read has written everything by then.
+    const alive = isAlive(this.engine);
+    const lines = this.newLines();
+    if (this.last?.alive === alive && lines.length === 0) return this.last;
+    for (const line of lines) this.apply(line);
+    const { folder, engine, detachments, since } = this;
+    const tasks = [...this.tasks.values()].map((task) => (alive ? task : orphaned(task)));
+    const exposures = [...this.exposures.values()].map((exposure) => (alive ? exposure : loseExposure(exposure)));
+    this.last = { folder, engine, alive, tasks, exposures, detachments, since };
+    return this.last;
   }
-  for (const line of text.split("\n")) {
-    const event = parseEvent(line);
-    if (!event) continue;
-    if ("exposure" in event) readExposure(exposures, event);
-    else if ("start" in event) tasks.set(event.execution, startRecord(event.start));
-    else if ("detachment" in event) detachments.set(event.execution, event.detachment);
-    else {
-      const record = tasks.get(event.execution);
-      if (record && isPossible(record, event.change)) tasks.set(event.execution, applyChange(record, event.change));
+
+  /** Whole lines; none where there is no journal (yet). */
+  private newLines(): string[] {
+    let fd: number;
+    try {
+      fd = openSync(join(this.folder, JOURNAL_FILE), "r");
+    } catch {
+      // An engine that has just started.
+      return [];
+    }
+    try {
+      const bytes = Buffer.alloc(Math.max(0, fstatSync(fd).size - this.offset));
+      const count = bytes.length === 0 ? 0 : readSync(fd, bytes, 0, bytes.length, this.offset);
+      const whole = bytes.subarray(0, bytes.subarray(0, count).lastIndexOf("\n") + 1);
+      this.offset += whole.length;
+      return whole.length === 0 ? [] : whole.toString("utf8").split("\n");
+    } finally {
+      closeSync(fd);
     }
   }
-  return {
-    engine,
-    alive,
-    tasks: [...tasks.values()].map((task) => (alive ? task : orphaned(task))),
-    exposures: [...exposures.values()].map((exposure) => (alive ? exposure : loseExposure(exposure))),
-    detachments,
-  };
+
+  private apply(line: string): void {
+    const event = parseEvent(line);
+    if (!event) return;
+    if ("exposure" in event) readExposure(this.exposures, event);
+    else if ("start" in event) {
+      this.tasks.set(event.execution, startRecord(event.start));
+      this.since.set(event.execution, event.time);
+    } else if ("detachment" in event) this.detachments.set(event.execution, event.detachment);
+    else {
+      const record = this.tasks.get(event.execution);
+      if (record && isPossible(record, event.change)) this.tasks.set(event.execution, applyChange(record, event.change));
+    }
+  }
 }
 
 /** What happened to one before it was opened is in its start. */

@@ -80,11 +80,14 @@ export function bootId(): string | null {
   return readOrNull("/proc/sys/kernel/random/boot_id")?.trim() ?? null;
 }
 
-/** Null when there is no such process, or the system does not tell. */
+/** Null when there is no such process (any more), or the system does not tell. */
 export function processStart(pid: number): string | null {
   const stat = readOrNull(`/proc/${String(pid)}/stat`);
-  // The second field is the name in brackets, which may hold anything; the 22nd is the start.
-  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  // The second field is the name in brackets, which may hold anything; the 3rd is the state, the 20th the number of threads.
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  // All that is left of it is what its parent has not asked for; where another thread remains, that may still write.
+  if (fields?.[0] === "Z" && Number(fields[17]) <= 1) return null;
+  return fields?.[19] ?? null;
 }
 
 let own: string | null = null;

@@ -1,5 +1,5 @@
 /** Reads an execution log by its index: what a step printed, all of it or its end, now or as it comes. */
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from "fs";
+import { closeSync, fstatSync, openSync, readSync } from "fs";
 import { END_LINE, INDEX_SUFFIX, type LogRun, parseRun } from "./log-index";
 
 /** [bytes] that are read at a time. */
@@ -14,8 +14,8 @@ export interface LogSelection {
 
 /** Runs that follow each other as the index grows. */
 export class IndexReader {
+  /** Behind the last whole run: what comes after it a writer that goes on may replace. */
   private offset = 0;
-  private partial = "";
   private over = false;
 
   constructor(private readonly logFile: string) {}
@@ -27,12 +27,14 @@ export class IndexReader {
 
   /** The runs since the last call. A log that is not there (yet) has none. */
   read(): LogRun[] {
+    const text = readFrom(this.logFile + INDEX_SUFFIX, this.offset);
+    const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+    lines.pop();
+    const end = lines.indexOf(END_LINE);
+    this.over = end >= 0;
     const runs: LogRun[] = [];
-    const text = this.partial + readFrom(this.logFile + INDEX_SUFFIX, this.offset, (count) => (this.offset += count));
-    const lines = text.split("\n");
-    this.partial = lines.pop() ?? "";
-    for (const line of lines) {
-      if (line === END_LINE) this.over = true;
+    for (const line of this.over ? lines.slice(0, end) : lines) {
+      this.offset += line.length + 1;
       const run = parseRun(line);
       if (run) runs.push(run);
     }
@@ -104,25 +106,12 @@ function readExactly(fd: number, offset: number, length: number): Buffer {
   return bytes.subarray(0, filled);
 }
 
-function readFrom(path: string, offset: number, advance: (count: number) => void): string {
-  if (offset === 0) {
-    try {
-      const text = readFileSync(path, "latin1");
-      advance(text.length);
-      return text;
-    } catch (error) {
-      if (isMissing(error)) return "";
-      throw error;
-    }
-  }
+function readFrom(path: string, offset: number): string {
   const fd = openOrNull(path);
   if (fd === null) return "";
   try {
     const size = fstatSync(fd).size - offset;
-    if (size <= 0) return "";
-    const bytes = readExactly(fd, offset, size);
-    advance(bytes.length);
-    return bytes.toString("latin1");
+    return size <= 0 ? "" : readExactly(fd, offset, size).toString("latin1");
   } finally {
     closeSync(fd);
   }
