@@ -14,7 +14,10 @@ export class NotebookPage {
     url.pathname += `/${file}`;
     // JupyterLab forgets what former tests had opened.
     url.searchParams.set("reset", "");
+    const connected = page.waitForEvent("websocket", (socket) => socket.url().includes("/channels"));
     await page.goto(url.href);
+    // Until the kernel has answered, cells are not run at all.
+    await (await connected).waitForEvent("framereceived");
     const opened = new NotebookPage(page, page.locator(".jp-NotebookPanel:visible"));
     await opened.idle();
     return opened;
@@ -83,7 +86,7 @@ export class NotebookPage {
   /** The button, and the question that it asks. */
   async restart(): Promise<void> {
     await this.tool("restart");
-    const restarted = this.page.waitForResponse((response) => response.url().endsWith("/restart") && response.ok());
+    const restarted = this.page.waitForResponse((response) => /\/restart(\?|$)/.test(response.url()));
     await this.page.locator(".jp-Dialog .jp-mod-accept").click();
     await restarted;
     await this.idle();

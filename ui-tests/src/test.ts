@@ -36,7 +36,8 @@ export const test: TestAPI<Fixtures> = base.extend<Fixtures>({
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE);
     await use(page);
-    await page.screenshot({ path: join(settings.screenshots, `${task.fullName.replace(/\W+/g, "-")}.png`) });
+    const name = task.fullName.replace(/^\S+ > /, "").replace(/\W+/g, "-");
+    await page.screenshot({ path: join(settings.screenshots, `${name}.png`) });
     await endKernels(page);
     await context.close();
   },
