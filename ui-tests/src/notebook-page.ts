@@ -73,6 +73,11 @@ export class NotebookPage {
     await this.page.keyboard.press("Control+End");
   }
 
+  /** Waits until a line of the cell is this one. */
+  async line(index: number, text: RegExp): Promise<void> {
+    await this.cell(index).locator(".cm-line", { hasText: text }).waitFor();
+  }
+
   /** Ctrl-Enter. */
   async run(index: number): Promise<void> {
     await this.edit(index);
