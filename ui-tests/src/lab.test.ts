@@ -37,25 +37,34 @@ test("Tab completes hosts and members, Shift-Tab shows a signature", async ({ op
   await page.locator(".jp-Tooltip", { hasText: "executeTask(" }).waitFor();
 });
 
-test("what people and hosts say is text, never HTML", async ({ open, page }) => {
+test("what people and hosts say is text, never HTML nor a formula", async ({ open, page }) => {
   const html = `<img src="x" onerror="window.taken = true"><b class="taken">bold</b>`;
+  const dollars = "for i in $(seq 3); do echo $i; done";
   const file = writeNotebook("html", [
-    `import { Runtime, RuntimeTask } from "lazycluster";\nconst runtime = new Runtime("host-1");\nconst html = \`${html}\`;`,
-    "console.log(html);\nhtml",
+    'import { Runtime, RuntimeTask, dataFrame, display } from "lazycluster";\nconst runtime = new Runtime("host-1");',
+    `const html = \`${html}\`;\nconsole.log(html);\nhtml`,
     "const task = new RuntimeTask(html).runCommand(`echo '${html}'; exit 3`);\nruntime.executeTask(task).task",
     `%lazycluster run host-1 -- echo '${html}'`,
+    `await runtime.executeTask(new RuntimeTask("costs $1 or $2").runCommand("${dollars}"))`,
+    'dataFrame({ "$a$": ["$b$"] })',
+    // What is meant to be a formula shows that there are some.
+    'display({ "text/plain": "", "text/html": "<p>$x^2$</p>" });',
     "throw new Error(html);",
   ]);
   const notebook = await open("JupyterLab", file);
   await notebook.runAll();
 
-  await notebook.ran(4);
+  await notebook.ran(7);
   await notebook.shows(2, "failed on host-1");
-  for (const cell of [1, 2, 3, 4]) expect((await notebook.texts(cell)).join("\n")).toContain(html);
+  for (const cell of [1, 2, 3, 7]) expect((await notebook.texts(cell)).join("\n")).toContain(html);
   // Its name, its command and its output.
   expect((await notebook.texts(2)).join("\n").split(html).length - 1).toBeGreaterThanOrEqual(3);
   expect(await page.locator(".jp-OutputArea img, .jp-OutputArea .taken").count()).toBe(0);
   expect(await page.evaluate("window.taken")).toBeUndefined();
+
+  await notebook.formulas(6).waitFor();
+  expect((await notebook.texts(4)).join("\n")).toContain(`run ${dollars}`);
+  for (const cell of [2, 4, 5]) expect(await notebook.formulas(cell).count()).toBe(0);
 });
 
 test("the first notebook runs to its end", async ({ open }) => {

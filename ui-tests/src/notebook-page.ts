@@ -41,6 +41,11 @@ export class NotebookPage {
     return (await this.outputs(index).allInnerTexts()).map((text) => text.trim());
   }
 
+  /** What MathJax has made of text in the outputs of a cell. */
+  formulas(index: number): Locator {
+    return this.outputs(index).locator("mjx-container");
+  }
+
   /** Waits until a cell shows the text. */
   async shows(index: number, text: string | RegExp): Promise<void> {
     await this.outputs(index).filter({ hasText: text }).first().waitFor();
