@@ -3,11 +3,16 @@ import tseslint from "typescript-eslint";
 export default tseslint.config(
   { ignores: ["**/dist/**", "**/dist-test/**", "**/node_modules/**", ".venv/**", ".bench-venv/**", "python-shim/**"] },
   {
-    files: ["core/src/**/*.ts", "core/test/**/*.ts", "extension/**/src/**/*.ts"],
+    files: ["core/src/**/*.ts", "core/test/**/*.ts", "extension/**/src/**/*.ts", "ui-tests/src/**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ["core/tsconfig.json", "core/test/tsconfig.json", "extension/kernel/tsconfig.json"],
+        project: [
+          "core/tsconfig.json",
+          "core/test/tsconfig.json",
+          "extension/kernel/tsconfig.json",
+          "ui-tests/tsconfig.json",
+        ],
         tsconfigRootDir: import.meta.dirname,
       },
     },

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { openBrowser } from "./lib/browser.mjs";
 import { startDemoHosts } from "./lib/demo.mjs";
 import { startJupyter } from "./lib/jupyter.mjs";
-import { demoDirectory, firstNotebook } from "./lib/paths.mjs";
+import { demoDirectory, firstNotebook, jupyterState, projectRoot } from "./lib/paths.mjs";
 import { CommandError } from "./lib/processes.mjs";
 import { say } from "./lib/progress.mjs";
 import { runScript } from "./lib/script.mjs";
@@ -24,7 +24,12 @@ await runScript(async (lifetime) => {
   const { sshd } = await setUp(lifetime);
   const demo = sshd ? await startDemoHosts(lifetime, demoDirectory) : undefined;
   const environment = demo === undefined ? {} : { LAZYCLUSTER_SSH_CONFIG: demo.sshConfig };
-  const server = await startJupyter(lifetime, environment);
+  const server = await startJupyter(lifetime, {
+    root: projectRoot,
+    place: `/lab/tree/${firstNotebook}`,
+    state: jupyterState,
+    environment,
+  });
 
   say();
   say(`  ${server.url}`);

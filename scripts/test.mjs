@@ -6,13 +6,15 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { provideChromium } from "./lib/chromium.mjs";
 import { formatSeconds, say } from "./lib/progress.mjs";
+import { sum } from "./lib/results.mjs";
 import { runScript } from "./lib/script.mjs";
 import { setUp } from "./lib/setup.mjs";
-import { suites, sum } from "./lib/suites.mjs";
+import { suites } from "./lib/suites.mjs";
 
-/** @typedef {import("./lib/suites.mjs").Result} Result */
-/** @typedef {import("./lib/suites.mjs").Skipped} Skipped */
+/** @typedef {import("./lib/results.mjs").Result} Result */
+/** @typedef {import("./lib/results.mjs").Skipped} Skipped */
 
 const { positionals: wanted } = parseArgs({ allowPositionals: true });
 
@@ -21,13 +23,15 @@ await runScript(async (lifetime) => {
   if (unknown.length > 0) {
     throw new Error(`There is no suite ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}.`);
   }
+  const chosen = suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name));
   const { sshd } = await setUp(lifetime, { development: true });
+  const chromium = chosen.some(({ name }) => name === "ui") ? await provideChromium(lifetime) : undefined;
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "lazycluster-test-"));
   lifetime.add(() => fs.rmSync(root, { recursive: true, force: true }));
 
   /** @type {{ name: string, took: string, result: Result }[]} */
   const rows = [];
-  for (const { name, run } of suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name))) {
+  for (const { name, run } of chosen) {
     say(`\n── ${name}`);
     const begin = Date.now();
     const scratch = path.join(root, name);
@@ -35,7 +39,7 @@ await runScript(async (lifetime) => {
     /** @type {Result} */
     let result;
     try {
-      result = await run({ lifetime, scratch, sshd });
+      result = await run({ lifetime, scratch, sshd, chromium });
     } catch (error) {
       lifetime.throwIfStopped();
       say(`  ✗ ${error instanceof Error ? error.message : String(error)}`);

@@ -1,10 +1,10 @@
-/** JupyterLab: its settings, its start, and the moment at which it really answers. */
+/** JupyterLab and Notebook 7: their settings, their start, and the moment at which they really answer. */
 import { spawn } from "node:child_process";
 import crypto from "node:crypto";
 import fs from "node:fs";
 import http from "node:http";
 import path from "node:path";
-import { firstNotebook, jupyterState, projectRoot, venvDirectory, venvPython } from "./paths.mjs";
+import { venvDirectory, venvPython } from "./paths.mjs";
 import { CommandError, endGroup, endMarked, isGroupAlive, sleep } from "./processes.mjs";
 import { step } from "./progress.mjs";
 import { pythonEnvironment } from "./python.mjs";
@@ -13,11 +13,29 @@ import { pythonEnvironment } from "./python.mjs";
 
 /**
  * @typedef {object} JupyterServer
- * @property {string} url of the first notebook, with the token
+ * @property {string} url of the place, with the token
  * @property {(place: string) => Promise<{ status: number, body: string }>} get asks the server, with the token
  * @property {Promise<void>} ended resolves when it has ended by itself
  * @property {() => string[]} tail the last lines that it printed
+ * @property {() => Promise<void>} end ends it and its kernels; the lifetime does so, too
  */
+
+/**
+ * @typedef {object} JupyterOptions
+ * @property {Program} [program] JupyterLab, if not said
+ * @property {string} root the folder whose files it serves
+ * @property {string} place what its URL opens, such as `/lab/tree/first.ipynb`
+ * @property {string} state the folder for what Jupyter would write to the user's own
+ * @property {NodeJS.ProcessEnv} environment for it and its kernels
+ */
+
+/** @typedef {"jupyterlab" | "notebook"} Program a module of .venv */
+
+/** How each is called by people, and in its own settings. */
+const programs = {
+  jupyterlab: { title: "JupyterLab", application: "LabApp" },
+  notebook: { title: "Notebook 7", application: "JupyterNotebookApp" },
+};
 
 const firstPort = 8888;
 const startTimeoutMs = 60_000;
@@ -36,30 +54,31 @@ function writeDefaultSettings() {
 
 /**
  * @param {Lifetime} lifetime
- * @param {NodeJS.ProcessEnv} extraEnvironment
+ * @param {JupyterOptions} options
  * @returns {Promise<JupyterServer>}
  */
-export function startJupyter(lifetime, extraEnvironment) {
-  return step("JupyterLab", async (onLine) => {
+export function startJupyter(lifetime, { program = "jupyterlab", root, place, state, environment }) {
+  const { title, application } = programs[program];
+  return step(title, async (onLine) => {
     writeDefaultSettings();
-    const runtimeDirectory = path.join(jupyterState, "runtime");
+    const runtimeDirectory = path.join(state, "runtime");
     fs.mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
     const token = crypto.randomBytes(24).toString("hex");
     const mark = crypto.randomUUID();
     const args = [
       "-m",
-      "jupyterlab",
+      program,
       "--no-browser",
       ...(process.getuid?.() === 0 ? ["--allow-root"] : []),
       "--ServerApp.ip=127.0.0.1",
       // The server binds the first that is free from here on, and tells which one it was.
       `--ServerApp.port=${firstPort}`,
       "--ServerApp.port_retries=100",
-      `--ServerApp.root_dir=${projectRoot}`,
-      `--LabApp.default_url=/lab/tree/${firstNotebook}`,
+      `--ServerApp.root_dir=${root}`,
+      `--${application}.default_url=${place}`,
     ];
     const child = spawn(venvPython, args, {
-      cwd: projectRoot,
+      cwd: root,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
@@ -68,14 +87,14 @@ export function startJupyter(lifetime, extraEnvironment) {
         PATH: [path.join(venvDirectory, "bin"), process.env["PATH"] ?? ""].join(path.delimiter),
         // For the bridge, and for demo hosts, which are this machine.
         LAZYCLUSTER_PYTHON: process.env["LAZYCLUSTER_PYTHON"] || venvPython,
-        JUPYTER_CONFIG_DIR: path.join(jupyterState, "config"),
-        JUPYTER_DATA_DIR: path.join(jupyterState, "data"),
+        JUPYTER_CONFIG_DIR: path.join(state, "config"),
+        JUPYTER_DATA_DIR: path.join(state, "data"),
         JUPYTER_RUNTIME_DIR: runtimeDirectory,
-        IPYTHONDIR: path.join(jupyterState, "ipython"),
+        IPYTHONDIR: path.join(state, "ipython"),
         // In the environment, because everybody on the machine can read a command line.
         JUPYTER_TOKEN: token,
         [markName]: mark,
-        ...extraEnvironment,
+        ...environment,
       },
     });
     /** @type {string[]} */
@@ -98,12 +117,12 @@ export function startJupyter(lifetime, extraEnvironment) {
       child.once("exit", () => resolve());
     });
     const { pid } = child;
-    if (pid !== undefined) {
-      lifetime.add(async () => {
-        await endGroup(pid, graceMs);
-        await endMarked(markName, mark);
-      });
-    }
+    const end = async () => {
+      if (pid === undefined) return;
+      await endGroup(pid, graceMs);
+      await endMarked(markName, mark);
+    };
+    lifetime.add(end);
 
     const deadline = Date.now() + startTimeoutMs;
     while (Date.now() < deadline) {
@@ -112,10 +131,11 @@ export function startJupyter(lifetime, extraEnvironment) {
       const port = readPort(path.join(runtimeDirectory, `jpserver-${pid}.json`));
       if (port !== undefined && (await get(port, token, "/api/status"))?.status === 200) {
         return {
-          url: `http://127.0.0.1:${port}/lab/tree/${firstNotebook}?token=${token}`,
-          get: async (place) => (await get(port, token, place)) ?? { status: 0, body: "no answer" },
+          url: `http://127.0.0.1:${port}${place}?token=${token}`,
+          get: async (page) => (await get(port, token, page)) ?? { status: 0, body: "no answer" },
           ended,
           tail: () => [...tail],
+          end,
         };
       }
       await sleep(100);
@@ -124,7 +144,7 @@ export function startJupyter(lifetime, extraEnvironment) {
       Date.now() < deadline
         ? `ended before it served ${failure}`.trim()
         : `did not answer within ${startTimeoutMs / 1000} s`;
-    throw new CommandError({ what: "JupyterLab", ending, tail, next: "Remove .venv and run the same command again." });
+    throw new CommandError({ what: title, ending, tail, next: "Remove .venv and run the same command again." });
   });
 }
 

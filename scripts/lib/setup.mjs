@@ -15,6 +15,7 @@ import { checkSystem } from "./system.mjs";
 const developmentRequirements = [
   ["Python packages for the tests", "python-shim", "requirements-dev.txt"],
   ["Python packages for the kernel's tests", "extension", "kernel", "test", "requirements.txt"],
+  ["Notebook 7", "ui-tests", "requirements.txt"],
 ];
 
 /**

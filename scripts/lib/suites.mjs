@@ -1,29 +1,24 @@
-/** The suites of `npm test`: how each is run, and how its results are counted. */
+/** The suites of `npm test`: how each is run. */
 import fs from "node:fs";
 import path from "node:path";
+import { whyNoChromium } from "./chromium.mjs";
 import { startDemoHosts } from "./demo.mjs";
+import { startJupyter } from "./jupyter.mjs";
 import { inProject, projectRoot, venvPython } from "./paths.mjs";
 import { capture } from "./processes.mjs";
 import { say } from "./progress.mjs";
 import { pythonEnvironment } from "./python.mjs";
+import { countJunit, countVitest, nothing, readReport, sum, withCrash } from "./results.mjs";
 
 /** @typedef {import("./lifetime.mjs").Lifetime} Lifetime */
-/** @typedef {import("./processes.mjs").RunResult} RunResult */
-
-/**
- * @typedef {object} Result
- * @property {number} passed
- * @property {number} failed
- * @property {Skipped[]} skipped
- */
-
-/** @typedef {{ name: string, reason: string }} Skipped */
+/** @typedef {import("./results.mjs").Result} Result */
 
 /**
  * @typedef {object} Context
  * @property {Lifetime} lifetime
  * @property {string} scratch an empty directory of the suite's own
  * @property {boolean} sshd whether demo hosts can be had
+ * @property {string | undefined} chromium the browser's program
  */
 
 /**
@@ -33,20 +28,6 @@ import { pythonEnvironment } from "./python.mjs";
  */
 
 const minute = 60_000;
-
-/** @returns {Result} */
-const nothing = () => ({ passed: 0, failed: 0, skipped: [] });
-
-/** @param {readonly Result[]} results */
-export const sum = (results) =>
-  results.reduce(
-    (total, { passed, failed, skipped }) => ({
-      passed: total.passed + passed,
-      failed: total.failed + failed,
-      skipped: [...total.skipped, ...skipped],
-    }),
-    nothing(),
-  );
 
 /**
  * @typedef {object} Command
@@ -101,71 +82,6 @@ async function runCheck(context, command) {
  * @param {readonly string[]} args
  */
 const nodeTool = (file, ...args) => ({ program: process.execPath, args: [inProject("node_modules", file), ...args] });
-
-/**
- * A run that failed without a failed test (it crashed, or took too long) counts as one.
- * @param {Result} result
- * @param {RunResult} run
- * @returns {Result}
- */
-const withCrash = (result, { code }) => (code !== 0 && result.failed === 0 ? { ...result, failed: 1 } : result);
-
-/**
- * @param {string} file
- * @returns {string | undefined}
- */
-function readReport(file) {
-  return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined;
-}
-
-/**
- * @typedef {{ status: string, fullName: string }} VitestAssertion
- * @typedef {{ testResults: { assertionResults: VitestAssertion[] }[] }} VitestReport
- */
-
-/** @param {string | undefined} text of vitest's json reporter */
-export function countVitest(text) {
-  if (text === undefined) return nothing();
-  /** @type {VitestReport} */
-  const report = JSON.parse(text);
-  const results = nothing();
-  for (const { status, fullName } of report.testResults.flatMap(({ assertionResults }) => assertionResults)) {
-    if (status === "passed") results.passed++;
-    else if (status === "failed") results.failed++;
-    else results.skipped.push({ name: fullName, reason: status });
-  }
-  return results;
-}
-
-/** @param {string | undefined} text of pytest's junit report */
-export function countJunit(text) {
-  const results = nothing();
-  const cases = (text ?? "").matchAll(/<testcase\b([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs);
-  for (const [, attributes = "", content = ""] of cases) {
-    const skipped = /<skipped\b([^>]*)>/.exec(content)?.[1];
-    if (/<(failure|error)\b/.test(content)) results.failed++;
-    else if (skipped === undefined) results.passed++;
-    else results.skipped.push({ name: xmlAttribute(attributes, "name"), reason: xmlAttribute(skipped, "message") });
-  }
-  return results;
-}
-
-/**
- * @param {string} attributes
- * @param {string} name
- */
-function xmlAttribute(attributes, name) {
-  const value = new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "";
-  const entities = /** @type {Record<string, string>} */ ({
-    quot: '"',
-    apos: "'",
-    lt: "<",
-    gt: ">",
-    amp: "&",
-    "#10": " ",
-  });
-  return value.replace(/&(#?\w+);/g, (entity, key) => entities[key] ?? entity);
-}
 
 /** @type {Suite} */
 const lint = {
@@ -338,6 +254,62 @@ function stateDirectories(scratch) {
 }
 
 /** @type {Suite} */
+const ui = {
+  name: "ui",
+  run: async (context) => {
+    const { lifetime, scratch, chromium } = context;
+    const skip = (/** @type {string} */ reason) => ({ ...nothing(), skipped: [{ name: "ui", reason }] });
+    if (chromium === undefined) return skip(whyNoChromium());
+    const demo = context.sshd ? await startDemoHosts(lifetime, path.join(scratch, "demo")) : undefined;
+    if (demo === undefined) return skip("no demo hosts without sshd");
+    const [root = "", screenshots = "", temporary = "", stateDirectory = ""] = [
+      "files",
+      "screenshots",
+      "tmp",
+      "state",
+    ].map((name) => fs.mkdtempSync(path.join(scratch, `${name}-`)));
+    const serve = (/** @type {"jupyterlab" | "notebook"} */ program, /** @type {string} */ place) =>
+      startJupyter(lifetime, {
+        program,
+        root,
+        place,
+        state: path.join(scratch, program),
+        environment: { LAZYCLUSTER_SSH_CONFIG: demo.sshConfig, LAZYCLUSTER_STATE_DIR: stateDirectory },
+      });
+    const servers = [await serve("jupyterlab", "/lab/tree"), await serve("notebook", "/notebooks")];
+    const [lab, notebook] = servers;
+    const report = path.join(scratch, "vitest.json");
+    const run = await runCommand(context, {
+      what: "vitest",
+      ...nodeTool("vitest/vitest.mjs", "run", "--reporter=verbose", "--reporter=json", `--outputFile.json=${report}`),
+      cwd: inProject("ui-tests"),
+      env: {
+        ...process.env,
+        // The browser's profiles.
+        TMPDIR: temporary,
+        LAZYCLUSTER_UI_CHROMIUM: chromium,
+        LAZYCLUSTER_UI_LAB: lab?.url,
+        LAZYCLUSTER_UI_NOTEBOOK: notebook?.url,
+        LAZYCLUSTER_UI_ROOT: root,
+        LAZYCLUSTER_UI_SCREENSHOTS: screenshots,
+      },
+      timeoutMs: 10 * minute,
+    });
+    if (run.code !== 0) keepScreenshots(screenshots);
+    for (const server of servers) await server.end();
+    return withCrash(countVitest(readReport(report)), run);
+  },
+};
+
+/** @param {string} from what the pages looked like at the end of each test */
+function keepScreenshots(from) {
+  const kept = inProject("ui-tests", "dist", "screenshots");
+  fs.rmSync(kept, { recursive: true, force: true });
+  fs.cpSync(from, kept, { recursive: true });
+  say(`  What the pages looked like: ${path.relative(projectRoot, kept)}`);
+}
+
+/** @type {Suite} */
 const start = {
   name: "start",
   run: (context) =>
@@ -349,4 +321,4 @@ const start = {
     }),
 };
 
-export const suites = [lint, types, core, pythonShim, kernel, notebooks, start];
+export const suites = [lint, types, core, pythonShim, kernel, notebooks, ui, start];

@@ -1,6 +1,6 @@
 /** An array as text: its type, its shape, and its first and last items. Pure. */
 import { cell } from "./cell";
-import { type MimeBundle, escapeHtml } from "./jupyter";
+import { type MimeBundle, escapeHtml, textBox } from "./jupyter";
 
 export interface ArrayView {
   readonly dtype: string;
@@ -20,7 +20,7 @@ export function arrayBundle(view: ArrayView): MimeBundle {
   const items = view.data.length === 0 ? "[]" : nested({ ...view, shape }, 0, 0);
   return {
     "text/plain": `${title}\n${items}`,
-    "text/html": `<div><small>${escapeHtml(title)}</small><pre style="margin:4px 0">${escapeHtml(items)}</pre></div>`,
+    "text/html": textBox(`<small>${escapeHtml(title)}</small><pre style="margin:4px 0">${escapeHtml(items)}</pre>`),
   };
 }
 

@@ -1,7 +1,7 @@
 /** A data frame as a table, plain and HTML: its first and last rows and columns. Pure. */
 import { picked } from "./array-view";
 import { cell } from "./cell";
-import { type MimeBundle, escapeHtml } from "./jupyter";
+import { type MimeBundle, escapeHtml, textBox } from "./jupyter";
 import { columns, oneLine } from "./text";
 
 export interface ColumnView {
@@ -29,9 +29,11 @@ export function frameBundle(frame: FrameView): MimeBundle {
     `<tr>${cells.map((text, at) => `<${at === 0 ? "th" : tag} style="text-align:${at === 0 ? "left" : "right"}">${escapeHtml(text)}</${at === 0 ? "th" : tag}>`).join("")}</tr>`;
   return {
     "text/plain": [...columns([head, ...body]), size].join("\n"),
-    "text/html":
-      `<div style="overflow-x:auto"><table><thead>${row(head, "th")}</thead>` +
-      `<tbody>${body.map((cells) => row(cells, "td")).join("")}</tbody></table><small>${size}</small></div>`,
+    "text/html": textBox(
+      `<table><thead>${row(head, "th")}</thead>` +
+        `<tbody>${body.map((cells) => row(cells, "td")).join("")}</tbody></table><small>${size}</small>`,
+      "overflow-x:auto",
+    ),
   };
 }
 

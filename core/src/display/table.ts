@@ -1,5 +1,5 @@
 /** Any table, plain and HTML. Pure. */
-import { type MimeBundle, escapeHtml } from "./jupyter";
+import { type MimeBundle, escapeHtml, textBox } from "./jupyter";
 import { columns } from "./text";
 
 /** Text with a colour of its own, such as a state's. */
@@ -46,18 +46,24 @@ export function tableText({ title, head, rows }: TableView): string {
 }
 
 function tableHtml({ title, head, rows }: TableView): string {
-  const heads = head?.map((text) => `<th style="text-align:left">${escapeHtml(text)}</th>`).join("") ?? "";
-  const body = rows.map((row) => `<tr>${row.map(htmlCell).join("")}</tr>`).join("");
-  return (
-    `<div><b>${escapeHtml(title)}</b><table>` +
-    (heads === "" || rows.length === 0 ? "" : `<thead><tr>${heads}</tr></thead>`) +
-    `<tbody>${body}</tbody></table></div>`
-  );
+  return textBox(`<b>${escapeHtml(title)}</b>${htmlTable(rows.length > 0 ? head : null, rows)}`);
 }
 
-function htmlCell(cell: Cell): string {
+/** @param head null: none. */
+export function htmlTable(head: readonly string[] | null, rows: readonly (readonly Cell[])[]): string {
+  const heads = head === null ? "" : `<thead><tr>${head.map((text) => htmlCell(text, "th")).join("")}</tr></thead>`;
+  const body = rows.map((row) => `<tr>${row.map((cell) => htmlCell(cell)).join("")}</tr>`).join("");
+  return `<table>${heads}<tbody>${body}</tbody></table>`;
+}
+
+/** Up to this length, texts stay in one line. */
+const SHORT = 24;
+
+export function htmlCell(cell: Cell, tag: "td" | "th" = "td"): string {
+  const text = textOf(cell);
   const colour = typeof cell === "string" ? "" : `;color:${cell.colour}`;
-  return `<td style="text-align:left;white-space:pre-wrap${colour}">${escapeHtml(textOf(cell))}</td>`;
+  const space = text.length <= SHORT ? "pre" : "pre-wrap";
+  return `<${tag} style="text-align:left;white-space:${space}${colour}">${escapeHtml(text)}</${tag}>`;
 }
 
 function textOf(cell: Cell): string {

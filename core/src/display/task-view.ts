@@ -1,6 +1,6 @@
 /** A task as a small table, plain and HTML. Pure: it takes the data that it shows. */
-import { type MimeBundle, escapeHtml } from "./jupyter";
-import { stateColour } from "./table";
+import { type MimeBundle, escapeHtml, textBox } from "./jupyter";
+import { htmlCell, stateColour } from "./table";
 import { columns, formatDuration } from "./text";
 import { type TransferView, shareOf, transferText } from "./transfer-view";
 
@@ -56,6 +56,9 @@ export function taskText(view: TaskView): string {
   return lines.join("\n");
 }
 
+/** A box that is too small for its content shows the end of it: the last lines are those that count. */
+const SHOWS_END = "display:flex;flex-direction:column-reverse";
+
 /** While a transfer runs whose end is known. */
 function bar(step: StepView | undefined): string {
   const share = step?.state === "running" ? shareOf(step.transfer) : null;
@@ -64,18 +67,19 @@ function bar(step: StepView | undefined): string {
 
 function taskHtml(view: TaskView): string {
   const colour = stateColour(view.state) ?? "inherit";
-  const cell = (text: string): string => `<td style="text-align:left;white-space:pre-wrap">${escapeHtml(text)}</td>`;
   const body = rows(view)
-    .map((row, index) => `<tr>${row.map(cell).join("")}${bar(view.steps[index])}</tr>`)
+    .map((row, index) => `<tr>${row.map((text) => htmlCell(text)).join("")}${bar(view.steps[index])}</tr>`)
     .join("");
-  const block = (text: string, style: string): string =>
-    text === "" ? "" : `<pre style="max-height:12em;overflow:auto;margin:4px 0;${style}">${escapeHtml(text)}</pre>`;
-  return (
-    `<div><b>${escapeHtml(view.name)}</b> <span style="color:${colour}">${escapeHtml(headline(view))}</span>` +
-    `<table><tbody>${body}</tbody></table>` +
-    block(view.error ?? "", "color:#d32f2f") +
-    block(view.output, "") +
-    (view.logFile === null ? "" : `<small>${escapeHtml(view.logFile)}</small>`) +
-    `</div>`
+  const block = (text: string, style: string, content: string): string =>
+    text === ""
+      ? ""
+      : `<div style="max-height:12em;overflow:auto;margin:4px 0;${style}">` +
+        `<pre style="margin:0;flex:none;${content}">${escapeHtml(text)}</pre></div>`;
+  return textBox(
+    `<b>${escapeHtml(view.name)}</b> <span style="color:${colour}">${escapeHtml(headline(view))}</span>` +
+      `<table><tbody>${body}</tbody></table>` +
+      block(view.error ?? "", "", "color:#d32f2f") +
+      block(view.output, SHOWS_END, "") +
+      (view.logFile === null ? "" : `<small style="overflow-wrap:anywhere">${escapeHtml(view.logFile)}</small>`),
   );
 }

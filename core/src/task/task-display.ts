@@ -15,8 +15,15 @@ export function showTask(task: RuntimeTask, run: TaskRun | null): MimeBundle {
     state: task.state,
     durationMs: task.durationMs,
     steps: task.steps.map((step) => ({ ...step, transfer: run?.progress.get(step.index) ?? null })),
-    output: run ? run.log.tail(null, SHOWN_OUTPUT) : "",
+    output: run ? lastOutput(run) : "",
     error: task.error?.message ?? null,
     logFile: logFile === null ? null : shortPath(logFile),
   });
+}
+
+/** From the begin of a line on, if it does not begin with the first. */
+function lastOutput(run: TaskRun): string {
+  const text = run.log.tail(null, SHOWN_OUTPUT + 1);
+  const rest = text.slice(text.indexOf("\n") + 1);
+  return Buffer.byteLength(text) > SHOWN_OUTPUT && rest !== "" ? rest : text;
 }

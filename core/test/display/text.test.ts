@@ -1,6 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { columns, escapeHtml, formatBytes, formatDuration, oneLine, taskBundle } from "../../src/display";
+import {
+  arrayBundle,
+  columns,
+  escapeHtml,
+  formatBytes,
+  formatDuration,
+  frameBundle,
+  oneLine,
+  tableBundle,
+  taskBundle,
+} from "../../src/display";
 
 describe("text for people", () => {
   it("aligns columns", () => {
@@ -55,6 +65,16 @@ describe("a task's table", () => {
     expect(html).not.toContain("<img");
     expect(html).not.toContain("'1'");
     expect(escapeHtml(evil)).not.toMatch(/[<>"']/);
+  });
+
+  it("tells notebooks that dollar signs make no formula", () => {
+    const text = "costs $1 or $2";
+    for (const { "text/html": html } of [
+      tableBundle({ title: text, head: [text], rows: [[text]] }),
+      frameBundle({ length: 1, columns: [{ name: text, dtype: "", items: [text] }] }),
+      arrayBundle({ dtype: text, shape: [1], data: [1] }),
+    ])
+      expect(html).toMatch(/^<div class="tex2jax_ignore mathjax_ignore"[^>]*>[^]*<\/div>$/);
   });
 
   it("says which step failed, with its exit code, in plain text", () => {

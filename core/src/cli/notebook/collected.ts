@@ -1,5 +1,5 @@
 /** What a command gave, as a cell shows it. */
-import { type MimeBundle, columns, escapeHtml } from "../../display";
+import { type MimeBundle, columns, escapeHtml, htmlTable, textBox } from "../../display";
 import type { CommandOutput } from "../context";
 
 type Part =
@@ -33,13 +33,12 @@ export class CollectedOutput implements CommandOutput {
   bundle(): MimeBundle | null {
     if (this.parts.length === 0) return null;
     const html = this.parts.map(partHtml).join("");
-    return { "text/plain": this.text, "text/html": `<div>${html}</div>` };
+    return { "text/plain": this.text, "text/html": textBox(html) };
   }
 }
 
 function partHtml(part: Part): string {
-  if (part.kind === "line") return `<div style="white-space:pre-wrap">${escapeHtml(part.text)}</div>`;
-  const row = (cells: readonly string[], tag: "td" | "th"): string =>
-    `<tr>${cells.map((cell) => `<${tag} style="text-align:left;white-space:pre-wrap">${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  return `<table><thead>${row(part.head, "th")}</thead><tbody>${part.rows.map((cells) => row(cells, "td")).join("")}</tbody></table>`;
+  // Lines may be columns, made for letters of one width.
+  if (part.kind === "line") return `<pre style="margin:0;white-space:pre-wrap">${escapeHtml(part.text)}</pre>`;
+  return htmlTable(part.head, part.rows);
 }
