@@ -1,5 +1,5 @@
 /** Tasks that outlive the process that started them, seen and ended from other processes. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
 import { randomUUID } from "crypto";
 import { tmpdir } from "os";
 import { join } from "path";
@@ -277,6 +277,33 @@ describe("a detached task that is followed while its process ends", () => {
     expect(ps).toMatchObject([{ id, orphaned: true, state: "running" }]);
     open();
     expect(await lazycluster("attach", id)).toEqual({ code: 0, stdout: expected, stderr: "" });
+    await gone(id);
+  }, 120_000);
+
+  test("costs its followers no look at the journals of others", async () => {
+    const { command, open } = gate();
+    const manager = startDetached(
+      `new RuntimeTask("many").runCommand(input)`,
+      `echo begun; ${command}; for i in $(seq 60); do echo line $i; sleep 0.06; done`,
+    );
+    const id = await manager.hear<string>("id");
+    const other = join(folder, "state", "engines", "2000-other");
+    mkdirSync(other);
+    const engine = { id: "2000-other", pid: manager.pid, processStart: null, bootId: null, startedAt: 1, controlSocket: "" };
+    writeFileSync(join(other, "engine.json"), JSON.stringify(engine));
+    writeFileSync(join(other, "journal.jsonl"), `${"x".repeat(99)}\n`.repeat(50_000));
+    const follower = start("logs", "-f", id);
+    await follower.printed("begun\n");
+    /** [bytes] that it has read so far. */
+    const read = (): number => Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${follower.child.pid!}/io`, "utf8"))![1]);
+    const before = read();
+    open();
+    await follower.printed("line 50\n");
+    expect(read() - before).toBeLessThan(5_000_000);
+    manager.tell("await");
+    expect((await follower.ended).code).toBe(0);
+    await manager.exited;
+    rmSync(other, { recursive: true });
     await gone(id);
   }, 120_000);
 
