@@ -1,5 +1,5 @@
 /** Tasks that outlive the process that started them, seen and ended from other processes. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
 import { randomUUID } from "crypto";
 import { tmpdir } from "os";
 import { join } from "path";
@@ -223,44 +223,51 @@ describe("a detached task that is followed while its process ends", () => {
   const lines = (from: number, to: number): string => `for i in $(seq ${from} ${to}); do echo line $i; done`;
   const expected = Array.from({ length: 12 }, (_, index) => `line ${String(index + 1)}\n`).join("");
 
-  test.each(["killed", "at its end"])("is looked after by the followers, one at a time, without gap or repeat (%s)", async (how) => {
-    const [first, second] = [gate(), gate()];
-    const manager = startDetached(
-      `new RuntimeTask("left").runCommand(input)`,
-      `${lines(1, 5)}; ${first.command}; ${lines(6, 9)}; ${second.command}; ${lines(10, 12)}; exit 3`,
-    );
-    const id = await manager.hear<string>("id");
-    const followers = [start("logs", "-f", id), start("attach", id), start("logs", "-f", id), start("attach", id)];
-    const all = (text: string): Promise<void> =>
-      vi.waitFor(() => {
-        for (const { stdout } of followers) expect(stdout()).toContain(text);
-      }, 30_000);
-    await all("line 5\n");
-    if (how === "killed") manager.kill();
-    else manager.tell("leave");
-    await manager.exited;
-    first.open();
-    await all("line 9\n");
-    // One of them does it now; when that is killed, another one does.
-    const ps = JSON.parse((await lazycluster("ps", "--json")).stdout) as { process: number; orphaned: boolean }[];
-    expect(ps).toMatchObject([{ id, orphaned: false, state: "running" }]);
-    const holder = followers.findIndex(({ child }) => child.pid === ps[0]!.process);
-    expect(holder).toBeGreaterThanOrEqual(0);
-    const [leaving] = followers.splice(holder, 1);
-    leaving!.child.kill(how === "killed" ? "SIGKILL" : "SIGINT");
-    expect((await leaving!.ended).code).toBe(how === "killed" ? null : 130);
-    second.open();
-    for (const { child, ended } of followers) {
-      const attached = child.spawnargs.includes("attach");
-      expect(await ended).toEqual({ code: attached ? 3 : 0, stdout: expected, stderr: "" });
-    }
-    expect((await lazycluster("logs", id)).stdout).toBe(expected);
-    await gone(id);
-  }, 120_000);
+  test.each(["killed", "at its end"])(
+    "is looked after by the followers, one at a time, without gap or repeat (%s)",
+    async (how) => {
+      const [first, second] = [gate(), gate()];
+      const manager = startDetached(
+        `new RuntimeTask("left").runCommand(input)`,
+        `${lines(1, 5)}; ${first.command}; ${lines(6, 9)}; ${second.command}; ${lines(10, 12)}; exit 3`,
+      );
+      const id = await manager.hear<string>("id");
+      const followers = [start("logs", "-f", id), start("attach", id), start("logs", "-f", id), start("attach", id)];
+      const all = (text: string): Promise<void> =>
+        vi.waitFor(() => {
+          for (const { stdout } of followers) expect(stdout()).toContain(text);
+        }, 30_000);
+      await all("line 5\n");
+      if (how === "killed") manager.kill();
+      else manager.tell("leave");
+      await manager.exited;
+      first.open();
+      await all("line 9\n");
+      // One of them does it now; when that is killed, another one does.
+      const ps = JSON.parse((await lazycluster("ps", "--json")).stdout) as { process: number; orphaned: boolean }[];
+      expect(ps).toMatchObject([{ id, orphaned: false, state: "running" }]);
+      const holder = followers.findIndex(({ child }) => child.pid === ps[0]!.process);
+      expect(holder).toBeGreaterThanOrEqual(0);
+      const [leaving] = followers.splice(holder, 1);
+      leaving!.child.kill(how === "killed" ? "SIGKILL" : "SIGINT");
+      expect((await leaving!.ended).code).toBe(how === "killed" ? null : 130);
+      second.open();
+      for (const { child, ended } of followers) {
+        const attached = child.spawnargs.includes("attach");
+        expect(await ended).toEqual({ code: attached ? 3 : 0, stdout: expected, stderr: "" });
+      }
+      expect((await lazycluster("logs", id)).stdout).toBe(expected);
+      await gone(id);
+    },
+    120_000,
+  );
 
   test("stays detached when its host does not answer, and its log goes on afterwards", async () => {
     const { command, open } = gate();
-    const manager = startDetached(`new RuntimeTask("away").runCommand(input)`, `${lines(1, 5)}; ${command}; ${lines(6, 12)}`);
+    const manager = startDetached(
+      `new RuntimeTask("away").runCommand(input)`,
+      `${lines(1, 5)}; ${command}; ${lines(6, 12)}`,
+    );
     const id = await manager.hear<string>("id");
     const follower = start("logs", "-f", id);
     await vi.waitFor(() => expect(follower.stdout()).toContain("line 5\n"), 30_000);
@@ -269,7 +276,10 @@ describe("a detached task that is followed while its process ends", () => {
       manager.kill();
       await manager.exited;
       const { code, stderr } = await follower.ended;
-      expect({ code, stderr }).toEqual({ code: 255, stderr: expect.stringMatching(/^lazycluster: host-1: /) as string });
+      expect({ code, stderr }).toEqual({
+        code: 255,
+        stderr: expect.stringMatching(/^lazycluster: host-1: /) as string,
+      });
     } finally {
       await hosts.hosts[0]!.linkUp();
     }
@@ -277,6 +287,41 @@ describe("a detached task that is followed while its process ends", () => {
     expect(ps).toMatchObject([{ id, orphaned: true, state: "running" }]);
     open();
     expect(await lazycluster("attach", id)).toEqual({ code: 0, stdout: expected, stderr: "" });
+    await gone(id);
+  }, 120_000);
+
+  test("costs its followers no look at the journals of others", async () => {
+    const { command, open } = gate();
+    const manager = startDetached(
+      `new RuntimeTask("many").runCommand(input)`,
+      `echo begun; ${command}; for i in $(seq 60); do echo line $i; sleep 0.06; done`,
+    );
+    const id = await manager.hear<string>("id");
+    const other = join(folder, "state", "engines", "2000-other");
+    mkdirSync(other);
+    const engine = {
+      id: "2000-other",
+      pid: manager.pid,
+      processStart: null,
+      bootId: null,
+      startedAt: 1,
+      controlSocket: "",
+    };
+    writeFileSync(join(other, "engine.json"), JSON.stringify(engine));
+    writeFileSync(join(other, "journal.jsonl"), `${"x".repeat(99)}\n`.repeat(50_000));
+    const follower = start("logs", "-f", id);
+    await follower.printed("begun\n");
+    /** [bytes] that it has read so far. */
+    const read = (): number =>
+      Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${follower.child.pid!}/io`, "utf8"))![1]);
+    const before = read();
+    open();
+    await follower.printed("line 50\n");
+    expect(read() - before).toBeLessThan(5_000_000);
+    manager.tell("await");
+    expect((await follower.ended).code).toBe(0);
+    await manager.exited;
+    rmSync(other, { recursive: true });
     await gone(id);
   }, 120_000);
 
