@@ -56,22 +56,26 @@ export class Execution {
     this.host.executing = request;
     this.host.takePages();
     this.writers.install();
-    this.publisher.status("busy", header);
     if (stored) {
       this.count += 1;
       this.history.add(this.count, code);
     }
-    if (!silent) this.publisher.publish("execute_input", { code, execution_count: this.count });
+    this.publisher.together(() => {
+      this.publisher.status("busy", header);
+      if (!silent) this.publisher.publish("execute_input", { code, execution_count: this.count });
+    });
     const outcome: CellOutcome =
       code.trim() === "" ? { error: null, result: null } : await this.runner.run(code, stored ? this.count : undefined);
     const userExpressions = outcome.error ? {} : await this.evaluate(content["user_expressions"]);
     const stops = outcome.error !== null && !silent && flagOf(content, "stop_on_error", true);
     if (stops) await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
     const behind = stops ? this.queue.takeWaiting() : [];
-    if (!silent) this.publishOutcome(outcome);
-    this.publisher.reply(request, "execute_reply", this.replyTo(outcome.error, userExpressions));
     this.host.executing = null;
-    this.publisher.status("idle", header);
+    this.publisher.together(() => {
+      if (!silent) this.publishOutcome(outcome);
+      this.publisher.reply(request, "execute_reply", this.replyTo(outcome.error, userExpressions));
+      this.publisher.status("idle", header);
+    });
     for (const cell of behind) cell.abort();
   }
 

@@ -62,11 +62,10 @@ export class Link implements Transport {
     for (const message of early) this.take(message);
   }
 
-  send(message: Outgoing): void {
-    const text = message.content["text"];
-    const size = OVERHEAD + (typeof text === "string" ? text.length : 0);
+  send(...messages: readonly Outgoing[]): void {
+    const size = messages.reduce((sum, message) => sum + sizeOf(message), 0);
     if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
-    this.post({ type: "send", message, size, at: this.printed.head });
+    this.post({ type: "send", messages, size, at: this.printed.head });
   }
 
   /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */
@@ -108,6 +107,12 @@ export class Link implements Transport {
     else if (message.type === "request") this.events.request(message.request);
     else this.events[message.type]();
   }
+}
+
+/** About. */
+function sizeOf({ content }: Outgoing): number {
+  const { text } = content;
+  return OVERHEAD + (typeof text === "string" ? text.length : 0);
 }
 
 /** On the real stderr: that of the process is shown in the notebook. */

@@ -57,7 +57,7 @@ export class Outbox {
         return;
       case "send":
         this.sendPrinted(message.at);
-        void this.sockets.send(message.message).then(() => this.left(message.size));
+        void Promise.all(message.messages.map((each) => this.sockets.send(each))).then(() => this.left(message.size));
         return;
       case "close":
         this.sendPrinted(this.printed.head);
