@@ -63,11 +63,11 @@ export class Link implements Transport {
   }
 
   /** Throws TypeError for content that is no JSON: here, where it is the error of the code that gave it. */
-  send(message: Outgoing): void {
-    const content = JSON.stringify(message.content);
-    const size = OVERHEAD + content.length;
+  send(...given: readonly Outgoing[]): void {
+    const messages = given.map((message) => ({ ...message, content: JSON.stringify(message.content) }));
+    const size = messages.reduce((sum, { content }) => sum + OVERHEAD + content.length, 0);
     if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
-    this.post({ type: "send", message: { ...message, content }, size, at: this.printed.head });
+    this.post({ type: "send", messages, size, at: this.printed.head });
   }
 
   /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */

@@ -24,7 +24,12 @@ export type FromWire =
 
 /** `at`: what was printed up to there comes before. */
 export type ToWire =
-  | { readonly type: "send"; readonly message: Outgoing<string>; readonly size: number; readonly at: Position }
+  | {
+      readonly type: "send";
+      readonly messages: readonly Outgoing<string>[];
+      readonly size: number;
+      readonly at: Position;
+    }
   /** What is printed from there on. */
   | { readonly type: "stream"; readonly name: StreamName; readonly parent: Header | null; readonly at: Position }
   /** There is printed text to send: soon, or at once. */
