@@ -7,6 +7,8 @@ export class Publisher {
   /** What leaves together, while it is put together. */
   private held: Outgoing[] | null = null;
 
+  private skips = false;
+
   constructor(private readonly transport: Transport) {}
 
   /** What is published and replied in there leaves at once; nothing is printed in there. */
@@ -21,7 +23,16 @@ export class Publisher {
     }
   }
 
+  /** What is printed next, in the same step of the program, is the end of a line that has been shown in another way. */
+  skipLineEnd(): void {
+    this.skips = true;
+    queueMicrotask(() => (this.skips = false));
+  }
+
   print(name: StreamName, text: string): void {
+    const skipped = this.skips && text === "\n";
+    this.skips = false;
+    if (skipped) return;
     this.transport.print(name, text, this.parent);
   }
 

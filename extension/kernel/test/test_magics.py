@@ -234,7 +234,9 @@ def test_an_interrupt_reaches_python(kernel):
     kernel.until(msg_id, lambda cell: "begun" in cell.text())
     kernel.interrupt()
     assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
-    assert {"text/plain": "host-1: 7"} in kernel.run("%%lazycluster python --on host-1\nkept").displays
+    after = kernel.run("%%lazycluster python --on host-1\nkept")
+    assert after.displays == [{"text/plain": "host-1: 7"}]
+    assert (after.text(), after.text("stderr")) == ("", "")
 
 
 def test_python_is_defined_for_typescript(kernel):
@@ -264,6 +266,7 @@ def test_a_running_task_is_shown_live_and_its_end_stays(kernel):
         "const slow = new T('slow').runCommand('for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done');\n"
         "const running = there.executeTask(slow);\nconsole.log(slow);\nawait running;\nawait new Promise((r) => setTimeout(r, 300));"
     )
+    assert cell.text() == ""
     first, *updates = [m for m in cell.messages if m["msg_type"].endswith("display_data")]
     assert first["msg_type"] == "display_data" and "running on host-1" in first["content"]["data"]["text/html"]
     # At most ten a second, of a task that takes about one.
