@@ -6,6 +6,8 @@ export interface DisplayOptions {
   readonly displayId?: string;
   /** True: replaces what was shown under this id, wherever that is. */
   readonly update?: boolean;
+  /** It takes the place of a text that is being printed: the end of that line is no output. */
+  readonly printed?: boolean;
 }
 
 /** A cell that is being executed and awaits what asks. */

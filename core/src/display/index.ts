@@ -4,6 +4,7 @@ export * from "./error-view";
 export * from "./frame-view";
 export * from "./jupyter";
 export * from "./live";
+export * from "./log-view";
 export * from "./python-object";
 export * from "./table";
 export * from "./task-view";

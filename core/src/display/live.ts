@@ -39,11 +39,11 @@ function showIn(host: NotebookHost, show: () => MimeBundle, live: LiveSource | n
   const bundle = show();
   if (Object.keys(bundle).length === 1) return bundle["text/plain"];
   if (!live) {
-    host.display(bundle);
+    host.display(bundle, { printed: true });
     return "";
   }
   const displayId = randomUUID();
-  host.display(bundle, { displayId });
+  host.display(bundle, { displayId, printed: true });
   keepShowing(() => host.display(show(), { displayId, update: true }), live);
   return "";
 }

@@ -6,6 +6,7 @@ import { type Channel, type Content, type Header, type Outgoing, PROTOCOL_VERSIO
 const DELIMITER = Buffer.from("<IDS|MSG>");
 /** Header, parent, metadata, content: what is signed. Buffers are not. */
 const SIGNED_PARTS = 4;
+const NOTHING = Buffer.from("{}");
 
 /** A message that is none of this connection: badly signed, or no message at all. */
 export class BadMessage extends Error {}
@@ -13,6 +14,8 @@ export class BadMessage extends Error {}
 export class Codec {
   private readonly session = randomUUID();
   private readonly username = nameOfUser();
+  /** The latest parent: what is sent together has the same one. */
+  private parent: { readonly header: Header; readonly bytes: Buffer } | null = null;
 
   /** @param key of the connection file; empty: messages are not signed. */
   constructor(private readonly key: string) {}
@@ -48,12 +51,21 @@ export class Codec {
       msg_type: message.type,
       version: PROTOCOL_VERSION,
     };
-    const parts = [header, message.parent ?? {}, message.metadata ?? {}, message.content].map((part) =>
-      Buffer.from(typeof part === "string" ? part : JSON.stringify(part)),
-    );
+    const parts = [
+      bytesOf(header),
+      this.bytesOfParent(message.parent),
+      message.metadata ? bytesOf(message.metadata) : NOTHING,
+      bytesOf(message.content),
+    ];
     // On iopub the first frame is the topic that clients may subscribe to.
     const front = message.channel === "iopub" ? [Buffer.from(message.type)] : message.identities;
     return [...front, DELIMITER, Buffer.from(this.sign(parts)), ...parts, ...(message.buffers ?? [])];
+  }
+
+  private bytesOfParent(header: Header | null): Buffer {
+    if (!header) return NOTHING;
+    if (this.parent?.header !== header) this.parent = { header, bytes: bytesOf(header) };
+    return this.parent.bytes;
   }
 
   private sign(parts: readonly Uint8Array[]): string {
@@ -62,6 +74,10 @@ export class Codec {
     for (const part of parts) hash.update(part);
     return hash.digest("hex");
   }
+}
+
+function bytesOf(part: object | string): Buffer {
+  return Buffer.from(typeof part === "string" ? part : JSON.stringify(part));
 }
 
 function parse(part: Buffer): Content {

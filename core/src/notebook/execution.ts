@@ -1,7 +1,7 @@
 /** Requests to execute: one cell after the other, what each publishes of itself, and its reply. */
 import type { MimeBundle } from "../display/jupyter";
 import type { CellError } from "./cell-error";
-import type { CellRunner } from "./cell-runner";
+import type { CellOutcome, CellRunner } from "./cell-runner";
 import { ExecutionQueue } from "./execution-queue";
 import type { History } from "./history";
 import type { KernelHost } from "./host";
@@ -13,9 +13,8 @@ import { Writers } from "./writers";
 /** [ms] in which what a client sent together with a cell that failed has arrived. */
 const ARRIVAL_MS = 5;
 
-interface CellOptions {
-  readonly silent: boolean;
-  readonly stored: boolean;
+interface Ran extends CellOutcome {
+  readonly userExpressions: Content;
 }
 
 export class Execution {
@@ -64,47 +63,62 @@ export class Execution {
     this.host.executing = request;
     this.host.takePages();
     this.writers.install();
-    this.publisher.status("busy", header);
     if (stored) {
       this.count += 1;
       this.history.add(this.count, code);
     }
-    if (!silent) this.publisher.publish("execute_input", { code, execution_count: this.count });
-    const error = await this.run(request, code, { silent, stored });
+    this.publisher.together(() => {
+      this.publisher.status("busy", header);
+      if (!silent) this.publisher.publish("execute_input", { code, execution_count: this.count });
+    });
+    const { error: thrown, result, userExpressions } = await this.run(code, stored, content["user_expressions"]);
+    const error =
+      thrown ?? this.conclude(request, () => this.tellResult(request, silent ? null : result, userExpressions));
     const stops = error !== null && !silent && flagOf(content, "stop_on_error", true);
     if (stops) await new Promise((resolve) => setTimeout(resolve, ARRIVAL_MS));
     const behind = stops ? this.queue.takeWaiting() : [];
-    if (error) {
-      if (!silent) this.publisher.publish("error", { ...error });
-      this.publisher.reply(request, "execute_reply", { status: "error", execution_count: this.count, ...error });
-    }
-    this.host.executing = null;
-    this.questions.cancel("ended");
-    this.publisher.status("idle", header);
+    if (error) this.conclude(request, () => this.tellError(request, silent, error));
     for (const cell of behind) cell.abort();
   }
 
-  /** Publishes the result and answers; what is not possible, such as a result that is no JSON, is the cell's error. */
-  private async run(request: Request, code: string, { silent, stored }: CellOptions): Promise<CellError | null> {
+  private async run(code: string, stored: boolean, expressions: unknown): Promise<Ran> {
+    const nothing = { error: null, result: null, userExpressions: {} };
     try {
-      if (code.trim() !== "") {
-        const { error, result } = await this.runner.run(code, stored ? this.count : undefined);
-        if (error) return error;
-        if (result && !silent) this.publishResult(result);
-      }
-      const userExpressions = await this.evaluate(request.content["user_expressions"]);
-      const payload = this.host.takePages();
-      const reply = { status: "ok", execution_count: this.count, user_expressions: userExpressions, payload };
-      this.publisher.reply(request, "execute_reply", reply);
+      const outcome = code.trim() === "" ? nothing : await this.runner.run(code, stored ? this.count : undefined);
+      return { ...outcome, userExpressions: outcome.error ? {} : await this.evaluate(expressions) };
+    } catch (error) {
+      return { ...nothing, error: this.runner.describe(error) };
+    }
+  }
+
+  /** A cell's last messages. What cannot be sent, such as a result that is no JSON, is an error of the cell. */
+  private conclude(request: Request, tell: () => void): CellError | null {
+    this.host.executing = null;
+    this.questions.cancel("ended");
+    try {
+      this.publisher.together(() => {
+        tell();
+        this.publisher.status("idle", request.header);
+      });
       return null;
     } catch (error) {
       return this.runner.describe(error);
     }
   }
 
-  private publishResult(result: MimeBundle): void {
-    this.publisher.publish("execute_result", { execution_count: this.count, data: result, metadata: {} });
-    this.history.setOutput(result["text/plain"]);
+  private tellResult(request: Request, result: MimeBundle | null, userExpressions: Content): void {
+    if (result) {
+      this.history.setOutput(result["text/plain"]);
+      this.publisher.publish("execute_result", { execution_count: this.count, data: result, metadata: {} });
+    }
+    const payload = this.host.takePages();
+    const reply = { status: "ok", execution_count: this.count, user_expressions: userExpressions, payload };
+    this.publisher.reply(request, "execute_reply", reply);
+  }
+
+  private tellError(request: Request, silent: boolean, error: CellError): void {
+    if (!silent) this.publisher.publish("error", { ...error });
+    this.publisher.reply(request, "execute_reply", { status: "error", execution_count: this.count, ...error });
   }
 
   /** Each expression that a client wants to know the value of, after the cell. */

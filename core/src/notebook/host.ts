@@ -47,11 +47,12 @@ export class KernelHost implements NotebookHost {
     return isErrorLike(value) ? errorDisplay(value, this.describe(value)) : null;
   }
 
-  display(bundle: MimeBundle, { displayId, update = false }: DisplayOptions = {}): void {
+  display(bundle: MimeBundle, { displayId, update = false, printed = false }: DisplayOptions = {}): void {
     if (this.results && displayId === undefined) {
       this.results.push(bundle);
       return;
     }
+    if (printed) this.publisher.skipLineEnd();
     this.showDisplay(
       { data: bundle, metadata: {}, transient: displayId === undefined ? {} : { display_id: displayId } },
       update,

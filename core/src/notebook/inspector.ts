@@ -2,14 +2,15 @@
 import type { CellRunner } from "./cell-runner";
 import { toCodePoints, toUtf16 } from "./cursor";
 import type { TslabParts } from "./executor-parts";
-import type { Magics } from "./magics";
+import type { MagicKind, Magics } from "./magics";
 import type { Content } from "./message";
-import { MAGIC } from "./source/magics";
+import { MAGIC, isCellMagic } from "./source/magics";
 
 /** A magic line, up to the cursor: what comes before the command, and the command. */
-const MAGIC_LINE = new RegExp(`^(.*?%{1,2}${MAGIC}[ \\t]+)(.*)$`);
+const MAGIC_LINE = new RegExp(`^(.*?(%{1,2})${MAGIC}[ \\t]+)(.*)$`);
 const MAGIC_NAME = /(?:^|=)[ \t]*(%{1,2}[a-z]*)$/;
-const BARE_MAGIC = new RegExp(`%{1,2}${MAGIC}\\s*$`);
+const BARE_MAGIC = new RegExp(`(%{1,2})${MAGIC}\\s*$`);
+const NOTHING = { status: "ok", found: false, data: {}, metadata: {} };
 const MAX_MATCHES = 1000;
 
 export class Inspector {
@@ -22,7 +23,9 @@ export class Inspector {
   /** The content of a complete_reply. @param cursor in code points; default: the end. */
   async complete(code: string, cursor: number | null): Promise<Content> {
     const at = cursor === null ? code.length : toUtf16(code, cursor);
-    const found = (await this.completeMagic(code, at)) ?? this.completeCode(code, at);
+    const found = inBody(code, at)
+      ? { matches: [], start: at, end: at }
+      : ((await this.completeMagic(code, at)) ?? this.completeCode(code, at));
     return {
       status: "ok",
       matches: found.matches.slice(0, MAX_MATCHES),
@@ -44,12 +47,13 @@ export class Inspector {
   /** The content of an inspect_reply. */
   async inspect(code: string, cursor: number | null): Promise<Content> {
     const at = cursor === null ? code.length : toUtf16(code, cursor);
+    if (inBody(code, at)) return NOTHING;
     const line = lineAt(code, at);
-    const command = BARE_MAGIC.test(line) ? "" : MAGIC_LINE.exec(line)?.[2];
-    const text = command === undefined ? this.describe(code, at) : await this.magics.help(command);
-    return text === ""
-      ? { status: "ok", found: false, data: {}, metadata: {} }
-      : { status: "ok", found: true, data: { "text/plain": text }, metadata: {} };
+    const [, sign] = BARE_MAGIC.exec(line) ?? [];
+    const [, , named, command = ""] = sign === undefined ? (MAGIC_LINE.exec(line) ?? []) : [];
+    const magic = sign ?? named;
+    const text = magic === undefined ? this.describe(code, at) : await this.magics.help(command, kindOf(magic));
+    return text === "" ? NOTHING : { status: "ok", found: true, data: { "text/plain": text }, metadata: {} };
   }
 
   private describe(code: string, at: number): string {
@@ -72,13 +76,13 @@ export class Inspector {
     const line = lineAt(code, at).slice(0, at - lineStart(code, at));
     const name = MAGIC_NAME.exec(line)?.[1];
     if (name !== undefined) {
-      const first = code.slice(0, lineStart(code, at)).trim() === "" && /^\s*%/.test(line);
+      const first = /^\s*%/.test(line) && isCellMagic(`${code.slice(0, lineStart(code, at))}%%${MAGIC}`);
       const names = [`%${MAGIC}`, ...(first ? [`%%${MAGIC}`] : [])];
       return { matches: names.filter((word) => word.startsWith(name)), start: at - name.length, end: at };
     }
     const magic = MAGIC_LINE.exec(line);
     if (!magic) return null;
-    const { matches, start, end } = await this.magics.complete(magic[2] ?? "");
+    const { matches, start, end } = await this.magics.complete(magic[3] ?? "", kindOf(magic[2] ?? ""));
     const before = lineStart(code, at) + (magic[1]?.length ?? 0);
     return { matches, start: before + start, end: before + end };
   }
@@ -89,6 +93,15 @@ interface Found {
   readonly start: number;
   readonly end: number;
   readonly types?: readonly { readonly text: string; readonly type: string }[];
+}
+
+function kindOf(sign: string): MagicKind {
+  return sign === "%%" ? "cell" : "line";
+}
+
+/** In the lines of another language. */
+function inBody(code: string, at: number): boolean {
+  return isCellMagic(code) && /%%[^\n]*\n/.test(code.slice(0, at));
 }
 
 function lineStart(code: string, at: number): number {

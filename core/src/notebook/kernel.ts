@@ -2,6 +2,7 @@
 import { Answers } from "./answers";
 import { CellGlobal } from "./cell-global";
 import { CellRunner } from "./cell-runner";
+import { showChildren } from "./children";
 import { Execution } from "./execution";
 import type { TslabParts } from "./executor-parts";
 import { History } from "./history";
@@ -53,6 +54,7 @@ export class Kernel {
     this.execution = new Execution(publisher, this.host, this.questions, this.runner, history, parts.count ?? 0);
     this.answers = new Answers(this.runner, tslab, magics, history);
     prepareToBeStopped();
+    showChildren();
     new CellGlobal(scopes, magics, this.host).install();
     this.host.install();
   }

@@ -9,12 +9,15 @@ export interface Completed {
   readonly end: number;
 }
 
+/** `%lazycluster` lines and `%%lazycluster` cells have commands of their own. */
+export type MagicKind = "line" | "cell";
+
 export interface Magics {
   /** Shows what the command gives; its data is the result. */
   show(line: string, body: string | null, host: NotebookHost): Promise<unknown>;
   value(line: string, body: string | null, host: NotebookHost): Promise<unknown>;
   /** @param line what comes after `%lazycluster`, up to the cursor. */
-  complete(line: string): Promise<Completed>;
+  complete(line: string, kind: MagicKind): Promise<Completed>;
   /** Help for what the line begins with. */
-  help(line: string): Promise<string>;
+  help(line: string, kind: MagicKind): Promise<string>;
 }

@@ -45,7 +45,8 @@ export type StreamName = "stdout" | "stderr";
 
 /** Messages and text leave in the order of the calls, complete; nothing is dropped. */
 export interface Transport {
-  send(message: Outgoing): void;
+  /** Those that are known together are sent together: it wakes whoever carries them once. */
+  send(...messages: readonly Outgoing[]): void;
   /** What code prints; gathered into few messages. */
   print(name: StreamName, text: string, parent: Header | null): void;
 }

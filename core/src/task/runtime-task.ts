@@ -7,7 +7,6 @@ import { InvalidArgumentError, LazyclusterError } from "../errors";
 import { type PyDisplay, type PyKwargs, type Runnable, SpooledArguments } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
 import type { Execution } from "./execution";
-import { followLog } from "./follow-log";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
 import { type ExecuteOptions, startExecution } from "./start";
@@ -16,6 +15,7 @@ import type { ExecutionTarget } from "./target";
 import { type TaskEvents, type TaskStep, runListeners } from "./task-events";
 import { type OutputStream, printEntries } from "./task-log";
 import { TaskRun } from "./task-run";
+import { openRunLog } from "./shown-log";
 import { showTask } from "./task-display";
 import { type SyncOptions, type TransferOptions, getFileStep, sendFileStep, syncFolderStep } from "./transfer-steps";
 import { watchFailure } from "./unnoticed";
@@ -186,7 +186,7 @@ export class RuntimeTask implements Displayable {
       throw new InvalidArgumentError(`openLog: the stream is "stdout" or "stderr", not ${show(stream)}.`);
     }
     if (!run) throw new LazyclusterError(`Task ${JSON.stringify(this.name)} was not executed yet: it has no log.`);
-    return followLog(run, { step: step ?? null, stream: stream ?? null });
+    return openRunLog(run, { step: step ?? null, stream: stream ?? null });
   }
 
   /** Prints each log entry with its index; says so when there is none. (Python: `print_log`.) */

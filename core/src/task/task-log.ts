@@ -1,5 +1,5 @@
 /** The output of one execution, read from its log file. */
-import { type LogRun, IndexReader, readRuns, readTail } from "../engine/journal";
+import { type LogRun, type LogSelection, IndexReader, readRuns, readTail } from "../engine/journal";
 
 export type OutputStream = "stdout" | "stderr";
 /** [bytes] of a step that `executionLog` shows. */
@@ -48,8 +48,14 @@ export class TaskLog {
 
   /** The last `limit` bytes of a step, null: of all. */
   tail(step: number | null, limit: number): string {
+    return this.end({ step, stream: null }, limit).text;
+  }
+
+  /** The last `limit` bytes of what is selected, and how many are before them. */
+  end(selection: LogSelection, limit: number): { text: string; omitted: number } {
     this.refresh();
-    return readTail(this.file, this.runs, { step, stream: null }, limit).bytes.toString("utf8");
+    const { bytes, omitted } = readTail(this.file, this.runs, selection, limit);
+    return { text: bytes.toString("utf8"), omitted };
   }
 
   private refresh(): void {

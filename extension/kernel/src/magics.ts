@@ -16,7 +16,7 @@ export function libraryMagics(library: string): Magics {
   return {
     show: async (line, body, host) => load().show(line, body, host),
     value: async (line, body, host) => load().value(line, body, host),
-    complete: async (line) => load().complete(line),
-    help: async (line) => load().help(line),
+    complete: async (line, kind) => load().complete(line, kind),
+    help: async (line, kind) => load().help(line, kind),
   };
 }

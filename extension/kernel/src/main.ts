@@ -39,6 +39,8 @@ function main(): void {
     interrupt: () => kernel.interrupt(),
     stopped: () => kernel.stopped(),
   });
+  // A cell may call process.exit.
+  process.on("exit", () => link.closeNow());
   process.on("SIGINT", () => kernel.interrupt());
   process.on("uncaughtException", (error) => kernel.report(error));
   process.on("unhandledRejection", (reason) => kernel.report(reason));

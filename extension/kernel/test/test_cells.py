@@ -86,6 +86,24 @@ def test_an_error_is_no_more_than_its_message(kernel):
     assert "TypeError" in kernel.run("Promise.reject(new TypeError('nobody waits')); await new Promise((r) => setTimeout(r, 50));").text("stderr")
 
 
+def test_what_children_print_is_shown(kernel):
+    kernel.run("import { execSync, execFileSync, spawn, spawnSync } from 'child_process';")
+    script = "echo out; echo err >&2"
+    for code in (
+        f"execSync('{script}', {{ stdio: 'inherit' }})",
+        f"execFileSync('sh', ['-c', '{script}'], {{ stdio: ['ignore', 1, process.stderr] }})",
+        f"spawnSync('sh', ['-c', '{script}'], {{ stdio: 'inherit' }}).status",
+        f"await new Promise((r) => spawn('sh', ['-c', '{script}'], {{ stdio: 'inherit' }}).on('close', r))",
+        f"(await import('child_process')).execSync('{script}', {{ stdio: 'inherit' }})",
+    ):
+        cell = kernel.run(code)
+        assert (cell.text(), cell.text("stderr"), cell.error) == ("out\n", "err\n", ""), code
+    assert kernel.run("execSync('echo out; exit 3', { stdio: 'inherit' })").text() == "out\n"
+    assert kernel.run("execSync('echo given').toString()").result == "given\n"
+    lines = kernel.run("execSync('seq 100000', { stdio: 'inherit' })").text().split("\n")
+    assert lines == [*(str(i) for i in range(1, 100001)), ""]
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [

@@ -128,6 +128,16 @@ def test_completion_and_help(kernel):
     assert complete("const 💡 = 1;\n%lazycluster run host-") == (["host-1", "host-2"], 30)
     assert complete("%lazycluster run --time") == (["--timeout"], 17)
     assert complete("%%lazycluster run --on host-1,h") == (["host-1", "host-2"], 30)
+    # Cells have commands of their own; their lines are of another language.
+    assert complete("%%lazycluster py") == (["python"], 14)
+    assert complete("// why\n%%lazycluster def") == (["define"], 21)
+    assert complete("%%lazycluster ") == (["define", "help", "python", "run"], 14)
+    assert complete("%%lazycluster python --on host-") == (["host-1", "host-2"], 26)
+    assert set(complete("%%lazycluster python --")[0]) >= {"--name", "--on", "--session"}
+    assert complete("%%lazycluster python --on all\nparseIn") == ([], 37)
+    assert "--session" in kernel.ask(kernel.client.inspect("%%lazycluster python --on all"))["data"]["text/plain"]
+    assert "functions and classes" in kernel.ask(kernel.client.inspect("%%lazycluster define"))["data"]["text/plain"]
+    assert not kernel.ask(kernel.client.inspect("%%lazycluster python --on all\nparseInt"))["found"]
     shown = kernel.ask(kernel.client.inspect("%lazycluster run"))
     assert "--timeout" in shown["data"]["text/plain"]
     assert "list-runtimes" in kernel.run("%lazycluster --help").displays[0]["text/plain"]
@@ -225,7 +235,9 @@ def test_an_interrupt_reaches_python(kernel):
     kernel.until(msg_id, lambda cell: "begun" in cell.text())
     kernel.interrupt()
     assert kernel.finish(msg_id, 5).reply["ename"] == "Interrupted"
-    assert {"text/plain": "host-1: 7"} in kernel.run("%%lazycluster python --on host-1\nkept").displays
+    after = kernel.run("%%lazycluster python --on host-1\nkept")
+    assert after.displays == [{"text/plain": "host-1: 7"}]
+    assert (after.text(), after.text("stderr")) == ("", "")
 
 
 def test_python_is_defined_for_typescript(kernel):
@@ -235,12 +247,27 @@ def test_python_is_defined_for_typescript(kernel):
     assert kernel.run("typeof Model").result == "object"
 
 
+def test_a_log_shows_what_was_printed(kernel):
+    kernel.run('import { Runtime as LR, RuntimeTask as LT } from "lazycluster";')
+    cell = kernel.run(
+        "const printed = new LT('printed').runCommand('echo \"<b>out</b>\"; echo err >&2').runCommand('echo two');\n"
+        "await new LR('host-1').executeTask(printed);\nprinted.openLog()"
+    )
+    data = cell.contents("execute_result")[0]["data"]
+    assert data["text/plain"].startswith("Log of task printed on host-1\n")
+    assert {"<b>out</b>", "err", "two"} <= set(data["text/plain"].split("\n"))
+    assert "<b>out" not in data["text/html"] and "<pre" in data["text/html"]
+    assert kernel.run("printed.openLog(1, 'stdout')").result == "Log of task printed on host-1, step 1, stdout\ntwo"
+    assert kernel.run("let bytes = 0; for await (const piece of printed.openLog(0, 'stdout')) bytes += piece.length; bytes").result == "11"
+
+
 def test_a_running_task_is_shown_live_and_its_end_stays(kernel):
     kernel.run('import { Runtime as R, RuntimeTask as T } from "lazycluster";\nconst there = new R("host-1");')
     cell = kernel.run(
         "const slow = new T('slow').runCommand('for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done');\n"
         "const running = there.executeTask(slow);\nconsole.log(slow);\nawait running;\nawait new Promise((r) => setTimeout(r, 300));"
     )
+    assert cell.text() == ""
     first, *updates = [m for m in cell.messages if m["msg_type"].endswith("display_data")]
     assert first["msg_type"] == "display_data" and "running on host-1" in first["content"]["data"]["text/html"]
     # At most ten a second, of a task that takes about one.

@@ -141,6 +141,16 @@ def test_it_leaves_at_once_when_asked(start):
     assert process.wait(10) is not None
 
 
+def test_a_cell_may_end_the_kernel(start, capfd):
+    for code in ("console.log('last words'); process.exit(3);", "await null; console.log('last words'); process.exit(3);"):
+        kernel = start()
+        msg_id = kernel.send(code)
+        process = kernel.manager.provisioner.process
+        kernel.until(msg_id, lambda cell: "last words" in cell.text())
+        assert process.wait(10) == 3
+    assert capfd.readouterr().err == ""
+
+
 def test_a_message_with_a_wrong_signature_is_ignored(kernel):
     key = kernel.client.session.key
     kernel.client.session.key = b"not the key"

@@ -1,7 +1,7 @@
 /** `%lazycluster`: the commands of the command line, in cells. */
 import { CommanderError, type Command } from "commander";
 import type { NotebookHost } from "../../display";
-import type { Magics } from "../../notebook/magics";
+import type { MagicKind, Magics } from "../../notebook/magics";
 import { type NotebookCommand, runInNotebook } from "../context";
 import { CommandFailure } from "../output";
 import { makeProgram } from "../program";
@@ -35,11 +35,11 @@ export const magics: Magics = {
     return output.value === undefined ? output.text : output.value;
   },
 
-  complete: (line) => Promise.resolve(candidates(program(null), line)),
+  complete: (line, kind) => Promise.resolve(candidates(programOf(kind), line)),
 
-  help(line) {
-    const [name] = splitWords(line);
-    const main = program(null);
+  help(line, kind) {
+    const [name] = line.trim().split(/\s+/);
+    const main = programOf(kind);
     const command = main.commands.find((found) => found.name() === name) ?? main;
     return Promise.resolve(command.helpInformation());
   },
@@ -48,6 +48,10 @@ export const magics: Magics = {
 /** The commands of a line, or with a body, of a cell. */
 function program(body: string | null, setExitCode: (code: number) => void = () => undefined): Command {
   return body === null ? makeProgram(setExitCode) : cellProgram(body, setExitCode);
+}
+
+function programOf(kind: MagicKind): Command {
+  return program(kind === "line" ? null : "");
 }
 
 function takesJson(words: readonly string[]): boolean {

@@ -30,13 +30,15 @@ export async function python(code: string, options: PythonOptions): Promise<void
   const hosts = hostsOf(options.on);
   const limit = limitOf(options.timeout);
   const width = Math.max(...hosts.map((host) => host.length));
+  const signal = interruptSignal();
   const outcomes = await Promise.all(
     hosts.map(async (host) => {
       const lines = new HostLines(host, width);
       try {
-        return { host, ...(await runThere(host, lines, code, options, limit)), error: null };
+        return { host, ...(await runThere(host, lines, code, { ...options, signal }, limit)), error: null };
       } catch (error) {
-        if (!(error instanceof LazyclusterError)) throw error;
+        // The next cell may be running: there, nobody asked for it.
+        if (signal.aborted || !(error instanceof LazyclusterError)) throw error;
         lines.write("stderr", Buffer.from(`${reasonOf(error).trimEnd()}\n`));
         return { host, value: undefined, shown: [], error };
       } finally {
@@ -57,21 +59,24 @@ async function runThere(
   host: string,
   lines: HostLines,
   code: string,
-  { session = DEFAULT_SESSION, python: interpreter, name }: PythonOptions,
+  { session = DEFAULT_SESSION, python: interpreter, name, signal }: PythonOptions & { signal: AbortSignal },
   limit: { timeoutMs?: number },
 ): Promise<{ value: unknown; shown: readonly unknown[] }> {
   const runtime = runtimeOf(host);
   const found: Session = runtime.session(session, interpreter === undefined ? {} : { python: interpreter });
   const execution = found.run(code, {
-    signal: interruptSignal(),
+    signal,
     ...(name === undefined ? { result: "display" as const } : {}),
     ...limit,
   });
   const { task } = execution;
-  task.on("output", ({ stream, data }) => lines.write(stream, data));
+  task.on("output", ({ stream, data }) => {
+    if (!signal.aborted) lines.write(stream, data);
+  });
   try {
     await execution;
   } catch (error) {
+    if (signal.aborted) throw error;
     lines.end();
     show(host, displaysOf(task));
     throw error;

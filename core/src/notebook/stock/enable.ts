@@ -99,9 +99,9 @@ class StockTransport implements Transport {
     private readonly codec: Codec,
   ) {}
 
-  send(message: Outgoing): void {
+  send(...messages: readonly Outgoing[]): void {
     this.output.flush();
-    this.transmit(message);
+    for (const message of messages) this.transmit(message);
   }
 
   print(name: StreamName, text: string, parent: Header | null): void {

@@ -12,7 +12,7 @@ import { writeSync } from "fs";
 import { join } from "path";
 import { Worker } from "worker_threads";
 import type { ConnectionInfo } from "./connection-file";
-import type { FromWire, ToWire, WireData } from "./thread-messages";
+import { CLOSED, type FromWire, type ToWire, type WireData } from "./thread-messages";
 
 /** [bytes] that may wait to leave. A cell that prints faster than that waits, so that memory stays bounded. */
 const MAX_BACKLOG = 32 * 1024 * 1024;
@@ -31,7 +31,7 @@ export interface LinkEvents {
 
 export class Link implements Transport {
   private readonly worker: Worker;
-  private readonly memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  private readonly memory = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
   private readonly backlog = new Int32Array(this.memory);
   private readonly printed = new TextRing();
   /** What is printed belongs there. */
@@ -63,11 +63,11 @@ export class Link implements Transport {
   }
 
   /** Throws TypeError for content that is no JSON: here, where it is the error of the code that gave it. */
-  send(message: Outgoing): void {
-    const content = JSON.stringify(message.content);
-    const size = OVERHEAD + content.length;
+  send(...given: readonly Outgoing[]): void {
+    const messages = given.map((message) => ({ ...message, content: JSON.stringify(message.content) }));
+    const size = messages.reduce((sum, { content }) => sum + OVERHEAD + content.length, 0);
     if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
-    this.post({ type: "send", message: { ...message, content }, size, at: this.printed.head });
+    this.post({ type: "send", messages, size, at: this.printed.head });
   }
 
   /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */
@@ -85,6 +85,12 @@ export class Link implements Transport {
     const done = new Promise<void>((resolve) => (this.closed = resolve));
     this.post({ type: "close" });
     await Promise.race([done, new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+  }
+
+  /** For a process that ends at once: what was sent before has left, as far as that is possible in bounded time. */
+  closeNow(): void {
+    this.post({ type: "close" });
+    Atomics.wait(this.backlog, CLOSED, 0, CLOSE_MS);
   }
 
   private untilLess(): void {

@@ -73,8 +73,10 @@ export class Outbox {
         return;
       case "send":
         this.sendPrinted(message.at);
-        if (message.message.type === "status") this.busy = message.message.content === BUSY ? message.message : null;
-        void this.sockets.send(message.message).then(() => this.left(message.size));
+        for (const each of message.messages) {
+          if (each.type === "status") this.busy = each.content === BUSY ? each : null;
+        }
+        void Promise.all(message.messages.map((each) => this.sockets.send(each))).then(() => this.left(message.size));
         return;
       case "close":
         this.sendPrinted(this.printed.head);

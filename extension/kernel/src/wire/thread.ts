@@ -6,7 +6,7 @@ import { Interrupter, type Request, TextRing, ThreadState } from "lazycluster/no
 import { parentPort, workerData } from "worker_threads";
 import { Outbox } from "./outbox";
 import { Sockets } from "./sockets";
-import type { FromWire, WireData } from "./thread-messages";
+import { CLOSED, type FromWire, type WireData } from "./thread-messages";
 
 /** [ms] that the main thread has for a shutdown before it is ended with what it does. */
 const SHUTDOWN_MS = 2000;
@@ -66,6 +66,8 @@ async function shutdown(request: Request): Promise<void> {
 
 const outbox = new Outbox(port, new TextRing(printed), sockets, left, () => {
   void sockets.close().then(() => {
+    Atomics.store(waiting, CLOSED, 1);
+    Atomics.notify(waiting, CLOSED);
     tell({ type: "closed" });
     port.close();
   });
