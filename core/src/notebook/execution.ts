@@ -38,12 +38,8 @@ export class Execution {
       run: () => this.execute(request),
       abort: () => {
         this.publisher.status("busy", request.header);
-        this.publisher.reply(request, "execute_reply", {
-          status: "aborted",
-          execution_count: this.count,
-          user_expressions: {},
-          payload: [],
-        });
+        // Without a count: clients would number a cell that never ran.
+        this.publisher.reply(request, "execute_reply", { status: "aborted" });
         this.publisher.status("idle", request.header);
       },
     });
