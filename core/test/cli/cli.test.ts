@@ -140,7 +140,7 @@ describe("list-runtimes", () => {
       stdout: expect.stringMatching(/^Active runtimes: 0 of 1\nInactive runtimes:\n {2}down: /) as string,
     });
     const none = await lazycluster("--ssh-config", join(state, "missing"), "list-runtimes");
-    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("names no hosts") as string });
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("does not exist") as string });
   });
 });
 
