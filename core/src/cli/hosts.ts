@@ -14,7 +14,9 @@ export function hostsOf(text: string, option = "--on"): string[] {
   const named = [...new Set(hosts.filter((name) => name !== ""))];
   if (named.length > 0) return named;
   throw new CommandFailure(
-    text === "all" ? "The ssh config names no hosts." : `${option} takes names of hosts with commas between them, or all.`,
+    text === "all"
+      ? "The ssh config names no hosts."
+      : `${option} takes names of hosts with commas between them, or all.`,
     EXIT.usage,
   );
 }

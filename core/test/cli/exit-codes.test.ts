@@ -75,7 +75,10 @@ describe("run --group", () => {
 
   it("names its own option when it names no host", async () => {
     const { code, stderr } = await group("", "true");
-    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("--group takes names of hosts") as string });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining("--group takes names of hosts") as string,
+    });
   });
 });
 
@@ -87,7 +90,10 @@ describe("attach", () => {
     const attached = start("attach", id);
     await attached.printed("here");
     expect((await lazycluster("cancel", id)).code).toBe(0);
-    expect(await attached.ended).toMatchObject({ code: 130, stderr: expect.stringContaining("was cancelled") as string });
+    expect(await attached.ended).toMatchObject({
+      code: 130,
+      stderr: expect.stringContaining("was cancelled") as string,
+    });
     expect((await program.ended).code).toBe(130);
     expect((await lazycluster("attach", id)).code).toBe(130);
   });
@@ -106,7 +112,10 @@ describe("attach", () => {
     const program = start("run", "--timeout", "3", "host-1", "--", "echo here; trap 'exit 7' TERM; sleep 4717 & wait");
     await program.printed("here");
     const attached = start("attach", await runningId());
-    expect(await attached.ended).toMatchObject({ code: 1, stderr: expect.stringContaining("did not end within") as string });
+    expect(await attached.ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("did not end within") as string,
+    });
     expect((await program.ended).code).toBe(1);
   });
 });

@@ -69,7 +69,9 @@ async function ended(execution: Execution): Promise<boolean> {
 function unanswered(known: KnownProcess, { message }: NoAnswer): CommandFailure {
   const { pid, title } = known.engine.engine;
   const goesOn = known.kind === "task" && known.record.detached !== null;
-  const then = goesOn ? `; \`lazycluster cancel ${shortId(known)}\` then ends the task from here` : ", which ends it, too";
+  const then = goesOn
+    ? `; \`lazycluster cancel ${shortId(known)}\` then ends the task from here`
+    : ", which ends it, too";
   return new CommandFailure(
     `${nameOf(known)} on ${known.host} was not cancelled: process ${String(pid)} (${title}), which looks after it, does not ` +
       `answer: ${message}. If it is stopped, let it go on (kill -CONT ${String(pid)}); or end it (kill -KILL ${String(pid)})${then}.`,

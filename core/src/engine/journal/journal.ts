@@ -209,7 +209,8 @@ export class JournalReader {
     } else if ("detachment" in event) this.detachments.set(event.execution, event.detachment);
     else {
       const record = this.tasks.get(event.execution);
-      if (record && isPossible(record, event.change)) this.tasks.set(event.execution, applyChange(record, event.change));
+      if (record && isPossible(record, event.change))
+        this.tasks.set(event.execution, applyChange(record, event.change));
     }
   }
 }
