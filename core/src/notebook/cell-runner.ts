@@ -218,7 +218,6 @@ export class CellRunner {
         target: ScriptTarget.ES2022,
         module: ModuleKind.CommonJS,
         esModuleInterop: true,
-        noImplicitUseStrict: true,
         sourceMap: true,
       },
     });
