@@ -6,7 +6,7 @@ import { type CellError, type Diagnostic, cellName, runtimeError, syntaxError } 
 import type { Completions, Executor, TslabParts } from "./executor-parts";
 import type { ThreadState } from "./interrupt/thread-state";
 import { type CellScope, Interrupted, type Scopes } from "./scope";
-import { type CellTrail, type Place, placeInCell } from "./source-map";
+import { type Alike, type CellTrail, type Place, placeInCell } from "./source-map";
 import { type Awaits, awaitEdits } from "./source/awaits";
 import { applyEdits } from "./source/edits";
 import type { TypeScript } from "./source/magics";
@@ -117,7 +117,7 @@ export class CellRunner {
   }
 
   /** Likewise: what the cell that runs became. */
-  keepCompiled(output: string): void {
+  keepCompiled(code: string, output: string): void {
     const same = applyEdits(output, []);
     if (!this.current) return;
     this.keep(this.current.id, {
@@ -128,6 +128,7 @@ export class CellRunner {
       output,
       guarded: same,
       prefix: 0,
+      alike: once(() => this.transpile(code)),
     });
   }
 
@@ -210,6 +211,19 @@ export class CellRunner {
     }) as typeof vm.runInThisContext;
   }
 
+  private transpile(code: string): Alike {
+    const { ScriptTarget, ModuleKind, transpileModule } = this.typescript;
+    const { outputText, sourceMapText } = transpileModule(code, {
+      compilerOptions: {
+        target: ScriptTarget.ES2022,
+        module: ModuleKind.CommonJS,
+        esModuleInterop: true,
+        sourceMap: true,
+      },
+    });
+    return { text: outputText, map: sourceMapText ?? "" };
+  }
+
   private keep(id: number, trail: CellTrail): void {
     this.trails.set(id, trail);
     const oldest = this.trails.keys().next();
@@ -220,4 +234,9 @@ export class CellRunner {
 /** Node's own way to end what runs before the first `await`. */
 function isSignal(error: unknown): boolean {
   return (error as { code?: unknown } | null | undefined)?.code === "ERR_SCRIPT_EXECUTION_INTERRUPTED";
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }

@@ -1,5 +1,6 @@
 /** What belongs to a running cell: what it awaits, and nothing else. An interrupt ends this, and what was started without `await` goes on. */
 import { AsyncLocalStorage } from "async_hooks";
+import { printPromisesPlainly } from "./plain-promises";
 
 /** [ms] in which an interrupted cell may still tidy up (`finally`); then what it awaits never comes. */
 const TIDY_MS = 5000;
@@ -76,7 +77,9 @@ export class Scopes {
 
   /** From now on `current` is told. */
   follow(): void {
-    this.storage ??= new AsyncLocalStorage();
+    if (this.storage) return;
+    this.storage = new AsyncLocalStorage();
+    printPromisesPlainly();
   }
 
   /** The cell that awaits what runs now; undefined in what goes on by itself. */

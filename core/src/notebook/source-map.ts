@@ -21,6 +21,14 @@ export interface CellTrail {
   readonly guarded: Edited;
   /** [characters] before the code in its first line. */
   readonly prefix: number;
+  /** Where another compiler made the output and no maps of it: the cell as ours makes JavaScript of it. */
+  readonly alike?: () => Alike;
+}
+
+export interface Alike {
+  readonly text: string;
+  /** JSON. */
+  readonly map: string;
 }
 
 /** The place in the cell; null where it has none, such as in code of the compiler. */
@@ -28,7 +36,7 @@ export function placeInCell(trail: CellTrail, line: number, column: number): Pla
   const onFirst = line === 1;
   const offset = offsetOf(trail.guarded.text, line - 1, column - 1 - (onFirst ? trail.prefix : 0));
   if (offset >= trail.guarded.text.length) return null;
-  if (trail.maps.length === 0) return placeOfText(trail, line);
+  if (trail.alike) return placeInAlike(trail.output, trail.alike(), line);
   let place: { line: number; column: number } | null = positionOf(trail.output, trail.guarded.toOriginal(offset));
   for (const map of [...trail.maps].reverse()) place = place && mapped(map, place);
   if (!place) return null;
@@ -37,13 +45,26 @@ export function placeInCell(trail: CellTrail, line: number, column: number): Pla
   return { line: found.line + 1, column: found.column + 1 };
 }
 
-/** Without maps: where the cell has the same line, if it has it once. */
-function placeOfText({ source, output }: CellTrail, line: number): Place | null {
-  const bare = (text: string): string => text.replace(/\bexports\.|;$/g, "").trim();
-  const wanted = bare(output.split("\n")[line - 1] ?? "");
-  const lines = source.split("\n").flatMap((text, index) => (bare(text) === wanted ? [index + 1] : []));
-  const [found] = lines;
-  return found === undefined || lines.length > 1 ? null : { line: found, column: 1 };
+/** By the line that reads the same; of several such, the one with the same number among them. */
+function placeInAlike(output: string, { text, map }: Alike, line: number): Place | null {
+  const compiled = output.split("\n").map(bare);
+  const ours = text.split("\n");
+  const wanted = compiled[line - 1] ?? "";
+  if (wanted === "") return null;
+  const before = compiled.slice(0, line - 1).filter((other) => other === wanted).length;
+  const same = ours.flatMap((other, index) => (bare(other) === wanted ? [index] : []));
+  const found = same[before];
+  if (found === undefined || same.length !== compiled.filter((other) => other === wanted).length) return null;
+  const place = mapped(map, { line: found, column: (ours[found] ?? "").search(/\S/) });
+  return place && { line: place.line + 1, column: place.column + 1 };
+}
+
+/** Without what tells a cell's variables from those of a module. */
+function bare(line: string): string {
+  return line
+    .replace(/\bexports\./g, "")
+    .trim()
+    .replace(/^(?:const|let|var) |^(?:const )?tsLastExpr\d* = |;$/g, "");
 }
 
 function mapped(map: string, place: { line: number; column: number }): { line: number; column: number } | null {

@@ -159,8 +159,8 @@ def eventually() -> Callable[[Callable[[], bool]], None]:
     return wait
 
 
-def processes(text: str) -> list[str]:
-    """Of the demo hosts, which share this machine."""
+def processes(text: str, what: str = "line") -> list[str]:
+    """The command lines, or with "pid" the numbers, of processes of the demo hosts, which share this machine."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -168,5 +168,5 @@ def processes(text: str) -> list[str]:
         except OSError:
             continue
         if text in line:
-            found.append(line)
+            found.append(folder.name if what == "pid" else line)
     return found

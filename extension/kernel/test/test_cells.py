@@ -156,5 +156,9 @@ def test_an_error_as_a_result_is_a_table(kernel):
 def test_results_are_shown_as_console_log_does(kernel):
     assert kernel.run('"text"').result == "text"
     assert kernel.run("({ a: [1, new Map([[1, 2]])] })").result == "{ a: [ 1, Map(1) { 1 => 2 } ] }"
+    kernel.run("import 'lazycluster';\nawait null;")
+    pending = "const never = new Promise(() => undefined); await null; console.log(never);"
+    assert kernel.run(f"{pending} [never, Promise.resolve(5)]").result == "[ Promise { <pending> }, Promise { 5 } ]"
+    assert kernel.run("console.log({ later: never })").text() == "{ later: Promise { <pending> } }\n"
     for nothing in ("null", "undefined", "let silent = 5;", "", "  // only a comment"):
         assert kernel.run(nothing).result is None

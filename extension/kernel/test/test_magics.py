@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from conftest import processes
@@ -200,15 +203,40 @@ def test_what_was_started_without_await_goes_on_on_the_host(kernel, eventually):
     eventually(lambda: not processes("sleep 4712") and not processes("sleep 4713"))
 
 
-def test_a_kernel_that_ends_leaves_nothing_on_the_hosts(start, eventually):
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("ends", ["restart", "shutdown"])
+@pytest.mark.parametrize("does", ["", "for (;;) {}", "await new Promise(() => undefined);"])
+def test_a_kernel_that_ends_leaves_nothing_but_what_is_detached(start, eventually, ends, does):
     kernel = start()
-    kernel.run(
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    cell = kernel.run(
         'import { Runtime, RuntimeTask } from "lazycluster";\nconst runtime = new Runtime("host-2");\n'
-        'runtime.executeTask(new RuntimeTask().runCommand("sleep 4714"));'
+        'runtime.executeTask(new RuntimeTask().runCommand("exec sleep 4714"));\n'
+        'await runtime.executeTask(new RuntimeTask().runCommand("exec sleep 4717"), { detach: true }).detached();\n'
+        f"await runtime.exposePortFromRuntime(9, {port});"
     )
-    eventually(lambda: processes("sleep 4714") != [])
-    kernel.manager.restart_kernel()
-    eventually(lambda: processes("sleep 4714") == [])
+    assert cell.error == "", cell.traceback
+    eventually(lambda: processes("sleep 4714") != [] and processes("sleep 4717") != [])
+    assert listens(port)
+    if does:
+        kernel.until(kernel.send(f"console.log('started'); {does}"), lambda cell: "started" in cell.text())
+    if ends == "restart":
+        kernel.manager.restart_kernel()
+    else:
+        process = kernel.manager.provisioner.process
+        kernel.client.shutdown()
+        process.wait(10)
+    eventually(lambda: processes("sleep 4714") == [] and not listens(port))
+    kept = processes("sleep 4717", "pid")
+    assert kept
+    for pid in kept:
+        os.kill(int(pid), signal.SIGTERM)
 
 
 def test_python_runs_on_each_host_and_remembers(kernel):
@@ -221,6 +249,28 @@ def test_python_runs_on_each_host_and_remembers(kernel):
     assert kernel.run("[values['host-1'].x, values['host-2'].x]").result == "[ 6, 6 ]"
     assert "NameError" in kernel.run("%%lazycluster python --on host-1 --session other\nx").error
     assert kernel.run("%%lazycluster python --on host-1\nNone").displays == []
+
+
+def test_what_python_shows_is_shown_per_host(kernel):
+    png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    cell = kernel.run(
+        "%%lazycluster python --on all\nimport base64\n"
+        f"class Dot:\n    def _repr_png_(self): return base64.b64decode('{png}')\n    def __repr__(self): return 'a dot'\nDot()"
+    )
+    assert [shown["image/png"] for shown in cell.displays] == [png, png]
+    assert sorted(shown["text/plain"] for shown in cell.displays) == ["host-1: a dot", "host-2: a dot"]
+
+
+def test_figures_of_python_are_shown_per_host(kernel):
+    python = os.environ.get("LAZYCLUSTER_TEST_PYTHON", sys.executable)
+    if subprocess.run([python, "-c", "import matplotlib"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("the Python of these tests has no matplotlib")
+    cell = kernel.run(
+        f"%%lazycluster python --on all --session figures --python {python}\nimport matplotlib\nmatplotlib.use('agg')\nimport matplotlib.pyplot as pyplot\n"
+        "pyplot.plot([1, 2])\npyplot.show()\nNone"
+    )
+    images = [shown["image/png"] for shown in cell.displays if "image/png" in shown]
+    assert len(images) == 2 and all(image.startswith("iVBOR") for image in images), cell.traceback
 
 
 def test_an_error_of_python_names_host_and_line(kernel):

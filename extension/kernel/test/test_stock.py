@@ -52,6 +52,25 @@ def test_errors_are_errors(stock):
     assert stock.run("1;\nlet wrong: string = 5;").error.startswith("TypeScriptError: line 2: Type 'number'")
 
 
+def test_errors_name_the_line_whatever_types_are_written_there(stock):
+    lines = [
+        "interface B { a: string }",
+        "import * as path from 'path';",
+        "const o: unknown = {};",
+        "",
+        "class C<T> { constructor(private readonly n: number) {}",
+        "  get(): T { return (this as any).z.y as T; } }",
+        "const c: C<string> = new C<string>(1);",
+        "console.log(path.join('a', 'b'));",
+    ]
+    for last, line in (("console.log((o as any).z.y)", 9), ("const s: string = (o as any).z.y;", 9), ("(o as any).z.y as number", 9), ("c.get()", 6)):
+        cell = stock.run("\n".join([*lines, last]))
+        number = cell.reply["execution_count"]
+        assert f"In[{number}]:{line}:" in cell.traceback, cell.traceback
+        assert f"> {line} | {[*lines, last][line - 1]}" in cell.traceback
+        stock.run("%lazycluster --help")
+
+
 def test_output_is_complete_and_in_its_streams(stock):
     cell = stock.run("console.log('out'); console.error('err'); lc.display({ 'text/plain': 'shown' });")
     assert (cell.text(), cell.text("stderr")) == ("out\n", "err\n")

@@ -51,7 +51,7 @@ function makeKernel(modules: StockModules, stock: StockServer, codec: Codec, mag
         handedOn,
         console,
         () => found.kernel?.runningCell ?? null,
-        (code) => found.kernel?.runner.keepCompiled(code),
+        (code, output) => found.kernel?.runner.keepCompiled(code, output),
       );
       executor.onDiagnostics = (text) => found.kernel?.runner.setDiagnostics(parseDiagnostics(text));
       return executor;

@@ -45,7 +45,7 @@ export class StockExecutor implements Executor {
     private readonly console: ExecutorConsole,
     /** Of the cell that is executed; null: none of ours is. */
     private readonly cell: () => number | null,
-    private readonly keep: (code: string) => void,
+    private readonly keep: (code: string, output: string) => void,
   ) {
     this.hookEvaluation();
   }
@@ -118,7 +118,7 @@ export class StockExecutor implements Executor {
       if (id === null || prefix === undefined || !code.endsWith(SUFFIX)) return evaluate(code, options);
       this.compiling = false;
       const body = code.slice(prefix.length, -SUFFIX.length);
-      this.keep(body);
+      this.keep(this.handedOn.source, body);
       const guarded = applyEdits(body, this.awaitsOf(body).edits).text;
       return this.run(body, () => evaluate(prefix + guarded + SUFFIX, { filename: cellName(id), breakOnSigint: true }));
     }) as typeof vm.runInThisContext;
