@@ -53,7 +53,9 @@ def startup():
 
 def first_cell():
     kernel = begin()
-    run(kernel[1], "const a = 1;\nconsole.log(a);")
+    # Only the reply counts: stock tslab's output is lost when a client's subscription has not reached it yet.
+    reply = kernel[1].execute("const a = 1;\nconsole.log(a);", reply=True, timeout=60)
+    assert reply["content"]["status"] == "ok", reply["content"]
     state["began"] = kernel
 
 
