@@ -5,6 +5,7 @@ import type { CellTrail } from "./source-map";
 import type { Awaits } from "./source/awaits";
 import { type Edit, type Edited, applyEdits, offsetOf, positionOf } from "./source/edits";
 import { dynamicImportEdits } from "./source/imports";
+import { shorthandEdits } from "./source/shorthands";
 import { CellSyntaxError, cellMagic, cellMagicCall, lineMagics, magicEdits, withoutMagics } from "./source/magics";
 
 /** `export {};⏎`, which tslab puts before a cell. */
@@ -89,7 +90,8 @@ export class CellCompiler implements Converter {
   private edits(source: string): Edit[] {
     const { typescript } = this.parts;
     const magics = lineMagics(typescript, source);
-    return [...magicEdits(magics), ...dynamicImportEdits(typescript, withoutMagics(source, magics))];
+    const plain = withoutMagics(source, magics);
+    return [...magicEdits(magics), ...dynamicImportEdits(typescript, plain), ...shorthandEdits(typescript, plain)];
   }
 
   /** What is awaited is awaited through the kernel. */

@@ -53,7 +53,7 @@ export class Kernel {
     this.runner = new CellRunner(tslab, state, scopes, (value) => this.host.resultOf(value));
     this.execution = new Execution(publisher, this.host, this.questions, this.runner, history, parts.count ?? 0);
     this.answers = new Answers(this.runner, tslab, magics, history);
-    prepareToBeStopped();
+    prepareToBeStopped(state);
     showChildren();
     new CellGlobal(scopes, magics, this.host).install();
     this.host.install();

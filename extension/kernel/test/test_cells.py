@@ -10,6 +10,7 @@ def test_values_and_types_reach_later_cells(kernel):
     kernel.run("const point: Point = { x: 1, y: 2 };\nfunction sum(p: Point) { return p.x + p.y; }\nlet count = 0;")
     assert kernel.run("sum(point)").result == "3"
     assert kernel.run("new Box(point).value.y").result == "2"
+    assert kernel.run("let y = 0; ({ y } = { y: count + 1 }); ({ y, point, m() { return { count }; } }).m().count + y").result == "1"
     kernel.run("count += 5; const [first, ...others] = [1, 2, 3];")
     assert kernel.run("[count, first, others]").result == "[ 5, 1, [ 2, 3 ] ]"
     assert "'string' is not assignable" in kernel.run('count = "five";').error

@@ -52,6 +52,9 @@ def test_an_interrupt_survives_asynchronous_contexts(kernel):
     for wait in ("null", "new Promise((r) => setTimeout(r, 5))", "new Promise((r) => setImmediate(r))"):
         interrupted(kernel, f"await context.run(1, async () => {{ await {wait}; console.log('started'); for (;;) {{}} }})")
     interrupted(kernel, "context.run(1, () => { console.log('started'); for (;;) {} })")
+    # Each step of it enters a context and leaves it.
+    for _ in range(8):
+        interrupted(kernel, ENDLESS["a flood of waits"])
 
 
 def test_what_was_started_without_await_goes_on(kernel):

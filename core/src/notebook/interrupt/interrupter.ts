@@ -62,9 +62,16 @@ export class Interrupter {
     const session = new Session();
     session.connectToMainThread();
     try {
-      const answers = await post(session, "Runtime.evaluate", { expression: `${CLEAR}()` });
-      if (!answers || heard() || this.state.isProtected) return false;
-      return await post(session, "Runtime.terminateExecution");
+      void post(session, "Runtime.evaluate", { expression: `${CLEAR}()` });
+      await until(() => this.state.isParked, STOP_MS, 1);
+      if (heard() || this.state.isProtected) {
+        this.state.leaveParked();
+        return false;
+      }
+      // The thread waits inside the inspector, which goes on with this: nothing is run between clearing and stopping.
+      const stopping: Promise<boolean>[] = [];
+      const parked = this.state.stopParked(() => stopping.push(post(session, "Runtime.terminateExecution")));
+      return parked && ((await stopping[0]) ?? false);
     } finally {
       session.disconnect();
     }
@@ -92,9 +99,9 @@ function signalGroup(): void {
   }
 }
 
-async function until(condition: () => boolean, ms: number): Promise<void> {
+async function until(condition: () => boolean, ms: number, lookMs = LOOK_MS): Promise<void> {
   const deadline = Date.now() + ms;
-  while (!condition() && Date.now() < deadline) await pause(LOOK_MS);
+  while (!condition() && Date.now() < deadline) await pause(lookMs);
 }
 
 function pause(ms: number): Promise<void> {

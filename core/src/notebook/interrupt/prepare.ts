@@ -1,10 +1,12 @@
 /** What a thread must have at hand to be stopped without harm. */
 
+import type { ThreadState } from "./thread-state";
+
 /** Where the thread leaves what clears its ids. */
 export const CLEAR = "__lazycluster_clear_async_ids__";
 
 /** In the thread that is to be interrupted, once. */
-export function prepareToBeStopped(): void {
+export function prepareToBeStopped(state: ThreadState): void {
   const { noDeprecation } = process;
   // Nothing that is not deprecated does it; Node 24 does not need it any more.
   process.noDeprecation = true;
@@ -19,5 +21,8 @@ export function prepareToBeStopped(): void {
     if (noDeprecation === undefined) delete process.noDeprecation;
     else process.noDeprecation = noDeprecation;
   }
-  Object.defineProperty(globalThis, CLEAR, { value: clear, configurable: true });
+  const prepare = (): void => {
+    if (state.park()) clear();
+  };
+  Object.defineProperty(globalThis, CLEAR, { value: prepare, configurable: true });
 }

@@ -3,7 +3,15 @@
 const PROTECTED = 0;
 const ASKED = 1;
 const HEARD = 2;
-const SLOTS = 3;
+const PARKED = 3;
+const SLOTS = 4;
+
+/** What PARKED holds. */
+const RUNS = 0;
+const WAITS = 1;
+const STOPS = 2;
+/** [ms] that this thread waits at most for what the other one decides. */
+const PARK_MS = 200;
 
 export class ThreadState {
   private readonly slots: Int32Array;
@@ -41,6 +49,31 @@ export class ThreadState {
 
   get isProtected(): boolean {
     return Atomics.load(this.slots, PROTECTED) > 0;
+  }
+
+  /** By this thread, in the middle of what it runs: waits for what the other one decides. True: it is stopped next. */
+  park(): boolean {
+    Atomics.store(this.slots, PARKED, WAITS);
+    Atomics.wait(this.slots, PARKED, WAITS, PARK_MS);
+    return Atomics.exchange(this.slots, PARKED, RUNS) === STOPS;
+  }
+
+  get isParked(): boolean {
+    return Atomics.load(this.slots, PARKED) === WAITS;
+  }
+
+  /** By the other thread: ends the wait, with a stop that the work asks for. False: nobody waits. */
+  stopParked(work: () => void): boolean {
+    if (Atomics.compareExchange(this.slots, PARKED, WAITS, STOPS) !== WAITS) return false;
+    work();
+    Atomics.notify(this.slots, PARKED);
+    return true;
+  }
+
+  /** By the other thread: what runs goes on. */
+  leaveParked(): void {
+    Atomics.compareExchange(this.slots, PARKED, WAITS, RUNS);
+    Atomics.notify(this.slots, PARKED);
   }
 
   /** By the other thread. Gives a number for `heard`. */
