@@ -97,16 +97,20 @@ export class LoginTurn {
   /** @param answer comes when the host does; whoever goes on then calls `resume`. */
   async whileSilent<R>(answer: Promise<R>): Promise<R> {
     let lent = 0;
-    const timer = setTimeout(() => {
-      if (silent >= SILENT_AT_ONCE) return;
+    let answered = false;
+    const lend = (): void => {
+      if (answered || silent >= SILENT_AT_ONCE) return;
       lent = 1;
       silent += lent;
       this.#lent = true;
       this.#leave();
-    }, SILENT_MS);
+    };
+    // Only when what has come meanwhile is read: it may be us who are slow, and then more logins are the last thing to do.
+    const timer = setTimeout(() => setImmediate(lend), SILENT_MS);
     try {
       return await answer;
     } finally {
+      answered = true;
       clearTimeout(timer);
       silent -= lent;
     }
