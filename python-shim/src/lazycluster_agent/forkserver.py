@@ -7,7 +7,7 @@ import os
 import select
 import sys
 
-from . import system
+from . import system, warmth
 from .descriptors import Control, stream_pair
 from .limits import restore_limit
 from .msgpack import WireError
@@ -80,9 +80,8 @@ class ForkServer:
         if message.get("op") == "fork":
             self._fork()
         elif message.get("op") == "warm":
-            from . import pickles
-
-            pickles.prepare()
+            for name in message["names"]:
+                warmth.prepare(name)
             self._freeze()
 
     def _fork(self) -> None:

@@ -98,7 +98,7 @@ class Function(CallStep):
 
     def launch(self) -> None:
         """Its turn has come. May raise Failure."""
-        server = functions_of(self.agent).server(self.calling.interpreter, self.cwd)
+        server = functions_of(self.agent).server(self.calling.interpreter, self.cwd, self.environment)
         environment = block(self.full_environment(server.environment))
         self._request = self.calling.request(self.agent, cwd=self.cwd, env=environment)
         self._server = server
@@ -129,8 +129,8 @@ class Function(CallStep):
         try:
             for header, payload in self._decoder.feed(data):
                 if header.get("op") == "ending":
-                    if fields.flag(header, "pickled") and self._server is not None:
-                        self._server.warm()
+                    if self._server is not None:
+                        self._server.warm(fields.text_list(header, "warm"))
                     if fields.flag(header, "again") and self._server is not None and self._ending is None:
                         self._lay_down()
                     self._end_of_answers()

@@ -6,7 +6,7 @@ import errno
 import os
 import time
 
-from . import system
+from . import system, warmth
 from .descriptors import MAX_DESCRIPTORS, Control, control_pair
 from .errors import Become, Failure, exhausted, internal
 from .interpreters import activated, find
@@ -20,10 +20,12 @@ from .turns import AT_ONCE, JS_AT_ONCE, Turn, Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, NoReturn, Optional, Tuple
+    from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 
     from .agent import Agent
 
+    #: The program of another interpreter; and whether its children must not have libraries at hand.
+    Key = Tuple[Optional[bytes], bool]
     Assigned = Callable[[Optional[Failure], int, Tuple[int, ...]], None]
 
 #: Children that a fork server is asked for at a time. It makes them one by one, and the socket to it holds
@@ -37,10 +39,16 @@ START_PATIENCE = 20.0
 MAX_NOISE = 4096
 
 
+#: The server that is always there once a function has run.
+OURS: Key = (None, False)
+
+
 class Server:
     """One fork server."""
 
-    def __init__(self, agent: Agent, interpreter: Optional[bytes], ended: Callable[[Server], None]) -> None:
+    def __init__(self, agent: Agent, key: Key, ended: Callable[[Server], None]) -> None:
+        self.key = key
+        interpreter = key[0]
         self._agent, self._loop = agent, agent.loop
         self.interpreter = interpreter
         #: The interpreter's path, and the variables that its children start with.
@@ -55,7 +63,7 @@ class Server:
         self.busy = 0
         #: When its last function ended [s on the monotonic clock]; means nothing while it is busy.
         self.idle_since = time.monotonic()
-        self._warm = False
+        self._warm: Set[str] = set()
         self._noise: List[bytes] = []
         self._closed = False
         self._pid, self._control = self._fork() if interpreter is None else self._start(interpreter)
@@ -100,11 +108,13 @@ class Server:
             self._waiting.pop(0)(None, *child)
         self._spares.trim()
 
-    def warm(self) -> None:
-        """Its next children have cloudpickle at hand."""
-        if not self._warm and self._ready and not self._closed:
-            self._warm = True
-            self._tell("warm")
+    def warm(self, names: List[str]) -> None:
+        """Its next children have these at hand, as far as that is possible."""
+        possible = warmth.NAMES[:1] if self.key[1] else warmth.NAMES
+        new = [name for name in possible if name in names and name not in self._warm]
+        if new and self._ready and not self._closed:
+            self._warm.update(new)
+            self._tell("warm", names=new)
 
     def refill(self) -> None:
         self._order(self._spares.missing)
@@ -130,9 +140,9 @@ class Server:
             self._ordered += 1
             self._tell("fork")
 
-    def _tell(self, op: str) -> None:
+    def _tell(self, op: str, **more: Any) -> None:
         try:
-            self._control.send({"op": op})
+            self._control.send({"op": op, **more})
         except OSError:
             self._loop.soon(self.close)
 
@@ -272,20 +282,24 @@ class Functions:
         self._agent = agent
         self._most, self._idle = most, idle
         self._turns, self._js_turns = Turns(AT_ONCE), Turns(JS_AT_ONCE)
-        self._servers: Dict[Optional[bytes], Server] = {}
+        self._servers: Dict[Key, Server] = {}
 
     def turn(self, begin: Callable[[], None], js: bool) -> Turn:
         return Turn(self._js_turns if js else self._turns, begin)
 
-    def server(self, interpreter: Optional[str], cwd: bytes) -> Server:
-        """Raises Failure."""
-        key = None if interpreter is None else self.find(interpreter, cwd)
+    def server(self, interpreter: Optional[str], cwd: bytes, environment: Dict[bytes, bytes]) -> Server:
+        """For a function with these variables of its own. Raises Failure."""
+        program = None if interpreter is None else self.find(interpreter, cwd)
+        usual = self._agent.environment
+        # Ours was forked from the agent, before anybody asked a login shell.
+        began_with = dict(os.environb) if program is None else usual
+        key = program, warmth.unwanted({**usual, **environment}, began_with, cwd)
         server = self._servers.get(key)
         if server is None:
-            if key is not None:
+            if key != OURS:
                 self._make_room()
             server = self._servers[key] = Server(self._agent, key, self._forget)
-            if key is not None:
+            if key != OURS:
                 self._look_after(server, self._idle)
         return server
 
@@ -298,7 +312,7 @@ class Functions:
         Busy ones stay, for a session may be busy for hours and a call must not wait for that: while all are
         busy there are more than the limit. The surplus goes when it is idle, at the latest with the next one.
         """
-        others = [server for server in self._servers.values() if server.interpreter]
+        others = [server for server in self._servers.values() if server.key != OURS]
         idle = sorted((server for server in others if not server.busy), key=lambda server: server.idle_since)
         for server in idle[: max(len(others) + 1 - self._most, 0)]:
             server.close()
@@ -307,7 +321,7 @@ class Functions:
         """Closes it when it has had no work for long; looks again after so many seconds."""
 
         def look() -> None:
-            if self._servers.get(server.interpreter) is not server:
+            if self._servers.get(server.key) is not server:
                 return
             left = self._idle - (0.0 if server.busy else time.monotonic() - server.idle_since)
             if left > 0:
@@ -318,8 +332,8 @@ class Functions:
         self._agent.loop.later(seconds, look)
 
     def _forget(self, server: Server) -> None:
-        if self._servers.get(server.interpreter) is server:
-            del self._servers[server.interpreter]
+        if self._servers.get(server.key) is server:
+            del self._servers[server.key]
 
 
 def functions_of(agent: Agent) -> Functions:

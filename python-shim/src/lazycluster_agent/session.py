@@ -91,7 +91,7 @@ class Session:
     def _launch(self, call: SessionCall) -> None:
         if self.server is not None:
             return  # The child is on its way already.
-        self.server = functions_of(self.agent).server(call.calling.interpreter, call.cwd)
+        self.server = functions_of(self.agent).server(call.calling.interpreter, call.cwd, call.environment)
         self.server.acquire(self._assigned)
 
     def _assigned(self, failure: Optional[Failure], pid: int, fds: Tuple[int, ...]) -> None:

@@ -12,7 +12,7 @@ import linecache
 import os
 import sys
 
-from . import system
+from . import system, warmth
 from .calls import MODULE
 
 TYPE_CHECKING = False
@@ -41,6 +41,7 @@ class Names:
         self._modules = dict(sys.modules)
         self._names = [(names, dict(names)) for names in namespaces()]
         self._lists = [(kept, list(kept)) for kept in lists()]
+        self._warmth = warmth.state()
         self.path = list(sys.path)
         self._sources = frozenset(linecache.cache)
 
@@ -70,10 +71,13 @@ class Names:
         if any(len(now) != len(before) or now != before for now, before in self._lists):
             return False
         sys.path[:] = self.path
-        random = sys.modules.get("random")
+        if warmth.state() != self._warmth:
+            return False
+        # As after a fork: nobody has told them a seed.
+        random: Any = sys.modules.get("random")
         if random is not None:
-            # As after a fork: nobody has told it a seed.
             random.seed()
+        warmth.begin()
         return True
 
 

@@ -11,7 +11,7 @@ import linecache
 import os
 import sys
 
-from . import system
+from . import system, warmth
 from .calls import MODULE, Call, CellRaised
 from .errors import Failure, printable
 from .line import Arguments, Line
@@ -76,13 +76,13 @@ class Worker:
         if line.lost:
             return finish(code)
         if returned and traces.none([os.fsdecode(request["cwd"]), *self._names.path]):
-            line.tell("ending", code=0, pickled=uses_pickles(), again=True)
+            line.tell("ending", code=0, warm=warmth.used(self._names.path), again=True)
             line.send()
             return None
         if lingers():
             line.send()
         code = finish(code)
-        line.tell("ending", code=code, pickled=uses_pickles())
+        line.tell("ending", code=code, warm=warmth.used(self._names.path))
         line.send()
         # The end of the process takes longer than all the rest, so nobody waits for it.
         for fd in (1, 2):
@@ -97,6 +97,7 @@ class Worker:
         os.dup2(self._out, 1)
         os.dup2(self._err, 2)
         system.close_low_but(self._control)
+        warmth.begin()
 
 
 def run_once(request: Header, document: Arguments) -> Any:
@@ -139,10 +140,6 @@ def rehearse() -> None:
     request = {"fn": source, "result": "data", "modules": [], "folder": b"", "handles": []}
     Call(request, Space()).perform(document)
     del sys.modules[MODULE], linecache.cache["rehearsal"]
-
-
-def uses_pickles() -> bool:
-    return "%s.pickles" % __package__ in sys.modules
 
 
 def settle_in(request: Header) -> None:
