@@ -1,6 +1,6 @@
 /** An error as a table, plain and HTML: what it says of itself, and where it comes from. Pure. */
-import { type MimeBundle, escapeHtml } from "./jupyter";
-import { stateColour, tableBundle } from "./table";
+import { type MimeBundle, escapeHtml, textBox } from "./jupyter";
+import { htmlTable, stateColour, tableBundle } from "./table";
 
 export interface ErrorView {
   /** Name and message. */
@@ -16,10 +16,10 @@ export function errorBundle({ title, details, trace }: ErrorView): MimeBundle {
   const colour = stateColour("failed") ?? "inherit";
   return {
     "text/plain": text,
-    "text/html":
-      `<div><b style="color:${colour};white-space:pre-wrap">${escapeHtml(title)}</b>` +
-      (details.length === 0 ? "" : (table["text/html"] ?? "")) +
-      (trace.length === 0 ? "" : `<pre style="margin:4px 0">${escapeHtml(trace.join("\n"))}</pre>`) +
-      "</div>",
+    "text/html": textBox(
+      `<b style="color:${colour};white-space:pre-wrap">${escapeHtml(title)}</b>` +
+        (details.length === 0 ? "" : htmlTable(null, details)) +
+        (trace.length === 0 ? "" : `<pre style="margin:4px 0">${escapeHtml(trace.join("\n"))}</pre>`),
+    ),
   };
 }

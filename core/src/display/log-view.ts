@@ -1,5 +1,5 @@
 /** What a task printed, plain and HTML. Pure. */
-import { type MimeBundle, escapeHtml } from "./jupyter";
+import { type MimeBundle, escapeHtml, textBox } from "./jupyter";
 
 export interface LogView {
   readonly title: string;
@@ -14,9 +14,10 @@ export function logBundle({ title, text, omitted, logFile }: LogView): MimeBundl
   const body = note + text.replace(/\n$/, "");
   return {
     "text/plain": body === "" ? title : `${title}\n${body}`,
-    "text/html":
-      `<div><b>${escapeHtml(title)}</b>` +
-      `<pre style="max-height:24em;overflow:auto;margin:4px 0">${escapeHtml(body)}</pre>` +
-      `<small>${escapeHtml(logFile)}</small></div>`,
+    "text/html": textBox(
+      `<b>${escapeHtml(title)}</b>` +
+        `<pre style="max-height:24em;overflow:auto;margin:4px 0">${escapeHtml(body)}</pre>` +
+        `<small>${escapeHtml(logFile)}</small>`,
+    ),
   };
 }

@@ -1,7 +1,7 @@
 /** An object of a session as a file on its host. */
 import { rm } from "fs/promises";
 import { type AgentClient, startProcess } from "../host";
-import { EXT, Ext, type Decoded, WireError, decode, encode } from "../wire";
+import { EXT, Ext, WireError, encode, keptPaths } from "../wire";
 import { untilEnd } from "./call";
 import { judge, sentence } from "./judge";
 import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
@@ -70,15 +70,7 @@ function argument(id: number): Buffer {
 
 function pathIn(value: ValueData): Buffer {
   if (value.kind === "file") throw new WireError("a dump that is no handle");
-  const { tree, buffers } = value;
-  const document = decode(tree, { ext: true });
-  const kept: Decoded | undefined = Array.isArray(document) ? document[1] : undefined;
-  const content = kept instanceof Ext && kept.type === EXT.handle ? decode(kept.data, { ext: true }) : null;
-  const path = content instanceof Map ? content.get("path") : undefined;
-  if (path instanceof Uint8Array) return Buffer.from(path);
-  // Bytes of a document are buffers beside its tree.
-  const index = path instanceof Ext && path.type === EXT.buffer ? Buffer.from(path.data) : null;
-  const buffer = index?.length === 4 ? buffers[index.readUInt32BE(0)] : undefined;
-  if (buffer === undefined) throw new WireError("a dump that is no handle");
-  return Buffer.from(buffer);
+  const [path] = keptPaths(value);
+  if (path === undefined) throw new WireError("a dump that is no handle");
+  return Buffer.from(path);
 }

@@ -240,7 +240,11 @@ export class Engine {
     if (this.journal) return this.journal;
     const id = `${new Date().toISOString().replace(/[:.]/g, "-")}-${randomUUID().slice(0, 8)}`;
     const warn = (message: string): void => this.client.log("warn", message);
-    this.control = ControlServer.listen(id, (kind, body) => this.handle(kind, body), warn);
+    this.control = ControlServer.listen(
+      id,
+      (kind, body) => this.handle(kind, body).finally(() => this.flushJournal()),
+      warn,
+    );
     this.journal = JournalWriter.create(
       {
         id,

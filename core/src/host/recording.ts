@@ -279,7 +279,7 @@ export class Recording {
     this.wake();
     setTimeout(() => {
       const { host } = this.agent;
-      const message = `${host}: cancelled; the host did not confirm it within ${String(STOP_MS)} ms. \`lazycluster cancel\` tries again.`;
+      const message = `${host}: cancelled; the host did not confirm it within ${String(STOP_MS)} ms, so it may go on there until its lease ends.`;
       this.giveUp(new EngineFailure({ code: "ERR_CANCELLED", host, message }));
     }, STOP_MS).unref();
   }

@@ -80,7 +80,7 @@ export function errorDisplay(error: object, { traceback }: CellError): MimeBundl
 }
 
 /** The stack with places of cells, without the kernel's own lines. */
-export function framesOf(error: object, locate: Locate): string[] {
+function framesOf(error: object, locate: Locate): string[] {
   const lines = textOf(error, "stack").split("\n");
   const first = lines.findIndex((line) => /^\s+at /.test(line));
   if (first < 0) return [];

@@ -45,8 +45,6 @@ export class CellRunner {
     private readonly scopes: Scopes,
     /** What the last expression of a cell shows of itself; null: nothing. */
     private readonly show: (value: unknown) => MimeBundle | null,
-    /** Nobody can stop the thread from another one; Node's own way is to end what runs before the first `await`. */
-    private readonly endsAtSignal = false,
   ) {
     this.typescript = parts.typescript;
     this.compiler = new CellCompiler(parts.createConverter({ isJS: false, isBrowser: false }), parts, (code) =>
@@ -207,7 +205,7 @@ export class CellRunner {
       const { id, signal } = this.current;
       this.keep(id, { ...trail, prefix: prefix.length });
       if (this.state.wasInterrupted || signal.aborted) throw new Interrupted();
-      return this.state.expose(() => evaluate(code, { filename: cellName(id), breakOnSigint: this.endsAtSignal }));
+      return this.state.expose(() => evaluate(code, { filename: cellName(id) }));
     }) as typeof vm.runInThisContext;
   }
 

@@ -16,15 +16,17 @@ type Options = Readonly<Record<string, unknown>>;
 /** Which of the streams the child's stdout, stderr is; null: none of them. */
 type Inherited = readonly (StreamName | null)[];
 
+const SYNCHRONOUS = ["execSync", "execFileSync", "spawnSync"] as const;
+
 /** Replaces what starts processes in this process, for good. */
 export function showChildren(): void {
-  const functions = children as unknown as Record<string, Call>;
-  for (const name of ["execSync", "execFileSync", "spawnSync"]) {
-    const start = functions[name] as Call;
+  const functions = children as Record<(typeof SYNCHRONOUS)[number] | "spawn", Call>;
+  for (const name of SYNCHRONOUS) {
+    const start = functions[name];
     functions[name] = (...given) => startSync(start, given);
   }
-  const start = functions["spawn"] as Call;
-  functions["spawn"] = (...given) => startAsync(start, given);
+  const start = functions.spawn;
+  functions.spawn = (...given) => startAsync(start, given);
   syncBuiltinESMExports();
 }
 

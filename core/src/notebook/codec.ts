@@ -34,7 +34,7 @@ export class Codec {
     return {
       channel,
       identities: frames.slice(0, delimiter),
-      header: header as unknown as Header,
+      header: header as Partial<Header> as Header,
       parent: (parent as Partial<Header> | undefined) ?? {},
       metadata: metadata ?? {},
       content: content ?? {},

@@ -1,4 +1,5 @@
 /** Whether a cell can be executed as it stands: consoles ask at each Enter. */
+import type { SourceFile } from "typescript";
 import type { TypeScript } from "./source/magics";
 import { type Content } from "./message";
 
@@ -21,7 +22,7 @@ export function completeness(typescript: TypeScript, code: string): Content {
     false,
     typescript.ScriptKind.TS,
   );
-  const problems = (file as unknown as { parseDiagnostics: readonly ParseDiagnostic[] }).parseDiagnostics;
+  const problems = (file as SourceFile & { readonly parseDiagnostics: readonly ParseDiagnostic[] }).parseDiagnostics;
   const first = problems[0];
   if (!first) return { status: "complete" };
   const end = code.trimEnd().length;

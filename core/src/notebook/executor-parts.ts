@@ -1,6 +1,8 @@
 /** The parts of tslab that the kernel is built around, as they are in the one version that it accepts. */
 import type { TypeScript } from "./source/magics";
 
+export const TSLAB_VERSION = "1.0.22";
+
 interface TslabPosition {
   readonly offset: number;
   /** From 0. */
@@ -41,7 +43,7 @@ export interface Converter {
 
 /** Runs cells, one at a time. */
 export interface Executor {
-  /** False where the cell failed; then `error` of its console was called. */
+  /** False where the cell failed; what it threw went to `error` of its console. */
   execute(source: string): Promise<boolean>;
   inspect(source: string, position: number): unknown;
   complete(source: string, position: number): Completions;

@@ -9,6 +9,7 @@ export type {
   TslabDiagnostic,
   TslabParts,
 } from "./executor-parts";
+export { TSLAB_VERSION } from "./executor-parts";
 export { Kernel } from "./kernel";
 export type { KernelParts } from "./kernel";
 export { kernelInfo } from "./kernel-info";

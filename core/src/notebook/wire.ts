@@ -3,5 +3,6 @@ export { BadMessage, Codec } from "./codec";
 export { Interrupter } from "./interrupt/interrupter";
 export { ThreadState } from "./interrupt/thread-state";
 export * from "./message";
+export { SendQueue } from "./send-queue";
 export { TextRing } from "./text-ring";
 export type { Position } from "./text-ring";

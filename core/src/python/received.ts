@@ -2,10 +2,10 @@
 import { rmSync } from "fs";
 import type { ValueData } from "../engine/protocol";
 import { LazyclusterError } from "../errors";
-import { MAX_PATH, WireError } from "../wire";
+import { MAX_PATH, WireError, keptPaths } from "../wire";
 import { type Origin, reviver } from "./revive";
 import { watchSpool } from "./spooled";
-import { decodeDocument, keptPaths, readDocumentFile } from "./values";
+import { decodeDocument, readDocumentFile } from "./values";
 
 interface Unread {
   readonly path: string;

@@ -14,7 +14,6 @@ import type { Finding, HostSpec, OwnerSpec, TaskState, WorkingDirSpec } from "..
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyKwargs, Runnable } from "../python";
 import {
-  EXECUTE_OPTIONS,
   FUNCTION_OPTIONS,
   type ExecuteOptions,
   type Execution,
@@ -29,16 +28,25 @@ import {
   type TransferOptions,
   isPortKey,
   isTaskKey,
+  splitOptions,
   startExecution,
 } from "../task";
-import { requireOptions, requirePath, requireVariables, show } from "../validate";
+import { requirePath, requireVariables, show } from "../validate";
 import { callEngine } from "./engine-call";
 import { type RuntimeFilter, checkRuntimeFilter, passesFilter } from "./filter";
 import { type RuntimeOptions, checkHost, checkRuntimeOptions } from "./host-options";
 import { type RuntimeInfo, infoLines } from "./info";
 import { outputOf } from "./output-of";
-import { type ExposureOptions, PortExposure, type PortRoute, firstFreePort, freePorts } from "./ports";
-import { requireAnyUser, requirePort, requirePorts } from "./ports";
+import {
+  type ExposureOptions,
+  PortExposure,
+  type PortRoute,
+  firstFreePort,
+  freePorts,
+  requireAnyUser,
+  requirePort,
+  requirePorts,
+} from "./ports";
 import { ProcessList } from "./process-list";
 import { type Session, type SessionOptions, sessionOf } from "./session";
 
@@ -209,7 +217,7 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** A task of one `runFunction`. (Python: `execute_function`.) */
   executeFunction(fn: Runnable, kwargs?: PyKwargs, options?: ExecuteOptions & FunctionOptions): Execution {
-    const [execute, call] = split(options, FUNCTION_OPTIONS, "executeFunction");
+    const [execute, call] = splitOptions(options, FUNCTION_OPTIONS, "executeFunction");
     return this.executeTask(new RuntimeTask().runFunction(fn, kwargs, call), execute);
   }
 
@@ -230,19 +238,19 @@ export class Runtime implements Displayable, ExecutionTarget {
 
   /** A task of one `sendFile`. (Python: `send_file`.) @param options a boolean is `executeAsync`. */
   sendFile(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
-    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "sendFile");
+    const [execute, transfer] = splitOptions(options, TRANSFER_OPTIONS, "sendFile");
     return this.executeTask(new RuntimeTask().sendFile(localPath, remotePath, transfer), execute);
   }
 
   /** A task of one `getFile`. (Python: `get_file`.) @param options a boolean is `executeAsync`. */
   getFile(remotePath: string, localPath?: string, options?: boolean | (ExecuteOptions & TransferOptions)): Execution {
-    const [execute, transfer] = split(options, TRANSFER_OPTIONS, "getFile");
+    const [execute, transfer] = splitOptions(options, TRANSFER_OPTIONS, "getFile");
     return this.executeTask(new RuntimeTask().getFile(remotePath, localPath, transfer), execute);
   }
 
   /** A task of one `syncFolder`. @param options a boolean is `executeAsync`. */
   syncFolder(localPath: string, remotePath?: string, options?: boolean | (ExecuteOptions & SyncOptions)): Execution {
-    const [execute, sync] = split(options, SYNC_OPTIONS, "syncFolder");
+    const [execute, sync] = splitOptions(options, SYNC_OPTIONS, "syncFolder");
     return this.executeTask(new RuntimeTask().syncFolder(localPath, remotePath, sync), execute);
   }
 
@@ -499,20 +507,4 @@ export class Runtime implements Displayable, ExecutionTarget {
 
 function newOwner(): string {
   return `runtime-${randomUUID()}`;
-}
-
-/** The options of an execution, and those of its one step. A boolean is `executeAsync`. */
-function split(
-  options: boolean | ExecuteOptions | undefined,
-  ofStep: readonly string[],
-  what: string,
-): [execute: ExecuteOptions, step: object] {
-  const given = requireOptions(
-    typeof options === "boolean" ? { executeAsync: options } : options,
-    [...EXECUTE_OPTIONS, ...ofStep],
-    what,
-  );
-  const pick = (keys: readonly string[]): object =>
-    Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
-  return [pick(EXECUTE_OPTIONS), pick(ofStep)];
 }

@@ -3,7 +3,7 @@ export { TaskProcess, isPortKey, isTaskKey, portName, portProcessKey, taskProces
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
 export type { TaskEvents, TaskProgress, TaskStep } from "./task-events";
-export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, startExecution } from "./start";
+export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, splitOptions, startExecution } from "./start";
 export type { ExecuteOptions } from "./start";
 export { FUNCTION_OPTIONS, cellStep, requireInterpreter, runFunctionStep } from "./steps";
 export type { CellOptions, CommandOptions, FunctionOptions } from "./steps";

@@ -96,6 +96,18 @@ export function asExecuteOptions(options: boolean | ExecuteOptions | undefined):
   return typeof options === "boolean" ? { executeAsync: options } : options;
 }
 
+/** The options of an execution, and those of its one step. A boolean is `executeAsync`. */
+export function splitOptions(
+  options: boolean | ExecuteOptions | undefined,
+  ofStep: readonly string[],
+  what: string,
+): [execute: ExecuteOptions, step: object] {
+  const given = requireOptions(asExecuteOptions(options), [...EXECUTE_OPTIONS, ...ofStep], what);
+  const pick = (keys: readonly string[]): object =>
+    Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
+  return [pick(EXECUTE_OPTIONS), pick(ofStep)];
+}
+
 export function checkExecuteOptions(
   options: ExecuteOptions | undefined,
   what: string,

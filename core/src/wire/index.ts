@@ -6,3 +6,4 @@ export { EXT } from "./ext";
 export { Header } from "./header";
 export { DocumentCutter, documentLengths } from "./document";
 export type { CutDocument } from "./document";
+export { keptPaths } from "./kept-paths";

@@ -3,10 +3,12 @@ import { describe, expect, it } from "vitest";
 import {
   arrayBundle,
   columns,
+  errorBundle,
   escapeHtml,
   formatBytes,
   formatDuration,
   frameBundle,
+  logBundle,
   oneLine,
   tableBundle,
   taskBundle,
@@ -73,6 +75,8 @@ describe("a task's table", () => {
       tableBundle({ title: text, head: [text], rows: [[text]] }),
       frameBundle({ length: 1, columns: [{ name: text, dtype: "", items: [text] }] }),
       arrayBundle({ dtype: text, shape: [1], data: [1] }),
+      errorBundle({ title: text, details: [[text, text]], trace: [text] }),
+      logBundle({ title: text, text, omitted: 0, logFile: text }),
     ])
       expect(html).toMatch(/^<div class="tex2jax_ignore mathjax_ignore"[^>]*>[^]*<\/div>$/);
   });

@@ -1,11 +1,17 @@
 import { createRequire } from "module";
-import type { ConverterSet, Converter, Executor, ExecutorConsole, TypeScript } from "lazycluster/notebook";
+import {
+  type ConverterSet,
+  type Converter,
+  type Executor,
+  type ExecutorConsole,
+  TSLAB_VERSION,
+  type TypeScript,
+} from "lazycluster/notebook";
 
 /**
  * The parts of tslab that the kernel rests on. They are tslab's insides: no later version needs to keep them, so exactly
  * one version is accepted, and what is used of it is declared here and nowhere else.
  */
-export const tslabVersion = "1.0.22";
 const typescriptName = "@tslab/typescript-for-tslab";
 const typescriptVersion = "5.0.4";
 
@@ -49,12 +55,12 @@ export class Tslab {
     try {
       manifest = requireHere.resolve("tslab/package.json");
     } catch (error) {
-      throw new Error(`The kernel needs tslab ${tslabVersion}, which is not installed. Run \`npm install\`.`, {
+      throw new Error(`The kernel needs tslab ${TSLAB_VERSION}, which is not installed. Run \`npm install\`.`, {
         cause: error,
       });
     }
     this.#require = createRequire(manifest);
-    this.#check(manifest, "tslab", tslabVersion);
+    this.#check(manifest, "tslab", TSLAB_VERSION);
     this.#check(this.#require.resolve(`${typescriptName}/package.json`), typescriptName, typescriptVersion);
   }
 
@@ -78,7 +84,7 @@ export class Tslab {
     const missing = used[name].filter((member) => !(member in module));
     if (missing.length > 0) {
       throw new Error(
-        `tslab's ${name} has no ${missing.join(", ")}: this is no tslab ${tslabVersion}. Run \`npm ci\`.`,
+        `tslab's ${name} has no ${missing.join(", ")}: this is no tslab ${TSLAB_VERSION}. Run \`npm ci\`.`,
       );
     }
     return module as Modules[Name];
@@ -93,7 +99,7 @@ export class Tslab {
     const { version } = this.#require(manifest) as { version: string };
     if (version === wanted) return;
     throw new Error(
-      `The kernel needs ${name} ${wanted} exactly and found ${version}. Run \`npm install tslab@${tslabVersion} --save-exact\`.`,
+      `The kernel needs ${name} ${wanted} exactly and found ${version}. Run \`npm install tslab@${TSLAB_VERSION} --save-exact\`.`,
     );
   }
 }

@@ -49,7 +49,7 @@ function words(program: Command, before: readonly string[], word: string): strin
   const position = left.filter((text) => !text.startsWith("-")).length;
   const argument = command.registeredArguments[position] ?? command.registeredArguments.at(-1);
   if (argument?.argChoices) return argument.argChoices;
-  return argument && /\bhosts?\b/.test(`${argument.name()} ${argument.description}`) ? hosts() : [];
+  return argument && /^hosts?$/.test(argument.name()) ? hosts() : [];
 }
 
 const TAKES_HOSTS = /<hosts?>|--on\b|--group\b/;

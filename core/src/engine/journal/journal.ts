@@ -87,8 +87,8 @@ export class JournalWriter {
 
   flush(): void {
     const events = this.waiting;
-    if (events.length === 0 || this.file === null) return;
     this.waiting = [];
+    if (events.length === 0 || this.file === null) return;
     const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
     const line = Buffer.from(`${this.torn ? "\n" : ""}${lines}`, "utf8");
     let written = 0;

@@ -7,6 +7,7 @@ import { Kernel } from "../kernel";
 import type { Magics } from "../magics";
 import type { Header, Outgoing, StreamName, Transport } from "../message";
 import { Output } from "../output";
+import { SendQueue } from "../send-queue";
 import { HandedOn, StockExecutor, parseDiagnostics } from "./executor";
 import type { StockModules, StockServer, StockSocket } from "./modules";
 
@@ -91,7 +92,7 @@ async function listen(socket: StockSocket, codec: Codec, kernel: Kernel): Promis
 
 /** Sends one after the other: tslab's own way loses what a socket cannot take at once. */
 class StockTransport implements Transport {
-  private readonly leaving = new Map<StockSocket, Promise<void>>();
+  private readonly leaving = new SendQueue<StockSocket>();
   private readonly output = new Output((message) => this.transmit(message));
 
   constructor(
@@ -109,16 +110,6 @@ class StockTransport implements Transport {
   }
 
   private transmit(message: Outgoing): void {
-    const socket = this.stock[message.channel];
-    const frames = this.codec.encode(message);
-    // At once where nothing waits: a cell may go into a loop now.
-    const before = this.leaving.get(socket);
-    const work = before ? before.then(() => socket.send(frames)) : socket.send(frames);
-    const done = work
-      .catch(() => undefined)
-      .finally(() => {
-        if (this.leaving.get(socket) === done) this.leaving.delete(socket);
-      });
-    this.leaving.set(socket, done);
+    void this.leaving.send(this.stock[message.channel], this.codec.encode(message));
   }
 }

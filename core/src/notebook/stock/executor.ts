@@ -52,16 +52,7 @@ export class StockExecutor implements Executor {
 
   async execute(source: string): Promise<boolean> {
     const refused = this.compiler.convert("", source).diagnostics;
-    if (refused.length > 0) {
-      this.console.error(
-        "%s%d:%d - %s",
-        "",
-        refused[0]?.start.line,
-        refused[0]?.start.character,
-        refused[0]?.messageText,
-      );
-      return false;
-    }
+    if (refused.length > 0) return false;
     this.failed = false;
     this.compiling = true;
     const printed: string[] = [];

@@ -1,17 +1,14 @@
 /** The parts of a stock tslab kernel that runs in this process, found among the modules that it has loaded. */
 import { readFileSync } from "fs";
 import { join, sep } from "path";
-import type { Executor } from "../executor-parts";
+import { type Executor, TSLAB_VERSION } from "../executor-parts";
 import type { TypeScript } from "../source/magics";
-
-/** What is used of tslab's insides, which no other version needs to have. */
-export const STOCK_VERSION = "1.0.22";
 
 export interface StockSocket extends AsyncIterable<Buffer[]> {
   send(frames: readonly Uint8Array[]): Promise<void>;
 }
 
-export interface StockHandler {
+interface StockHandler {
   readonly executor: Executor;
   execCount: number;
 }
@@ -23,7 +20,6 @@ export interface StockServer {
   readonly control: StockSocket;
   readonly stdin: StockSocket;
   readonly iopub: StockSocket;
-  close(): void;
 }
 
 export interface StockModules {
@@ -47,8 +43,8 @@ export function findStock(): StockModules | null {
   if (file === undefined) return null;
   const folder = join(file, "..", "..");
   const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
-  if (version !== STOCK_VERSION) {
-    throw new Error(`enableTslab knows tslab ${STOCK_VERSION}, and this kernel is tslab ${version}.`);
+  if (version !== TSLAB_VERSION) {
+    throw new Error(`enableTslab knows tslab ${TSLAB_VERSION}, and this kernel is tslab ${version}.`);
   }
   const exportsOf = (name: string): Record<string, unknown> => {
     const found = cache[join(folder, "dist", `${name}.js`)]?.exports as Record<string, unknown> | undefined;

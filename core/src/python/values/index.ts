@@ -7,7 +7,6 @@ export { encodeDocument, encodeValue } from "./encode";
 export type { EncodedDocument } from "./encode";
 export { EXT, travels } from "./ext";
 export type { RevivedExt, Travels, ValueWriter, Written } from "./ext";
-export { keptPaths } from "./kept-paths";
 export { NdArrayValue, ndarray } from "./ndarray";
 export type { NdArray } from "./ndarray";
 export { FloatValue, pyFloat } from "./py-float";

@@ -1,5 +1,13 @@
 /** The five sockets of a kernel. What is sent leaves complete and in order; nothing is dropped. */
-import { BadMessage, type Channel, Codec, type Content, type Outgoing, type Request } from "lazycluster/notebook/wire";
+import {
+  BadMessage,
+  type Channel,
+  Codec,
+  type Content,
+  type Outgoing,
+  type Request,
+  SendQueue,
+} from "lazycluster/notebook/wire";
 import { Reply, Router, XPublisher } from "zeromq";
 import { type ConnectionInfo, endpoint } from "./connection-file";
 
@@ -16,8 +24,7 @@ export class Sockets {
   private readonly heartbeat = new Reply({ linger: 0 });
   private readonly codec: Codec;
   private closed = false;
-  /** What still leaves, by socket: one send at a time. */
-  private readonly leaving = new Map<Sender, Promise<void>>();
+  private readonly leaving = new SendQueue<Sender>();
 
   constructor(private readonly info: ConnectionInfo) {
     this.codec = new Codec(info.key);
@@ -51,22 +58,12 @@ export class Sockets {
   send(message: Outgoing<Content | string>): Promise<void> {
     if (this.closed) return Promise.resolve();
     const socket = message.channel === "iopub" ? this.iopub : this.routers[message.channel];
-    const frames = this.codec.encode(message);
-    const before = this.leaving.get(socket);
-    const work = before ? before.then(() => socket.send(frames)) : socket.send(frames);
-    // A client that has left cannot be answered; that is no reason to answer nobody any more.
-    const done = work
-      .catch(() => undefined)
-      .finally(() => {
-        if (this.leaving.get(socket) === done) this.leaving.delete(socket);
-      });
-    this.leaving.set(socket, done);
-    return done;
+    return this.leaving.send(socket, this.codec.encode(message));
   }
 
   /** What was sent before still leaves. */
   async close(): Promise<void> {
-    await Promise.all(this.leaving.values());
+    await this.leaving.drained();
     this.closed = true;
     for (const socket of [this.iopub, ...Object.values(this.routers), this.heartbeat]) socket.close();
   }

@@ -1,5 +1,7 @@
 /** The files of objects that a value names, for when nobody wants the value. */
-import { type CutDocument, type Decoded, EXT, Ext, decode } from "../../wire";
+import type { CutDocument } from "./document";
+import { EXT } from "./ext";
+import { type Decoded, Ext, decode } from "./msgpack";
 
 /** A call gives objects as its value, or inside of lists and maps. Throws WireError for what is no value document. */
 export function keptPaths({ tree, buffers }: CutDocument): Uint8Array[] {
