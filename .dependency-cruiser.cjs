@@ -36,7 +36,7 @@ module.exports = {
       name: "no-cycles",
       severity: "error",
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+      to: { circular: true },
     },
     ...Object.entries(rooms).map(([room, allowed]) => ({
       name: `one-way-${room.replace("/", "-")}`,

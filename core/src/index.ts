@@ -8,7 +8,6 @@ export type { LogLevel, Logger } from "./environment";
 export {
   AuthenticationError,
   ConnectionError,
-  GroupError,
   HostKeyError,
   InvalidArgumentError,
   InvalidRuntimeError,
@@ -18,9 +17,8 @@ export {
   PathCreationError,
   PortInUseError,
   PythonVersionError,
-  TaskExecutionError,
 } from "./errors";
-export type { ErrorCode, HostResult, LazyclusterErrorOptions } from "./errors";
+export type { ErrorCode, LazyclusterErrorOptions } from "./errors";
 export { PyDisplay, PyHandle, bridge, dataFrame, jsFunction, ndarray, py, pyFile, pyFloat, pyModule } from "./python";
 export type {
   Bridge,
@@ -47,8 +45,9 @@ export type {
   SessionOptions,
   SessionState,
 } from "./runtime";
-export { RuntimeTask } from "./task";
+export { GroupError, RuntimeTask, TaskExecutionError } from "./task";
 export type {
+  HostResult,
   CellOptions,
   CommandOptions,
   Execution,

@@ -1,6 +1,7 @@
 /** The exit code of a command that a failure ended (docs/cli.md). */
 import type { TaskFailureReason } from "../engine/protocol";
-import { InvalidArgumentError, InvalidRuntimeError, type LazyclusterError, TaskExecutionError } from "../errors";
+import { InvalidArgumentError, InvalidRuntimeError, type LazyclusterError } from "../errors";
+import { TaskExecutionError } from "../task";
 import { EXIT } from "./output";
 
 export const REASON_EXIT: Readonly<Record<TaskFailureReason, number>> = {

@@ -1,5 +1,12 @@
 /** A call of a Python function on a host, with the objects that it takes. */
-import { type AgentClient, type ProcessEnd, type ProcessHost, type ProcessSinks, startProcess } from "../host";
+import {
+  type AgentClient,
+  type ProcessEnd,
+  type ProcessHost,
+  type ProcessSinks,
+  startProcess,
+  untilEnd,
+} from "../host";
 import { forgetWorker } from "./js-worker";
 import type { ObjectStore } from "./objects";
 import { type ProcessPlace, callRequest } from "./process-request";
@@ -35,17 +42,5 @@ export async function runCall(call: CallSpec, context: CallContext): Promise<Pro
     }
   } finally {
     held.release();
-  }
-}
-
-/** A signal that is aborted cancels it; how it ends then is the host's to say. */
-export async function untilEnd(process: ReturnType<typeof startProcess>, signal: AbortSignal): Promise<ProcessEnd> {
-  const cancel = (): void => process.cancel();
-  signal.addEventListener("abort", cancel);
-  if (signal.aborted) cancel();
-  try {
-    return await process.ended;
-  } finally {
-    signal.removeEventListener("abort", cancel);
   }
 }

@@ -1,8 +1,7 @@
 /** An object of a session as a file on its host. */
 import { rm } from "fs/promises";
-import { type AgentClient, startProcess } from "../host";
+import { type AgentClient, startProcess, untilEnd } from "../host";
 import { EXT, Ext, WireError, encode, keptPaths } from "../wire";
-import { untilEnd } from "./call";
 import { judge, sentence } from "./judge";
 import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
 

@@ -8,8 +8,9 @@ import {
   sendTree,
   startProcess,
   syncTree,
+  untilEnd,
 } from "../host";
-import { runCall, untilEnd } from "./call";
+import { runCall } from "./call";
 import { type StepOutcome, judge } from "./judge";
 import type { ObjectStore } from "./objects";
 import { commandRequest } from "./process-request";

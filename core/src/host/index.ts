@@ -5,7 +5,7 @@ export { agentFailure, harmless } from "./agent-error";
 export { HostPool } from "./pool";
 export { Recording } from "./recording";
 export type { AgentLease, PoolContext } from "./pool";
-export { startProcess } from "./step-process";
+export { startProcess, untilEnd } from "./step-process";
 export { receiveTree, sendTree, syncTree } from "./tree";
 export type { OpenLane, Progress, SyncResult, TransferRequest, TransferResult } from "./tree";
 export type { ProcessEnd, ProcessHost, ProcessSinks, StepProcess } from "./step-process";

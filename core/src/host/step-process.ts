@@ -195,3 +195,15 @@ function readEnd(header: Frame["header"]): ProcessEnd {
     value: null,
   };
 }
+
+/** A signal that is aborted cancels it; how it ends then is the host's to say. */
+export async function untilEnd(process: StepProcess, signal: AbortSignal): Promise<ProcessEnd> {
+  const cancel = (): void => process.cancel();
+  signal.addEventListener("abort", cancel);
+  if (signal.aborted) cancel();
+  try {
+    return await process.ended;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}

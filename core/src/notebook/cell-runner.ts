@@ -9,7 +9,7 @@ import { type CellScope, Interrupted, type Scopes } from "./scope";
 import { type Alike, type CellTrail, type Place, placeInCell } from "./source-map";
 import { type Awaits, awaitEdits } from "./source/awaits";
 import { applyEdits } from "./source/edits";
-import type { TypeScript } from "./source/magics";
+import type { TypeScript } from "./source/typescript";
 import { Trampoline } from "./trampoline";
 
 export interface CellOutcome {

@@ -1,6 +1,6 @@
 /** Whether a cell can be executed as it stands: consoles ask at each Enter. */
 import type { SourceFile } from "typescript";
-import type { TypeScript } from "./source/magics";
+import type { TypeScript } from "./source/typescript";
 import { type Content } from "./message";
 
 interface ParseDiagnostic {

@@ -1,5 +1,5 @@
 /** The parts of tslab that the kernel is built around, as they are in the one version that it accepts. */
-import type { TypeScript } from "./source/magics";
+import type { TypeScript } from "./source/typescript";
 
 export const TSLAB_VERSION = "1.0.22";
 

@@ -14,5 +14,5 @@ export { Kernel } from "./kernel";
 export type { KernelParts } from "./kernel";
 export { kernelInfo } from "./kernel-info";
 export type { Completed, Magics } from "./magics";
-export type { TypeScript } from "./source/magics";
+export type { TypeScript } from "./source/typescript";
 export * from "./wire";

@@ -2,8 +2,9 @@
 import { randomUUID } from "crypto";
 import { type MimeBundle, formatDuration, lastLine, oneLine, stateCell, tableBundle } from "../display";
 import type { TaskState } from "../engine/protocol";
-import { GroupError, TaskExecutionError } from "../errors";
 import {
+  GroupError,
+  TaskExecutionError,
   type ExecuteOptions,
   Execution,
   type ProcessHandle,

@@ -1,7 +1,14 @@
 import { randomUUID } from "crypto";
 import type { HostSpec, OwnerSpec, Transport } from "../engine/protocol";
 import { LazyclusterError } from "../errors";
-import type { ExecutionTarget } from "../task";
+import {
+  type ExecuteOptions,
+  type Execution,
+  type ExecutionTarget,
+  type RuntimeTask,
+  type TaskExecutor,
+  startExecution,
+} from "../task";
 import { requirePath } from "../validate";
 import { callEngine } from "./engine-call";
 import { type ConnectionOptions, checkHost, checkRuntimeOptions } from "./host-options";
@@ -16,7 +23,7 @@ import { type ConnectionOptions, checkHost, checkRuntimeOptions } from "./host-o
  * await connection.close();
  * ```
  */
-export class Connection implements ExecutionTarget {
+export class Connection implements ExecutionTarget, TaskExecutor<Execution> {
   readonly #id = `connection-${randomUUID()}`;
   readonly #spec: HostSpec;
   #workingDir = "";
@@ -80,6 +87,11 @@ export class Connection implements ExecutionTarget {
   readonly targetEnv = Object.freeze({});
   /** @internal */
   readonly trusted = false;
+
+  /** @internal What `RuntimeTask.execute` calls. */
+  executeTask(task: RuntimeTask, options?: ExecuteOptions): Execution {
+    return startExecution(task, this, options, "execute").execution;
+  }
 
   /** @internal */
   ownerSpec(): OwnerSpec {

@@ -1,7 +1,6 @@
 /** Conditions that a host must meet. */
 import { log } from "../environment";
-import { TaskExecutionError } from "../errors";
-import { type ExecutionTarget, RuntimeTask } from "../task";
+import { TaskExecutionError, type ExecutionTarget, RuntimeTask } from "../task";
 import { requireFlag, requireNumber, requireOptions, requirePath } from "../validate";
 import type { RuntimeInfo } from "./info";
 import { outputOf } from "./output-of";

@@ -1,8 +1,9 @@
 import { inspect } from "util";
 import { type Displayable, type MimeBundle, jupyterDisplay, showLive, stateCell, tableBundle } from "../display";
 import { log } from "../environment";
-import { type HostResult, InvalidArgumentError, NoRuntimesDetectedError } from "../errors";
+import { InvalidArgumentError, NoRuntimesDetectedError } from "../errors";
 import {
+  type HostResult,
   type ExecuteOptions,
   type Execution,
   type ProcessHandle,

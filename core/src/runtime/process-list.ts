@@ -1,6 +1,6 @@
 /** What a Runtime or a group was given to do, in that order: the one place that knows its tasks and its port exposures. */
-import { GroupError, type HostResult, InvalidArgumentError, LazyclusterError } from "../errors";
-import { type ProcessHandle, TaskProcess, type TaskRun, printEntries } from "../task";
+import { InvalidArgumentError, LazyclusterError } from "../errors";
+import { GroupError, type HostResult, type ProcessHandle, TaskProcess, type TaskRun, printEntries } from "../task";
 import { requireText, show } from "../validate";
 
 interface Entry {

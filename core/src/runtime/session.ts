@@ -1,5 +1,5 @@
-import type { RuntimeTask as Task } from "../task";
 import {
+  type RuntimeTask as Task,
   type CellOptions,
   EXECUTE_OPTIONS,
   type ExecuteOptions,

@@ -1,10 +1,10 @@
 import { IndexReader, readRuns } from "../engine/journal";
 import type { OutputStream } from "./task-log";
-import type { TaskRun } from "./task-run";
+import type { Run } from "./run";
 
 /** The output of a run as raw bytes, live, until it has ended. */
 export async function* followLog(
-  run: TaskRun,
+  run: Run,
   selection: { readonly step: number | null; readonly stream: OutputStream | null },
 ): AsyncGenerator<Buffer, void, undefined> {
   const index = new IndexReader(run.record.logFile);

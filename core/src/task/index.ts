@@ -1,10 +1,14 @@
+export { GroupError, TaskExecutionError } from "./errors";
+export type { HostResult, TaskExecutionDetails } from "./errors";
 export { Execution } from "./execution";
 export { TaskProcess, isPortKey, isTaskKey, portName, portProcessKey, taskProcessKey } from "./process-handle";
 export type { ProcessHandle } from "./process-handle";
 export { RuntimeTask } from "./runtime-task";
+export type { TaskExecutor } from "./runtime-task";
 export type { TaskEvents, TaskProgress, TaskStep } from "./task-events";
-export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, splitOptions, startExecution } from "./start";
-export type { ExecuteOptions } from "./start";
+export { EXECUTE_OPTIONS, asExecuteOptions, checkExecuteOptions, splitOptions } from "./execute-options";
+export type { ExecuteOptions } from "./execute-options";
+export { startExecution } from "./start";
 export { FUNCTION_OPTIONS, cellStep, requireInterpreter, runFunctionStep } from "./steps";
 export type { CellOptions, CommandOptions, FunctionOptions } from "./steps";
 export { SYNC_OPTIONS, TRANSFER_OPTIONS } from "./transfer-steps";

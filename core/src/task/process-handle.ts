@@ -1,5 +1,5 @@
 import type { TaskState } from "../engine/protocol";
-import type { TaskRun } from "./task-run";
+import type { Run } from "./run";
 
 /** A task execution or a port exposure. */
 export interface ProcessHandle {
@@ -47,7 +47,7 @@ export class TaskProcess implements ProcessHandle {
   readonly key: string;
   readonly host: string;
 
-  constructor(private readonly run: TaskRun) {
+  constructor(private readonly run: Run) {
     this.key = taskProcessKey(run.record.name, run.record.id);
     this.host = run.record.host;
   }

@@ -1,29 +1,25 @@
 import { EventEmitter } from "events";
 import { inspect } from "util";
 import { type Displayable, type MimeBundle, jupyterDisplay, showLive } from "../display";
-import { engineClient } from "../engine/client";
-import type { ExecutionSpec, StepSpec, TaskState } from "../engine/protocol";
+import type { StepSpec, TaskState } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import { type PyDisplay, type PyKwargs, type Runnable, SpooledArguments } from "../python";
 import { requirePath, requireVariables, show } from "../validate";
-import type { Execution } from "./execution";
 import { generateName } from "./name";
 import { type ProcessHandle, TaskProcess } from "./process-handle";
-import { type ExecuteOptions, startExecution } from "./start";
+import type { ExecuteOptions } from "./execute-options";
 import { type CommandOptions, type FunctionOptions, runCommandStep, runFunctionStep } from "./steps";
-import type { ExecutionTarget } from "./target";
-import { type TaskEvents, type TaskStep, runListeners } from "./task-events";
+import { type RunListeners, type TaskEvents, type TaskStep, runListeners } from "./task-events";
 import { type OutputStream, printEntries } from "./task-log";
-import { TaskRun } from "./task-run";
+import type { Run } from "./run";
 import { openRunLog } from "./shown-log";
 import { showTask } from "./task-display";
 import { type SyncOptions, type TransferOptions, getFileStep, sendFileStep, syncFolderStep } from "./transfer-steps";
 import { watchFailure } from "./unnoticed";
 
-interface BeginOptions {
-  readonly debug: boolean;
-  readonly omitOnJoin: boolean | undefined;
-  readonly trusted: boolean;
+/** What executes tasks: a bare connection, and `E` is what that gives, an Execution. */
+export interface TaskExecutor<E> {
+  executeTask(task: RuntimeTask, options?: ExecuteOptions): E;
 }
 
 /**
@@ -46,7 +42,7 @@ export class RuntimeTask implements Displayable {
   omitOnJoin = false;
   #variables: Record<string, string> = {};
   #steps: readonly StepSpec[] = [];
-  #run: TaskRun | null = null;
+  #run: Run | null = null;
   #clones = 0;
   /** Arguments that are too large for memory. */
   #files: readonly SpooledArguments[] = [];
@@ -118,13 +114,13 @@ export class RuntimeTask implements Displayable {
   }
 
   /** Starts it at once over a bare connection, in that connection's directory. Throws LazyclusterError when it runs already. (Python: `execute`.) */
-  execute(connection: ExecutionTarget, options?: ExecuteOptions): Execution {
-    if (typeof (connection as Partial<ExecutionTarget> | null)?.ownerSpec !== "function") {
+  execute<E>(connection: TaskExecutor<E>, options?: ExecuteOptions): E {
+    if (typeof (connection as Partial<TaskExecutor<E>> | null)?.executeTask !== "function") {
       throw new InvalidArgumentError(
         `execute takes a Connection, from Connection.open(host), not ${show(connection)}.`,
       );
     }
-    return startExecution(this, connection, options, "execute").execution;
+    return connection.executeTask(this, options);
   }
 
   /**
@@ -304,20 +300,25 @@ export class RuntimeTask implements Displayable {
     return task;
   }
 
-  /** @internal Makes a new execution of it. Throws LazyclusterError when it runs, InvalidArgumentError when it has no steps. */
-  begin(spec: ExecutionSpec, options: BeginOptions): TaskRun {
+  /**
+   * @internal Asks whether it can be executed now, for who will hear of it. Throws LazyclusterError when it runs,
+   * InvalidArgumentError when it has no steps.
+   */
+  prepare(debug: boolean): RunListeners {
     this.#requireIdle();
     if (this.#steps.length === 0) {
       throw new InvalidArgumentError(
         `Task ${JSON.stringify(this.name)} has no steps: add one, such as task.runCommand("hostname").`,
       );
     }
-    if (options.omitOnJoin !== undefined) this.omitOnJoin = options.omitOnJoin;
-    const listeners = runListeners(this.name, this.#events, options.debug);
-    const run = new TaskRun(this, spec, engineClient(), listeners, options.trusted);
+    return runListeners(this.name, this.#events, debug);
+  }
+
+  /** @internal From now on this is its execution. */
+  began(run: Run, omitOnJoin: boolean | undefined): void {
+    if (omitOnJoin !== undefined) this.omitOnJoin = omitOnJoin;
     this.#run = run;
     watchFailure(run);
-    return run;
   }
 
   #requireIdle(): void {

@@ -4,13 +4,13 @@ import { type Displayable, type MimeBundle, jupyterDisplay, logBundle, showLive 
 import { shortPath } from "./log-path";
 import { followLog } from "./follow-log";
 import type { OutputStream } from "./task-log";
-import type { TaskRun } from "./task-run";
+import type { Run } from "./run";
 
 /** [bytes] that are shown; who iterates gets all. */
 const SHOWN = 64 * 1024;
 
 export function openRunLog(
-  run: TaskRun,
+  run: Run,
   selection: { readonly step: number | null; readonly stream: OutputStream | null },
 ): AsyncGenerator<Buffer, void, undefined> & Displayable {
   const show = (): MimeBundle => {

@@ -1,38 +1,26 @@
 /** From a composed task and a target to a running execution. */
 import { randomUUID } from "crypto";
+import { engineClient } from "../engine/client";
+import type { ExecutionSpec } from "../engine/protocol";
 import { Environment, logs } from "../environment";
-import { InvalidArgumentError } from "../errors";
-import { requireFlag, requireOptions, show } from "../validate";
 import { requireDetachable } from "./detachable";
+import { type ExecuteOptions, checkExecuteOptions } from "./execute-options";
 import { Execution } from "./execution";
 import { logPath } from "./log-path";
 import { TaskProcess } from "./process-handle";
 import type { RuntimeTask } from "./runtime-task";
 import { logSteps } from "./step-log";
 import type { ExecutionTarget } from "./target";
-import type { TaskRun } from "./task-run";
+import { TaskRun } from "./task-run";
 
-export interface ExecuteOptions {
-  /** For the reference's sake: an execution always starts at once; `false` says "I await it". Default true. */
-  executeAsync?: boolean;
-  /** Sets the task's `omitOnJoin`; default: leave it as it is. */
-  omitOnJoin?: boolean;
-  /** True: output also goes to the manager's stdout as it arrives; default false. */
-  debug?: boolean;
-  /** Aborting it cancels the task. */
-  signal?: AbortSignal;
-  /**
-   * True: once it has begun on the host, the task outlives this process and its connection, until a day after the last
-   * manager left (or the lease, when that is longer). `lazycluster ps`, `logs`, `cancel` and `attach` see it from any process
-   * of this user. It has a working directory of its own where the Runtime's is a temporary one. Default false.
-   */
-  detach?: boolean;
+interface BeginOptions {
+  readonly debug: boolean;
+  readonly omitOnJoin: boolean | undefined;
+  readonly trusted: boolean;
 }
 
 /** A Runtime that nobody else holds gives back what it has on the host, and would take its task with it. */
 const running = new Map<TaskRun, ExecutionTarget>();
-
-export const EXECUTE_OPTIONS = ["executeAsync", "omitOnJoin", "debug", "signal", "detach"] as const;
 
 /** Starts at once. Throws LazyclusterError `ERR_TASK_RUNNING`, InvalidArgumentError. */
 export function startExecution(
@@ -46,7 +34,8 @@ export function startExecution(
   const owner = target.ownerSpec();
   const now = new Date();
   const id = randomUUID();
-  const run = task.begin(
+  const run = begin(
+    task,
     {
       id,
       name: task.name,
@@ -76,6 +65,13 @@ export function startExecution(
   return { execution: executionOf(task, run), run };
 }
 
+/** A new execution of the task, not started yet. Throws LazyclusterError when it runs, InvalidArgumentError when it has no steps. */
+export function begin(task: RuntimeTask, spec: ExecutionSpec, { debug, omitOnJoin, trusted }: BeginOptions): TaskRun {
+  const run = new TaskRun(task, spec, engineClient(), task.prepare(debug), trusted);
+  task.began(run, omitOnJoin);
+  return run;
+}
+
 /** What `executeTask` gives. */
 export function executionOf(task: RuntimeTask, run: TaskRun): Execution {
   return new Execution<RuntimeTask>({
@@ -89,37 +85,4 @@ export function executionOf(task: RuntimeTask, run: TaskRun): Execution {
       return task;
     },
   });
-}
-
-/** A boolean is `executeAsync`. */
-export function asExecuteOptions(options: boolean | ExecuteOptions | undefined): ExecuteOptions | undefined {
-  return typeof options === "boolean" ? { executeAsync: options } : options;
-}
-
-/** The options of an execution, and those of its one step. A boolean is `executeAsync`. */
-export function splitOptions(
-  options: boolean | ExecuteOptions | undefined,
-  ofStep: readonly string[],
-  what: string,
-): [execute: ExecuteOptions, step: object] {
-  const given = requireOptions(asExecuteOptions(options), [...EXECUTE_OPTIONS, ...ofStep], what);
-  const pick = (keys: readonly string[]): object =>
-    Object.fromEntries(keys.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]));
-  return [pick(EXECUTE_OPTIONS), pick(ofStep)];
-}
-
-export function checkExecuteOptions(
-  options: ExecuteOptions | undefined,
-  what: string,
-  more: readonly string[] = [],
-): { debug: boolean; omitOnJoin: boolean | undefined; signal: AbortSignal | undefined; detach: boolean } {
-  const given = requireOptions(options, [...EXECUTE_OPTIONS, ...more], what);
-  const flag = (name: "executeAsync" | "omitOnJoin" | "debug" | "detach"): boolean | undefined =>
-    given[name] === undefined ? undefined : requireFlag(given[name], `${what}: ${name}`);
-  const { signal } = given;
-  flag("executeAsync");
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new InvalidArgumentError(`${what}: signal must be an AbortSignal, not ${show(signal)}.`);
-  }
-  return { debug: flag("debug") ?? false, omitOnJoin: flag("omitOnJoin"), signal, detach: flag("detach") ?? false };
 }

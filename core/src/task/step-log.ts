@@ -1,15 +1,20 @@
 /** What steps printed, for a logger that wants it: read once, when a step has ended. */
-import type { StepRecord } from "../engine/protocol";
 import { log } from "../environment";
-import type { RuntimeTask } from "./runtime-task";
-import type { TaskRun } from "./task-run";
+import type { Run } from "./run";
+import type { TaskStep } from "./task-events";
 
 /** [bytes] of a step's output, its end; the log file has it all. */
 const MOST = 64 * 1024;
 
+/** What a task tells of its steps. */
+interface StepEvents {
+  on(event: "step", listener: (step: TaskStep) => void): unknown;
+  off(event: "step", listener: (step: TaskStep) => void): unknown;
+}
+
 /** Gives the function that stops it. */
-export function logSteps(task: RuntimeTask, run: TaskRun): () => void {
-  const onStep = ({ index, state }: Pick<StepRecord, "index" | "state">): void => {
+export function logSteps(task: StepEvents, run: Run): () => void {
+  const onStep = ({ index, state }: TaskStep): void => {
     if (state === "new" || state === "running") return;
     const { host, name, logFile } = run.record;
     const output = run.log.tail(index, MOST);

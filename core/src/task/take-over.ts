@@ -3,7 +3,7 @@ import { type Claim, type EngineHistory, claimTask } from "../engine/journal";
 import { LazyclusterError } from "../errors";
 import type { Execution } from "./execution";
 import { RuntimeTask } from "./runtime-task";
-import { executionOf } from "./start";
+import { begin, executionOf } from "./start";
 
 /**
  * Goes on with its log, its values and its end. The task runs on the host meanwhile, whatever becomes of this process.
@@ -22,7 +22,8 @@ export function takeOver(history: EngineHistory, id: string): Execution | null {
   const { owner, steps, cwd } = detachment;
   const task = RuntimeTask.of(name, steps);
   const detach = { name: detachment.name, takeOver: { cwd } };
-  const run = task.begin(
+  const run = begin(
+    task,
     { id, name, owner, steps, env: {}, logFile, startedAt, detach },
     { debug: false, omitOnJoin: undefined, trusted: false },
   );

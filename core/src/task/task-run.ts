@@ -13,7 +13,8 @@ import {
 } from "../engine/protocol";
 import { notebookHost } from "../display";
 import { log } from "../environment";
-import { LazyclusterError, TaskExecutionError, causeOf, errorFromFailure } from "../errors";
+import { LazyclusterError, causeOf, errorFromFailure } from "../errors";
+import { TaskExecutionError } from "./errors";
 import type { PyDisplay } from "../python";
 import { cancelWithCell } from "./cell";
 import { RunValues } from "./run-values";
@@ -21,12 +22,13 @@ import type { RuntimeTask } from "./runtime-task";
 import type { RunListeners, TaskEvents } from "./task-events";
 import { TaskLog } from "./task-log";
 import { TransferRate } from "./transfer-rate";
+import type { Run } from "./run";
 import { noticeFailure } from "./unnoticed";
 
 /** [bytes] of a failed step that its error carries. */
 const ERROR_OUTPUT = 64 * 1024;
 
-export class TaskRun {
+export class TaskRun implements Run {
   readonly log: TaskLog;
   /** Resolves when it has ended; never rejects. */
   readonly settled: Promise<void>;
@@ -83,7 +85,6 @@ export class TaskRun {
     });
   }
 
-  /** Resolves when it has ended. Rejects LazyclusterError when the engine cannot be asked. */
   async cancel(): Promise<void> {
     if (this.ended) return;
     try {
@@ -96,7 +97,6 @@ export class TaskRun {
     await this.settled;
   }
 
-  /** Waits for its end. Rejects its error; a signal that is aborted ends the waiting only. */
   async join(signal?: AbortSignal): Promise<void> {
     noticeFailure(this);
     this.await();
@@ -104,24 +104,20 @@ export class TaskRun {
     if (this.error) throw this.error;
   }
 
-  /** A text per started step. */
   get entries(): string[] {
     return this.current.steps.filter((step) => step.state !== "new").map((step) => this.log.entry(step.index));
   }
 
-  /** The values of its functions, each as soon as it is there. `next()` rejects the task's error. */
   async *values(): AsyncGenerator<unknown, void, undefined> {
     for (const [index, step] of this.spec.steps.entries()) {
       if (step.kind === "runFunction") yield await this.value(index);
     }
   }
 
-  /** What its cells have shown. */
   get displays(): PyDisplay[] {
     return this.received.displays;
   }
 
-  /** Removes what it keeps on disk but the log. Never rejects. */
   async discard(): Promise<void> {
     await this.received.discard();
   }
@@ -151,12 +147,10 @@ export class TaskRun {
     return this.received.load(step);
   }
 
-  /** How many there were so far, for `nextChange`. */
   get changes(): number {
     return this.changeCount;
   }
 
-  /** Resolves at the next change after the first `seen` (default: all until now), at once when it has ended. */
   async nextChange(seen = this.changeCount): Promise<void> {
     if (!this.ended && this.changeCount === seen)
       await new Promise<void>((resolve) => this.changed.once("changed", resolve));

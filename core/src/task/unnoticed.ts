@@ -1,15 +1,15 @@
 /** Failures that nobody awaited: never an unhandled rejection, but one line each on stderr at the end of the process. */
-import type { TaskRun } from "./task-run";
+import type { Run } from "./run";
 
 /** More are only counted. */
 const MOST_TOLD = 20;
 
-const noticed = new WeakSet<TaskRun>();
+const noticed = new WeakSet<Run>();
 /** By execution. Not the execution itself, which has its log, its values and its task. */
 const failed = new Map<string, string>();
 let listening = false;
 
-export function watchFailure(run: TaskRun): void {
+export function watchFailure(run: Run): void {
   void run.settled.then(() => {
     // Cancelling is what somebody wanted, and so is leaving a task to itself.
     const { state, detached } = run.record;
@@ -30,7 +30,7 @@ function tell(): void {
 }
 
 /** Somebody is or will be given the error, or the run is of no interest any more. */
-export function noticeFailure(run: TaskRun): void {
+export function noticeFailure(run: Run): void {
   noticed.add(run);
   failed.delete(run.record.id);
 }

@@ -2,8 +2,8 @@ import { setTimeout as pause } from "timers/promises";
 import { NoAnswer, cancelElsewhere } from "../../engine/client";
 import { isAlive } from "../../engine/journal";
 import { EngineFailure } from "../../engine/protocol";
-import { TaskExecutionError, errorFromFailure } from "../../errors";
-import type { Execution } from "../../task";
+import { errorFromFailure } from "../../errors";
+import { TaskExecutionError, type Execution } from "../../task";
 import { type KnownProcess, adopt, findProcess, isOrphaned, shortId } from "../processes";
 import { CommandFailure, EXIT, printJson, printLine } from "../output";
 

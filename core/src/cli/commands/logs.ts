@@ -1,8 +1,8 @@
 import { type FSWatcher, watch } from "fs";
 import { IndexReader, type LogSelection, readRuns } from "../../engine/journal";
 import type { TaskRecord } from "../../engine/protocol";
-import { TaskExecutionError, errorFromFailure } from "../../errors";
-import type { Execution } from "../../task";
+import { errorFromFailure } from "../../errors";
+import { TaskExecutionError, type Execution } from "../../task";
 import { REASON_EXIT } from "../exit-code";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT } from "../output";

@@ -1,8 +1,8 @@
 import { createHash } from "crypto";
 import { log } from "../../environment";
-import { InvalidRuntimeError, TaskExecutionError } from "../../errors";
+import { InvalidRuntimeError } from "../../errors";
+import { TaskExecutionError, RuntimeTask } from "../../task";
 import { Runtime } from "../../runtime";
-import { RuntimeTask } from "../../task";
 import { exitCodeOf } from "../exit-code";
 import { interruptSignal } from "../interrupt";
 import { EXIT, printJson, printLine } from "../output";

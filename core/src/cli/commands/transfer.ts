@@ -1,8 +1,7 @@
 /** `send`, `get` and `sync`: one transfer, with its progress on a terminal. */
 import { formatBytes, formatDuration, transferText } from "../../display";
-import { TaskExecutionError } from "../../errors";
+import { TaskExecutionError, RuntimeTask } from "../../task";
 import { Runtime } from "../../runtime";
-import { RuntimeTask } from "../../task";
 import { notebookCommand } from "../context";
 import { exitCodeOf } from "../exit-code";
 import { interruptSignal } from "../interrupt";

@@ -2,9 +2,9 @@
 import { inspect } from "util";
 import { type MimeBundle, bundleOf, escapeHtml, notebookHost, oneLine } from "../../display";
 import { Environment } from "../../environment";
-import { LazyclusterError, TaskExecutionError } from "../../errors";
+import { LazyclusterError } from "../../errors";
+import { TaskExecutionError, type RuntimeTask } from "../../task";
 import { Runtime, type Session } from "../../runtime";
-import type { RuntimeTask } from "../../task";
 import { interruptSignal } from "../interrupt";
 import { CommandFailure, EXIT, printJson } from "../output";
 import { HostLines } from "../host-lines";

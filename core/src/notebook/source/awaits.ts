@@ -1,7 +1,8 @@
 /** What a cell awaits, handed to the kernel: so an interrupt can end it, and what was not awaited goes on. */
 import type * as ts from "typescript";
 import type { Edit } from "./edits";
-import { CELL_GLOBAL, type TypeScript } from "./magics";
+import { CELL_GLOBAL } from "./magics";
+import type { TypeScript } from "./typescript";
 
 export interface Awaits {
   readonly edits: readonly Edit[];

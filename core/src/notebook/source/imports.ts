@@ -1,7 +1,7 @@
 /** `const fs = await import("fs")`: its type is told by name, for that of a whole module cannot be written down otherwise. */
 import type * as ts from "typescript";
 import type { Edit } from "./edits";
-import type { TypeScript } from "./magics";
+import type { TypeScript } from "./typescript";
 
 /** The edits that name the types of modules that a cell imports dynamically into a variable. */
 export function dynamicImportEdits(typescript: TypeScript, code: string): Edit[] {

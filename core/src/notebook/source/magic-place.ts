@@ -1,6 +1,6 @@
 /** Whether a `%` behind some code could begin a magic, as the compiler's own parser understands that code. */
 import type * as ts from "typescript";
-import type { TypeScript } from "./magics";
+import type { TypeScript } from "./typescript";
 
 /**
  * - `statement`: one could begin here.

@@ -1,9 +1,7 @@
 /** `%lazycluster …` lines and `%%lazycluster …` cells, made TypeScript. Lines keep their numbers. */
-import type * as ts from "typescript";
 import { type Edit, positionOf } from "./edits";
 import { magicPlace } from "./magic-place";
-
-export type TypeScript = typeof ts;
+import type { TypeScript } from "./typescript";
 
 export const MAGIC = "lazycluster";
 

@@ -1,7 +1,7 @@
 /** `{ total }`: tslab's compiler finds a variable of a former cell only where it stands alone. */
 import type { Edit } from "./edits";
 import type * as ts from "typescript";
-import type { TypeScript } from "./magics";
+import type { TypeScript } from "./typescript";
 
 const MAYBE = /[{,]\s*[\w$]+\s*[,}]/;
 

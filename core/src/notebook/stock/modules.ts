@@ -2,7 +2,7 @@
 import { readFileSync } from "fs";
 import { join, sep } from "path";
 import { type Executor, TSLAB_VERSION } from "../executor-parts";
-import type { TypeScript } from "../source/magics";
+import type { TypeScript } from "../source/typescript";
 
 export interface StockSocket extends AsyncIterable<Buffer[]> {
   send(frames: readonly Uint8Array[]): Promise<void>;

@@ -1,22 +1,10 @@
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, frameBundle, jupyterDisplay, showLive } from "../../display";
+import { type MimeBundle, frameBundle, jupyterDisplay, showLive } from "../../display";
 import { InvalidArgumentError } from "../../errors";
 import { show } from "../../validate";
 import { dtypeOf } from "./dtypes";
-import { type NdArray, NdArrayValue } from "./ndarray";
-import type { PyValue, TypedArray } from "./types";
-
-/** Items of one column: numbers as a typed array, dates and booleans as NdArray, texts and the rest as a list. */
-export type Column = TypedArray | NdArray | readonly PyValue[];
-
-/** Named columns of one length. pandas where installed, else columns; results of pandas, polars and Arrow arrive as this. */
-export interface DataFrame extends Displayable {
-  /** In order. */
-  readonly columnNames: readonly string[];
-  readonly columns: Readonly<Record<string, Column>>;
-  /** Number of rows. */
-  readonly length: number;
-}
+import { NdArrayValue } from "./ndarray";
+import type { Column, DataFrame, PyValue, TypedArray } from "./types";
 
 /** The one class behind every DataFrame. */
 export class DataFrameValue implements DataFrame {

@@ -11,7 +11,8 @@ import {
   decode,
   documentLengths,
 } from "../../wire";
-import { type Column, DataFrameValue } from "./data-frame";
+import { DataFrameValue } from "./data-frame";
+import type { Column } from "./types";
 import { arrayType, isNative } from "./dtypes";
 import { MAX_DIGITS } from "./encode";
 import { EXT, type RevivedExt } from "./ext";

@@ -1,5 +1,4 @@
 export { DataFrameValue, dataFrame } from "./data-frame";
-export type { Column, DataFrame } from "./data-frame";
 export { decodeDocument, decodeValue } from "./decode";
 export type { DecodeOptions } from "./decode";
 export { readDocumentFile } from "./document-file";
@@ -8,7 +7,6 @@ export type { EncodedDocument } from "./encode";
 export { EXT, travels } from "./ext";
 export type { RevivedExt, Travels, ValueWriter, Written } from "./ext";
 export { NdArrayValue, ndarray } from "./ndarray";
-export type { NdArray } from "./ndarray";
 export { FloatValue, pyFloat } from "./py-float";
 export type { PyFloat } from "./py-float";
-export type { PyKwargs, PyValue, TypedArray } from "./types";
+export type { Column, DataFrame, NdArray, PyKwargs, PyValue, TypedArray } from "./types";

@@ -1,18 +1,9 @@
 import { inspect } from "util";
-import { type Displayable, type MimeBundle, arrayBundle, jupyterDisplay, showLive } from "../../display";
+import { type MimeBundle, arrayBundle, jupyterDisplay, showLive } from "../../display";
 import { InvalidArgumentError } from "../../errors";
 import { show } from "../../validate";
 import { dtypeOf } from "./dtypes";
-import type { TypedArray } from "./types";
-
-/** A NumPy array in C order. */
-export interface NdArray extends Displayable {
-  /** NumPy's name, such as `float64`, `int64`, `bool`, `datetime64[ns]`. */
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** The items, the last index running fastest. Of a result it is a view of the received bytes. */
-  readonly data: TypedArray;
-}
+import type { NdArray, TypedArray } from "./types";
 
 /** NumPy 1 has no more. */
 const MAX_DIMENSIONS = 32;
