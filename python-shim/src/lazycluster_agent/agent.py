@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
+    from .ending import Endings
     from .frames import Header
     from .functions import Functions
     from .operation import Operation
@@ -55,6 +56,7 @@ class Agent:
         self.debtors: List[Operation] = []
         #: Who wants to know how a process ended.
         self.children: Dict[int, Callable[[int], None]] = {}
+        self.endings: Endings
         self.functions: Optional[Functions] = None
         self.sessions: Dict[Tuple[str, str], Session] = {}
         #: The sshd that listens on ports in our stead; 0 without.
@@ -157,6 +159,9 @@ class Agent:
         if self._ready:
             return
         self._ready = True
+        from .ending import Endings
+
+        self.endings = Endings(self.loop)
         system.become_subreaper()
         self.leftovers.greet()
         __import__("%s.command" % __package__)
