@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import uuid
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 from manager import TAG, Gone, Header, Manager, Result, alive, until
 
-from lazycluster_agent.frames import FrameDecoder
+from lazycluster_agent.frames import FrameDecoder, frame_head
 from lazycluster_agent.values import decode_document, encode_document
 
 BASE = Path("/tmp/lazycluster-%d" % os.getuid())
@@ -39,14 +40,26 @@ class Detached:
         self.name = "test-%s" % uuid.uuid4().hex
         self.folder = BASE / self.name
 
-    def begin(
-        self, *steps: Header, inputs: Optional[Dict[int, bytes]] = None, lease: float = 60.0
-    ) -> Manager:
-        manager = Manager(self.python, mode="detach " + self.name)
+    def start(self, **options: Any) -> Manager:
+        return Manager(self.python, mode="detach " + self.name, **options)
+
+    def told(self, *steps: Header, lease: float = 60.0) -> Header:
         common: Header = {"cwd": "~", "env": {}, "timeout": None, "tag": TAG + "/" + self.name}
-        id = manager.start(
-            "record", steps=[{**common, **step} for step in steps], lease=int(lease * 1000), about=b"about"
-        )
+        return {
+            "steps": [{**common, **step} for step in steps],
+            "lease": int(lease * 1000),
+            "about": b"about",
+        }
+
+    def begin(
+        self,
+        *steps: Header,
+        inputs: Optional[Dict[int, bytes]] = None,
+        lease: float = 60.0,
+        options: Optional[Dict[str, Any]] = None,
+    ) -> Manager:
+        manager = self.start(**(options or {}))
+        id = manager.start("record", **self.told(*steps, lease=lease))
         limit = 1 << 20
         for step, data in (inputs or {}).items():
             spent = 0
@@ -58,8 +71,8 @@ class Detached:
         assert manager.finish(id).last["op"] == "done"
         return manager
 
-    def attach(self) -> Manager:
-        return Manager(self.python, mode="attach " + self.name)
+    def attach(self, **options: Any) -> Manager:
+        return Manager(self.python, mode="attach " + self.name, **options)
 
 
 def follow(manager: Manager, offset: int = 0) -> Tuple[List[Tuple[Header, bytes]], Result]:
@@ -196,6 +209,135 @@ def test_a_killed_agent_leaves_nothing(detached: Detached) -> None:
         pid = int(output(frames, 0))
         os.kill(manager.pid, signal.SIGKILL)
         until(lambda: not alive(pid) and not detached.folder.exists())
+
+
+def ticks(path: Path) -> int:
+    return len(path.read_bytes()) if path.exists() else 0
+
+
+def wait_for_ticks(path: Path, count: int) -> None:
+    most = ticks(path) + count
+    until(lambda: ticks(path) >= most)
+
+
+def test_whoever_looks_leaves_its_lease_alone(detached: Detached, tmp_path: Path) -> None:
+    path = tmp_path / "ticks"
+    ticking = command("while :; do printf . >> '%s'; sleep 0.1; done" % path)
+    detached.begin(ticking, options={"lease": 0.5}).close()
+    wait_for_ticks(path, 8)
+    # One that leaves, and one that is silent.
+    detached.attach(lease=0.5).close()
+    wait_for_ticks(path, 8)
+    with detached.attach(lease=0.5) as silent:
+        silent.wait_for_end()
+    wait_for_ticks(path, 8)
+    with detached.attach() as manager:
+        manager.do("stop")
+        assert follow(manager)[0][-1][0]["state"] == "failed"
+
+
+def test_its_own_lease_is_not_that_of_its_clients(detached: Detached) -> None:
+    with detached.begin(command("exec sleep 300"), lease=0.5) as manager:
+        # It is heard of nobody, whatever lease the client has.
+        manager.wait_for_end()
+    until(lambda: not detached.folder.exists())
+
+
+def test_a_full_disk(detached: Detached) -> None:
+    text = "for i in $(seq 200000); do echo line $i; done; sleep 300"
+    options = {"before": "ulimit -f 1024;"}
+    with detached.begin(command(text), command("echo never"), options=options) as manager:
+        frames, result = follow(manager)
+    assert result.last["op"] == "done"
+    assert [header["op"] for header, _ in frames if header["op"] != "data"] == [
+        *("begin", "started", "exit", "over")
+    ]
+    over = frames[-1][0]
+    assert over["state"] == "failed"
+    assert over["failure"]["errno"] == "EFBIG"
+    assert "cannot be kept" in over["failure"]["message"]
+    kept = output(frames, 0)
+    assert len(kept) > 300_000
+    assert b"".join(b"line %d\n" % number for number in range(1, 200_001)).startswith(kept)
+
+
+def test_an_end_that_cannot_be_kept(detached: Detached) -> None:
+    full = "import resource, sys; resource.prlimit(int(sys.argv[1]), resource.RLIMIT_FSIZE, (1, 1))"
+    with detached.begin(
+        command("echo one; '%s' -c '%s' $PPID; echo two" % (sys.executable, full))
+    ) as manager:
+        frames, result = follow(manager)
+        assert result.last["op"] == "done"
+        assert output(frames, 0) in (b"", b"one\n")
+        assert [header["op"] for header, _ in frames if header["op"] != "data"] == ["begin", "started"]
+        assert manager.do("forget")["op"] == "done"
+
+
+def test_a_disk_on_which_nothing_can_be_recorded(detached: Detached) -> None:
+    with detached.start(before="ulimit -f 8;") as manager:
+        last = manager.finish(manager.start("record", **detached.told(command("echo never")))).last
+        assert (last["op"], last["kind"], last["errno"]) == ("error", "path", "EFBIG")
+
+
+def test_stop_before_the_first_step(detached: Detached, tmp_path: Path) -> None:
+    with detached.start() as manager:
+        told = detached.told(command("touch '%s/begun'" % tmp_path))
+        # At once, so that the step has no time to start in between.
+        manager.write(frame_head({"op": "record", "id": 98, **told}) + frame_head({"op": "stop", "id": 99}))
+        frames, _ = follow(manager)
+    assert [header["op"] for header, _ in frames] == ["begin", "error", "over"]
+    assert frames[1][0]["kind"] == "cancelled"
+    assert frames[2][0]["state"] == "failed"
+    assert not list(tmp_path.iterdir())
+
+
+def login(home: Path, shell: str = "/bin/sh") -> Dict[str, Any]:
+    return {"login_env": True, "env": {**os.environ, "HOME": str(home), "SHELL": shell}}
+
+
+def test_the_login_environment_is_asked_for_once(detached: Detached, tmp_path: Path) -> None:
+    profile, go, asked = (tmp_path / name for name in (".profile", "go", "asked"))
+    profile.write_text("export FRUIT=apple; echo asked >> ~/asked")
+    waiting = command('echo "$FRUIT"; until [ -e ~/go ]; do sleep 0.05; done')
+    detached.begin(waiting, command('echo "$FRUIT"'), options=login(tmp_path)).close()
+    until(asked.exists)
+    profile.write_text("export FRUIT=pear; echo asked >> ~/asked")
+    with detached.attach(**login(tmp_path)) as manager:
+        assert manager.run('echo "$FRUIT"').out == b"apple\n"
+        go.touch()
+        frames, _ = follow(manager)
+    assert [output(frames, step) for step in (0, 1)] == [b"apple\n", b"apple\n"]
+    assert asked.read_text() == "asked\n"
+
+
+def test_a_later_login_changes_nothing(detached: Detached, tmp_path: Path) -> None:
+    (tmp_path / ".profile").write_text("export FRUIT=apple")
+    options = {**login(tmp_path), "login_env": False}
+    waiting = command("until [ -e ~/go ]; do sleep 0.05; done")
+    detached.begin(waiting, command('echo "[$FRUIT]"'), options=options).close()
+    with detached.attach(**login(tmp_path)) as manager:
+        (tmp_path / "go").touch()
+        frames, _ = follow(manager)
+    assert output(frames, 1) == b"[]\n"
+
+
+def test_a_login_environment_that_cannot_be_had(detached: Detached, tmp_path: Path) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text("#!/bin/sh\nexit 1")
+    shell.chmod(0o755)
+    with detached.begin(command("echo never"), options=login(tmp_path, str(shell))) as manager:
+        frames, _ = follow(manager)
+    assert [header["op"] for header, _ in frames] == ["begin", "error", "over"]
+    assert frames[1][0]["kind"] == "spawn"
+    assert "The login environment could not be read" in frames[1][0]["message"]
+
+
+def test_a_later_step_that_was_told_wrongly(detached: Detached) -> None:
+    with detached.begin(command("echo one"), {**command(""), "cmd": 5}) as manager:
+        frames, _ = follow(manager)
+    assert output(frames, 0) == b"one\n"
+    assert [header["op"] for header, _ in frames[-3:]] == ["begin", "error", "over"]
+    assert frames[-1][0]["state"] == "failed"
 
 
 def test_a_client_that_breaks_the_protocol_harms_only_itself(detached: Detached) -> None:

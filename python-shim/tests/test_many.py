@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any, List
@@ -12,6 +14,8 @@ from typing import Any, List
 import pytest
 from manager import DEADLINE, TAG, Manager, Result, alive, until
 from test_endurance import below, settled
+
+from lazycluster_agent.procfs import snapshot
 
 MANY = 1000
 #: [s] for all of them, on a slow machine.
@@ -73,6 +77,50 @@ def test_waiting_ones_can_be_cancelled(python: str) -> None:
         assert 1 <= len(running) <= 32
         assert manager.call("def f(): return 1").value == 1
         until(lambda: settled(manager) == before, 20)
+
+
+def reads(pid: int) -> int:
+    """How many times a process has read something."""
+    lines = Path("/proc/%d/io" % pid).read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["syscr"])
+
+
+def test_many_end_at_once_among_many_others(python: str) -> None:
+    """One look at the processes serves all, and pings are answered between two looks."""
+    steps, others = 100, 400
+    crowd = "for i in $(seq %d); do sleep 300 & done; echo; wait" % others
+    with Manager(python) as manager, subprocess.Popen(
+        ["sh", "-c", crowd], stdout=subprocess.PIPE, start_new_session=True
+    ) as bystanders:
+        try:
+            assert bystanders.stdout is not None
+            bystanders.stdout.readline()
+            # They do not end before they are killed, a second after they were asked to.
+            stubborn = (
+                "import signal, time\n"
+                "signal.signal(15, signal.SIG_IGN)\n"
+                "def f(x):\n"
+                "    print()\n"
+                "    time.sleep(300)"
+            )
+            ids = start_many(manager, stubborn, steps // 2)
+            command = "trap '' TERM; echo; sleep 300"
+            ids += [start_command(manager, command, number) for number in range(steps // 2, steps)]
+            manager.wait(lambda: all(manager.results[id].out for id in ids), PATIENCE)
+            before = reads(manager.pid)
+            for id in ids:
+                manager.cancel(id)
+            pings = 0
+            while not all(manager.results[id].last for id in ids):
+                manager.send({"op": "ping", "t": pings})
+                manager.wait(lambda: len(manager.pongs) > pings)  # noqa: B023
+                pings += 1
+            assert {manager.results[id].last["why"] for id in ids} == {"cancelled"}
+            assert pings > 3
+            # A look reads twice of each process. One for each step would be more, even if it were the only one.
+            assert reads(manager.pid) - before - pings < 2 * steps * len(snapshot())
+        finally:
+            os.killpg(bystanders.pid, signal.SIGKILL)
 
 
 def test_a_killed_fork_server_ends_what_it_ran(python: str) -> None:

@@ -188,6 +188,7 @@ export class Recording {
     for (;;) {
       try {
         await this.followOnce();
+        if (!this.complete) this.giveUp(this.withoutEnd());
         return;
       } catch (error) {
         if (!(error instanceof EngineFailure)) throw error;
@@ -256,6 +257,12 @@ export class Recording {
         message: `${this.agent.host}: ${typeof message === "string" ? message : "the step did not begin"}`,
       }),
     );
+  }
+
+  private withoutEnd(): EngineFailure {
+    const { host } = this.agent;
+    const message = `${host}: the task has ended, but how could not be recorded there. Make room on the file system of its /tmp.`;
+    return new EngineFailure({ code: "ERR_OTHER", host, message });
   }
 
   private giveUp(failure: EngineFailure): void {

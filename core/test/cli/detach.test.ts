@@ -1,5 +1,5 @@
 /** Tasks that outlive the process that started them, seen and ended from other processes. */
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "fs";
 import { randomUUID } from "crypto";
 import { tmpdir } from "os";
 import { join } from "path";
@@ -63,6 +63,56 @@ afterAll(async () => {
 });
 
 describe("a detached task whose process is killed", () => {
+  test("lives on when whoever looked at it has gone", async () => {
+    const { path, open } = gate();
+    const ticks = join(hosts.hosts[0]!.dir, `${path}.ticks`);
+    const ticked = async (count: number): Promise<void> => {
+      const length = (): number => (existsSync(ticks) ? readFileSync(ticks).length : 0);
+      const most = length() + count;
+      await vi.waitFor(() => expect(length()).toBeGreaterThanOrEqual(most), 20_000);
+    };
+    const manager = startManager(
+      `
+      const runtime = new Runtime("host-1", { leaseMs: 1000 });
+      const execution = runtime.executeTask(new RuntimeTask("ticks").runCommand(input), { detach: true });
+      await execution.detached();
+      say("id", execution.process.key.split("::").at(-1));
+      await heard();
+      `,
+      {
+        env: env(),
+        cwd: folder,
+        input: `echo one; until [ -e ${path} ]; do printf . >> ${path}.ticks; sleep 0.1; done; echo two`,
+      },
+    );
+    const id = await manager.hear<string>("id");
+    manager.kill();
+    await manager.exited;
+    const looking = start("logs", "-f", id);
+    await vi.waitFor(() => expect(looking.stdout()).toBe("one\n"), 10_000);
+    looking.child.kill("SIGINT");
+    await looking.ended;
+    await ticked(25);
+    open();
+    expect(await lazycluster("attach", id)).toEqual({ code: 0, stdout: "one\ntwo\n", stderr: "" });
+    await gone(id);
+  });
+
+  test("is told as failed when its end could not be recorded", async () => {
+    const full = "import resource, sys; resource.prlimit(int(sys.argv[1]), resource.RLIMIT_FSIZE, (1, 1))";
+    const manager = startDetached(`new RuntimeTask("full").runCommand(input)`, `python3 -c '${full}' $PPID; echo lost`);
+    const id = await manager.hear<string>("id");
+    manager.tell("wait");
+    await vi.waitFor(
+      async () => expect((await lazycluster("ps", "--all")).stdout).toMatch(/failed +host-1 +full/),
+      15_000,
+    );
+    expect((await lazycluster("logs", id)).stdout).not.toContain("lost");
+    manager.kill();
+    await manager.exited;
+    await gone(id);
+  });
+
   test("goes on; logs -f from another process has every byte once", async () => {
     const { command, open } = gate();
     const manager = startDetached(

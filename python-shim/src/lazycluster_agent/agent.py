@@ -5,22 +5,23 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import time
 
 from . import fields, system
 from .channel import Channel
 from .errors import Failure, ProtocolError, exhausted, internal, printable
+from .lease import Lease
 from .leftovers import Leftovers
 from .loop import READ, Loop
 from .operations import MESSAGES, OPERATIONS
+from .surroundings import Surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
+    from .ending import Endings
     from .frames import Header
     from .functions import Functions
-    from .loop import Timer
     from .operation import Operation
     from .session import Session
 
@@ -48,25 +49,22 @@ class Agent:
         self.leftovers = Leftovers(notes)
         self.home = system.home_directory()
         self.shell = system.user_shell()
-        #: What steps start with, besides their own variables.
-        self.environment: Dict[bytes, bytes] = dict(os.environb)
+        self.surroundings = Surroundings()
         self.null = os.open(os.devnull, os.O_RDWR)
         self.operations: Dict[int, Operation] = {}
         #: Operations that owe the manager credit.
         self.debtors: List[Operation] = []
         #: Who wants to know how a process ended.
         self.children: Dict[int, Callable[[int], None]] = {}
+        self.endings: Endings
         self.functions: Optional[Functions] = None
         self.sessions: Dict[Tuple[str, str], Session] = {}
         #: The sshd that listens on ports in our stead; 0 without.
         self.session = 0
         self._ready = False
         self._greeted = False
-        #: Operations that wait for the login environment; None when there is nothing to wait for.
-        self._waiting: Optional[List[Operation]] = None
-        self._login_failure: Optional[Failure] = None
-        self._lease = FIRST_LEASE
-        self._lease_timer: Optional[Timer] = None
+        #: Of whom the channel leads to.
+        self._client_lease: Optional[Lease] = None
         self._exit = EXIT_OK
         self._temporary: Optional[bytes] = None
 
@@ -79,7 +77,6 @@ class Agent:
         self.loop.watch(self._keeper_lives, READ, self._on_keeper_end)
         self._meet(leftover)
         self.loop.later(0, self._get_ready)
-        self._check_lease()
         # A forked child on its way to another role (errors.Become) passes here and must end nothing.
         try:
             while True:
@@ -95,6 +92,11 @@ class Agent:
         self._end_everything()
         return self._exit
 
+    @property
+    def environment(self) -> Dict[bytes, bytes]:
+        """What steps start with, besides their own variables."""
+        return self.surroundings.variables
+
     # Life and death.
 
     def _open(self, connection: Optional[Tuple[int, int]]) -> Channel:
@@ -102,8 +104,24 @@ class Agent:
         return Channel(self.loop, *connection, self._on_frame, self._on_end, self._on_drained)
 
     def _meet(self, leftover: bytes) -> None:
+        self._welcome(leftover)
+
+    def _welcome(self, leftover: bytes) -> None:
+        """The client that the channel leads to."""
+        self._greeted = False
         self._say_hello()
         self.channel.start(leftover)
+        self._grant(FIRST_LEASE)
+
+    def _grant(self, seconds: float) -> None:
+        channel = self.channel
+        self._withdraw_grant()
+        self._client_lease = Lease(self.loop, seconds, lambda: channel.heard, self._on_silence)
+
+    def _withdraw_grant(self) -> None:
+        if self._client_lease is not None:
+            self._client_lease.cancel()
+            self._client_lease = None
 
     def _on_protocol_error(self, error: ProtocolError) -> bool:
         """Whether to go on."""
@@ -141,6 +159,9 @@ class Agent:
         if self._ready:
             return
         self._ready = True
+        from .ending import Endings
+
+        self.endings = Endings(self.loop)
         system.become_subreaper()
         self.leftovers.greet()
         __import__("%s.command" % __package__)
@@ -156,16 +177,8 @@ class Agent:
     def _on_keeper_end(self) -> None:
         self._on_end("the keeper was killed")
 
-    def _check_lease(self) -> None:
-        if self._lease_timer is not None:
-            self._lease_timer.cancel()
-        silent = time.monotonic() - self.channel.heard
-        if self._lease and silent >= self._lease:
-            self._on_end("nothing was heard of the manager for %.1f s" % silent)
-        else:
-            # Looked at again when it would be over, whatever has come meanwhile.
-            wait = self._lease - silent if self._lease else FIRST_LEASE
-            self._lease_timer = self.loop.later(wait, self._check_lease)
+    def _on_silence(self, seconds: float) -> None:
+        self._on_end("nothing was heard of the manager for %.1f s" % seconds)
 
     def _end_everything(self) -> None:
         from .ending import end_now
@@ -213,13 +226,12 @@ class Agent:
                 "the manager speaks version %d of the protocol; this agent %d" % (version, PROTOCOL)
             )
         self._greeted = True
-        self._lease = fields.optional_milliseconds(header, "lease") or 0
-        self._check_lease()
+        self._grant(fields.optional_milliseconds(header, "lease") or 0)
         if fields.flag(header, "loginEnv"):
-            from .login import LoginEnvironment
+            self._ask_login()
 
-            self._waiting = []
-            LoginEnvironment(self, self._on_login_environment)
+    def _ask_login(self) -> None:
+        self.surroundings.ask_login(self)
 
     def _begin(self, op: str, header: Header) -> None:
         id = fields.integer(header, "id", 1, MAX_ID)
@@ -228,14 +240,14 @@ class Agent:
         self._get_ready()
         operation = OPERATIONS[op](self, id, header)
         self.operations[id] = operation
-        if operation.needs_environment and self._waiting is not None:
-            self._waiting.append(operation)
+        if operation.needs_environment:
+            self.surroundings.when_known(lambda failure: self._start(operation, failure))
         else:
-            self._start(operation)
+            self._start(operation, None)
 
-    def _start(self, operation: Operation) -> None:
-        if operation.needs_environment and self._login_failure is not None:
-            operation.fail(self._login_failure)
+    def _start(self, operation: Operation, failure: Optional[Failure]) -> None:
+        if failure is not None:
+            operation.fail(failure)
         elif not operation.finished:
             self.guard(operation, operation.start)
 
@@ -250,13 +262,6 @@ class Agent:
             operation.fail(exhausted(error) or internal(error))
         except Exception as error:
             operation.fail(internal(error))
-
-    def _on_login_environment(self, variables: Dict[bytes, bytes], failure: Optional[Failure]) -> None:
-        self._login_failure = failure
-        self.environment.update(variables)
-        waiting, self._waiting = self._waiting or [], None
-        for operation in waiting:
-            self._start(operation)
 
     def forget(self, operation: Operation) -> None:
         self.operations.pop(operation.id, None)

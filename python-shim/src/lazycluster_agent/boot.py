@@ -31,6 +31,7 @@ HELPED = [
     "family",
     "spawn",
     "procfs",
+    "processes",
     "ending",
 ]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import time
 
-from .agent import Agent
+from .agent import FIRST_LEASE, Agent
 from .channel import Channel
+from .lease import Lease
 from .loop import READ
 
 TYPE_CHECKING = False
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 class Silence(Channel):
     """The channel while nobody is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: float) -> None:
         self.congested = False
-        self.heard = time.monotonic()
+        #: When the last client was heard of.
+        self.heard = heard
 
     def start(self, leftover: bytes) -> None:
         """There is nothing to read."""
@@ -47,13 +49,16 @@ class DetachedAgent(Agent):
         self._listener = socket.socket(fileno=listener)
         self._client: Optional[Client] = None
         self._stopping = False
+        #: Somebody has begun to tell what it shall do.
+        self.is_taken = False
         #: What goes on without a client, once it is complete.
         self.recording: Optional[Recording] = None
 
     def _open(self, connection: Optional[Tuple[int, int]]) -> Channel:
-        return Silence()
+        return Silence(time.monotonic())
 
     def _meet(self, leftover: bytes) -> None:
+        self._own_lease = Lease(self.loop, FIRST_LEASE, self._last_heard, self._on_own_end)
         self._listener.setblocking(False)
         self.loop.watch(self._listener.fileno(), READ, self._accept)
 
@@ -73,9 +78,25 @@ class DetachedAgent(Agent):
         fds = client[0].fileno(), client[1].fileno()
         channel = Channel(self.loop, *fds, self._on_frame, lambda why: self._left(client), self._on_drained)
         self.channel = channel
-        self._greeted = False
-        self._say_hello()
-        channel.start(b"")
+        if self.recording is None:
+            # It ends with this client, for nobody else knows of it.
+            self._own_lease.cancel()
+        self._welcome(b"")
+
+    def _last_heard(self) -> float:
+        return self.channel.heard
+
+    def _on_silence(self, seconds: float) -> None:
+        """A client's lease is the client's."""
+        self._part()
+
+    def _on_own_end(self, seconds: float) -> None:
+        super()._on_silence(seconds)
+
+    def _ask_login(self) -> None:
+        # Whoever looks later must not change what the next step finds.
+        if self.recording is None:
+            super()._ask_login()
 
     def _left(self, client: Client) -> None:
         if client is self._client:
@@ -85,11 +106,12 @@ class DetachedAgent(Agent):
         """Without its client there is only what is recorded, or nothing worth living for."""
         if self._client is None:
             return
+        self._withdraw_grant()
         self.channel.close()
         for end in self._client:
             end.close()
         self._client = None
-        self.channel = Silence()
+        self.channel = Silence(self.channel.heard)
         for operation in list(self.operations.values()):
             self.operations.pop(operation.id, None)
             operation.finished = True
@@ -109,8 +131,9 @@ class DetachedAgent(Agent):
     def committed(self, recording: Recording, lease: float) -> None:
         """From now on nobody needs to be there."""
         self.recording = recording
-        self._lease = lease
-        self._check_lease()
+        self._own_lease.cancel()
+        self._own_lease = Lease(self.loop, lease, self._last_heard, self._on_own_end)
+        self.surroundings.when_known(recording.begin)
 
     def dismiss(self) -> None:
         """The recording was fetched and is of no more use."""

@@ -131,7 +131,7 @@ class Function(CallStep):
                 if header.get("op") == "ending":
                     if self._server is not None:
                         self._server.warm(fields.text_list(header, "warm"))
-                    if fields.flag(header, "again") and self._server is not None and self._ending is None:
+                    if fields.flag(header, "again") and self._server is not None and not self._ending:
                         self._lay_down()
                     self._end_of_answers()
                     # The process may take another moment; it is past everything that could change this.

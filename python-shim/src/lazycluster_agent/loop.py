@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import select
 import time
+from _heapq import heapify, heappop, heappush
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Iterator, List, Optional
+    from collections import deque
+    from typing import Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
     Action = Callable[[], None]
+else:
+    # `collections` itself takes longer to import than the rest of this module.
+    from _collections import deque
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 #: [s] that a job may run before descriptors are looked at again.
 SLICE = 0.004
+#: [s] of one wait; epoll counts it in milliseconds that must fit into 31 bits.
+LONGEST = 86400.0
+MOST_TIMERS = 64
 
 
 class Timer:
@@ -65,9 +73,12 @@ class Loop:
         self._before_wait = before_wait
         self._epoll = select.epoll()
         self._watched: Dict[int, Action] = {}
-        self._timers: List[Timer] = []
-        self._sorted = True
-        self._soon: List[Action] = []
+        #: A heap; the number keeps the order of those that are due at the same time.
+        self._timers: List[Tuple[float, int, Timer]] = []
+        self._count = 0
+        #: So many timers may be there before those that were cancelled are looked for.
+        self._most = MOST_TIMERS
+        self._soon: Deque[Action] = deque()
         self._stopped = False
 
     def watch(self, fd: int, events: int, action: Action) -> None:
@@ -82,8 +93,12 @@ class Loop:
 
     def later(self, seconds: float, action: Action) -> Timer:
         timer = Timer(time.monotonic() + seconds, action)
-        self._timers.append(timer)
-        self._sorted = False
+        self._count += 1
+        heappush(self._timers, (timer.due, self._count, timer))
+        if len(self._timers) > self._most:
+            self._timers = [entry for entry in self._timers if entry[2].action]
+            heapify(self._timers)
+            self._most = max(MOST_TIMERS, 2 * len(self._timers))
         return timer
 
     def soon(self, action: Action) -> None:
@@ -98,9 +113,9 @@ class Loop:
 
     def run(self) -> None:
         while not self._stopped:
-            actions, self._soon = self._soon, []
-            for action in actions:
-                action()
+            # One by one: what one of them raises must not take the others along.
+            for _ in range(len(self._soon)):
+                self._soon.popleft()()
             wait = self._run_timers()
             self._before_wait()
             if self._soon or self._stopped:
@@ -112,18 +127,14 @@ class Loop:
 
     def _run_timers(self) -> Optional[float]:
         """Runs what is due and returns the seconds until the next one."""
-        if not self._sorted:
-            self._timers = [timer for timer in self._timers if timer.action]
-            self._timers.sort(key=lambda timer: timer.due)
-            self._sorted = True
+        # What the timers of this round start waits for the next one, so that descriptors get their turn.
+        last = self._count
         while self._timers:
-            timer = self._timers[0]
-            wait = timer.due - time.monotonic()
-            if timer.action and wait > 0:
-                return wait
-            self._timers.pop(0)
+            due, number, timer = self._timers[0]
+            wait = due - time.monotonic()
+            if timer.action and (wait > 0 or number > last):
+                return min(max(wait, 0), LONGEST)
+            heappop(self._timers)
             if timer.action:
                 timer.action()
-            if not self._sorted:
-                return self._run_timers()
         return None

@@ -105,13 +105,13 @@ def _reap(agent: Agent, id: int, header: Header) -> Operation:
 
 
 def _record(agent: Agent, id: int, header: Header) -> Operation:
-    from . import recording
+    from . import record
 
     kinds = {
-        "record": recording.Record,
-        "follow": recording.Follow,
-        "stop": recording.Stop,
-        "forget": recording.Forget,
+        "record": record.Record,
+        "follow": record.Follow,
+        "stop": record.Stop,
+        "forget": record.Forget,
     }
     return kinds[header["op"]](agent, id, header)
 

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 
 
 class Process:
-    __slots__ = ("group", "parent", "pid", "session", "started", "state")
+    __slots__ = ("group", "parent", "pid", "program", "session", "started", "state")
 
     def __init__(self, pid: int, stat: bytes) -> None:
         # The command's name, in parentheses, may hold anything.
-        rest = stat[stat.rindex(b")") + 2 :].split()
+        end = stat.rindex(b")")
+        rest = stat[end + 2 :].split()
         self.pid = pid
         self.state = rest[0]
         self.parent, self.group, self.session = int(rest[1]), int(rest[2]), int(rest[3])
         self.started = int(rest[19])
+        #: Another one after each exec: name and place of the environment (0 where we may not know) tell.
+        self.program = self.started, stat[:end], tuple(rest[47:49])
 
     @property
     def alive(self) -> bool:

@@ -7,7 +7,6 @@ import os
 from . import fields, system
 from .calling import block
 from .descriptors import shut_down_writing
-from .ending import Ending
 from .errors import Failure, ProtocolError
 from .family import Family
 from .frames import FrameDecoder
@@ -57,7 +56,7 @@ class Session:
         self._code: Optional[int] = None
         self._due: Dict[int, int] = {}
         self._status: Optional[int] = None
-        self._ending: Optional[Ending] = None
+        self._ending = False
         #: Nothing of it runs any more; what it said last may still be in the pipes.
         self._gone = False
         self._whenever_ended: List[Callable[[], None]] = []
@@ -192,7 +191,7 @@ class Session:
 
     def _on_silence(self) -> None:
         """The control socket is closed: the process ends, or has closed all that it found."""
-        if self._ending is None:
+        if not self._ending:
             self.loop.later(DRAIN, lambda: self._kill("it closed the socket that connects it with the agent"))
         self._settle()
 
@@ -263,9 +262,10 @@ class Session:
         self._end_processes(0)
 
     def _end_processes(self, grace: float) -> None:
-        if self._ending is None and self.pid is not None:
+        if not self._ending and self.pid is not None:
+            self._ending = True
             family = Family(system.TAG_VARIABLE, self.tag, leaders=[self.pid])
-            self._ending = Ending(self.loop, family, grace, self._processes_ended)
+            self.agent.endings.end(family, grace, self._processes_ended)
 
     def _exited(self, status: int) -> None:
         self._status = status

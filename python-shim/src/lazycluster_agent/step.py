@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import fields, system
-from .ending import Ending
 from .errors import Failure, printable
 from .family import Family
 from .operation import Operation
@@ -43,7 +42,8 @@ class Step(Operation):
         self.raised: Optional[Dict[str, Any]] = None
         self._status: Optional[int] = None
         self._why = "exit"
-        self._ending: Optional[Ending] = None
+        #: Its processes are being ended.
+        self._ending = False
         self._timers: List[Timer] = []
         self._announcement: Optional[Timer] = None
 
@@ -94,14 +94,15 @@ class Step(Operation):
             self._stop("cancelled")
 
     def _stop(self, why: str) -> None:
-        if self._ending is None and self.pid is not None:
+        if not self._ending and self.pid is not None:
             if self._status is None:
                 self._why = why
-            self._ending = Ending(self.loop, self.family(), GRACE, self._ended)
+            self._ending = True
+            self.agent.endings.end(self.family(), GRACE, self._ended)
 
     def _ended(self, count: int) -> None:
         """Nothing of the step runs any more, or it is stuck beyond our reach."""
-        self._ending = None
+        self._ending = False
         self.agent.reap()
         self._expire_later()
         if self._status is None:
@@ -112,7 +113,7 @@ class Step(Operation):
     def exited(self, status: int) -> None:
         """The step's own process has ended."""
         self._status = status
-        if self._ending is None:
+        if not self._ending:
             self._expire_later()
         self._settle()
 
@@ -124,7 +125,7 @@ class Step(Operation):
             outlet.expire()
 
     def _settle(self, unreachable: bool = False) -> None:
-        if self._ending is not None or any(outlet.open for outlet in self.outlets):
+        if self._ending or any(outlet.open for outlet in self.outlets):
             return
         if self._status is not None:
             code, signal = system.outcome(self._status)
