@@ -293,3 +293,19 @@ def test_cancel_of_a_silent_operation_that_is_over(shared: Manager) -> None:
     shared.cancel(id)
     shared.send({"op": "credit", "id": id, "n": 5})
     assert shared.run("echo on").out == b"on\n"
+
+
+def test_an_end_at_the_moment_of_its_limit(shared: Manager) -> None:
+    for limit in range(90, 120, 3):
+        ids = [shared.start_run("sleep 0.1", timeout=limit) for _ in range(8)]
+        for id in ids:
+            last = shared.finish(id, 10).last
+            assert (last["op"], last["why"]) in (("exit", "exit"), ("exit", "timeout"))
+
+
+def test_an_end_at_the_moment_of_its_cancel(shared: Manager) -> None:
+    for _ in range(100):
+        id = shared.start_run("true")
+        shared.started(id)
+        shared.cancel(id)
+        assert shared.finish(id, 10).last["op"] == "exit"

@@ -67,7 +67,8 @@ class Ending:
         self._round = Round(family, grace)
         self._done = done
         self._look = FIRST_LOOK
-        self._strike()
+        # Not at once: `done` must not be called before whoever makes this has it.
+        loop.soon(self._strike)
 
     def _strike(self) -> None:
         if self._round.strike():
