@@ -114,6 +114,15 @@ def test_a_terminal(shared: Manager) -> None:
     assert result.err == b""
 
 
+def test_a_terminal_stays_for_a_program_that_closes_its_output(shared: Manager) -> None:
+    # As `seq` and others of its package do before they end.
+    result = shared.run("exec >/dev/null 2>&1; sleep 0.1; echo back >/dev/tty; exit 4", pty=True)
+    assert (result.out, result.last["code"], result.last["sig"]) == (b"back\r\n", 4, None)
+    for _ in range(50):
+        result = shared.run("seq 3", pty=True)
+        assert (result.out, result.last["code"], result.last["sig"]) == (b"1\r\n2\r\n3\r\n", 0, None)
+
+
 def test_a_terminal_with_input(shared: Manager) -> None:
     id = shared.start_run("test -t 0 && cat", stdin=True, pty=True)
     shared.input(id, b"hello\n", eof=True)

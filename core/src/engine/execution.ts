@@ -163,7 +163,8 @@ export class Execution {
     }
     const place = {
       cwd: workplace.cwd,
-      tag: `${this.spec.owner.id}/${this.spec.id}`,
+      // What goes on without its owner must not be found when that one's processes are ended.
+      tag: stage.detached ? this.spec.id : `${this.spec.owner.id}/${this.spec.id}`,
       env: { ...this.spec.env, WORKING_DIR: workplace.cwd === "" ? workplace.agent.info.home : workplace.cwd },
       scope: this.spec.owner.id,
     };

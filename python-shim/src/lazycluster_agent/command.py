@@ -30,6 +30,9 @@ class Command(Step):
         self._wants_input = fields.flag(header, "stdin")
         self._terminal = fields.flag(header, "pty")
         self._inlet: Optional[Inlet] = None
+        #: The program's end of its terminal. Where nobody has it open, the terminal hangs up, and the program
+        #: is ended by SIGHUP: also one that only closes its output before it ends, as `seq` does.
+        self._kept: Optional[int] = None
         #: Input that came before the process was there.
         self._early: List[Tuple[memoryview, int, bool]] = []
 
@@ -49,6 +52,8 @@ class Command(Step):
             shell = self.agent.shell
             argv = [os.path.basename(shell), b"-c", self._command]
             pid = spawn(argv, shell, self.full_environment(), self.cwd, stdio, self._terminal)
+            if self._terminal:
+                self._kept = theirs.pop()
         except BaseException:
             for fd in ours:
                 os.close(fd)
@@ -129,7 +134,17 @@ class Command(Step):
         elif end:
             self._inlet.end()
 
+    def exited(self, status: int) -> None:
+        self._hang_up()
+        super().exited(status)
+
+    def _hang_up(self) -> None:
+        if self._kept is not None:
+            os.close(self._kept)
+            self._kept = None
+
     def release(self) -> None:
         super().release()
+        self._hang_up()
         if self._inlet is not None:
             self._inlet.close()
