@@ -1,7 +1,7 @@
 /** `doctor`: the way to a host step by step, each with what was found and what to do about it. */
 import { lookup } from "dns/promises";
 import { isIP } from "net";
-import { AgentClient, type PoolContext, type Route, connectHost, reach, resolveRoute } from "../host";
+import { AgentClient, type PoolContext, type Route, connectHost, reach, resolveRoute, within } from "../host";
 import { askFacts } from "./facts";
 import { type Finding, type HostSpec, type OwnerSpec, toFailureData } from "./protocol";
 
@@ -72,12 +72,10 @@ async function checkWay(spec: HostSpec, findings: Findings, signal: AbortSignal)
   since = performance.now();
   if (isIP(hostname) === 0) {
     try {
-      const late = new Promise<never>((_, reject) => {
-        AbortSignal.any([signal, AbortSignal.timeout(NAME_MS)]).addEventListener("abort", () =>
-          reject(new Error("no answer")),
-        );
-      });
-      const { address } = await Promise.race([lookup(hostname), late]);
+      const late = (): never => {
+        throw new Error("no answer");
+      };
+      const { address } = await within(NAME_MS, lookup(hostname), late, { signal, host: spec.host });
       findings.add("name", "ok", `${hostname} is ${address}`, null, since);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);

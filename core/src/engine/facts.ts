@@ -1,5 +1,5 @@
 /** What a host has, asked of its agent. */
-import { type AgentClient, abortable, agentFailure, harmless } from "../host";
+import { type AgentClient, agentFailure, harmless, within } from "../host";
 import { type Header, WireError } from "../wire";
 import { EngineFailure, type ErrorCode, type HostFacts, type WorkingDirSpec } from "./protocol";
 
@@ -20,16 +20,17 @@ export async function askFacts(
 ): Promise<AnsweredFacts> {
   // The disk that counts is that of the steps' files.
   const path = workingDir.kind === "temporary" ? "" : workingDir.path;
-  const late = AbortSignal.timeout(ANSWER_MS);
+  const late = (): never => {
+    const seconds = String(ANSWER_MS / 1000);
+    throw failure(agent.host, "ERR_TIMEOUT", `the host did not say within ${seconds} s what it has. Try again.`);
+  };
   const answer = agent.ask("facts", { path }, (error) => agentFailure(agent.host, error));
   try {
-    return read(await abortable(answer, AbortSignal.any([signal, late]), agent.host), agent.info.pythonVersion);
+    return read(await within(ANSWER_MS, answer, late, { signal, host: agent.host }), agent.info.pythonVersion);
   } catch (error) {
     if (error instanceof WireError)
       throw failure(agent.host, "ERR_OTHER", `its agent broke the protocol (${error.message}).`);
-    if (!late.aborted || signal.aborted) throw error;
-    const seconds = String(ANSWER_MS / 1000);
-    throw failure(agent.host, "ERR_TIMEOUT", `the host did not say within ${seconds} s what it has. Try again.`);
+    throw error;
   }
 }
 

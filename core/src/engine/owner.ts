@@ -1,6 +1,14 @@
 /** What a Runtime or Connection of the library has on its host: a lease on the agent, and a working directory. */
 import { posix } from "path";
-import { type AgentClient, type AgentLease, type HostPool, type OpenLane, abortable, agentFailure } from "../host";
+import {
+  type AgentClient,
+  type AgentLease,
+  type HostPool,
+  type OpenLane,
+  abortable,
+  agentFailure,
+  within,
+} from "../host";
 import { type AnsweredFacts, askFacts } from "./facts";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
 
@@ -124,7 +132,7 @@ export class Owner {
     if (!lease) return;
     const { agent } = lease;
     try {
-      if (agent.alive) await atMost(RELEASE_MS, this.clear(agent));
+      if (agent.alive) await within(RELEASE_MS, this.clear(agent), () => undefined);
     } catch (error) {
       // A host that was lost meanwhile cleans up by itself.
       if (agent.alive) throw error;
@@ -188,17 +196,6 @@ export function makeWorkingDir(agent: AgentClient, spec: WorkingDirSpec): Promis
       return makeDirectory(agent, spec.path, "");
     case "asIs":
       return Promise.resolve(fromHome(spec.path, agent.info.home));
-  }
-}
-
-/** Stops waiting after `ms`. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    await Promise.race([work, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
   }
 }
 

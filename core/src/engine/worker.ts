@@ -64,13 +64,12 @@ const engine = new Engine(
 );
 
 // A fault of ours in one corner must not take every connection with it; it is told, loudly.
-process.on("unhandledRejection", (reason) => {
-  post({
-    type: "log",
-    level: "error",
-    message: `a fault in the engine: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}`,
-  });
-});
+function tellFault(fault: unknown): void {
+  const what = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+  post({ type: "log", level: "error", message: `a fault in the engine: ${what}` });
+}
+process.on("unhandledRejection", tellFault);
+process.on("uncaughtException", tellFault);
 
 port.on("message", (message: ClientMessage) => {
   if (message.type === "promptAnswer") {

@@ -3,16 +3,17 @@ import { randomUUID } from "crypto";
 import { EngineFailure, type HostInfo, type HostSpec } from "../engine/protocol";
 import { type Encodable, type Frame, type FrameDecoder, type Header, WireError, encodeFrameHead } from "../wire";
 import { type Hello, readHello } from "./agent-hello";
-import { ATTACHED, type AgentMode, startAgent } from "./agent-start";
+import { ATTACHED, type AgentMode, lossBehind, startAgent } from "./agent-start";
 import { Operation, type OperationListener } from "./operation";
 import { Outbox } from "./outbox";
 import type { HostConnection, RemoteProcess, Tunnels } from "./transport";
+import { within } from "./within";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
 /** [ms] beyond an interval by which a heartbeat is late only when our own process stood still. */
 const STANDSTILL_MS = 1000;
-/** [ms] that the bootstrap may take. */
+/** [ms] that the bootstrap may take, where the user does not say. */
 const START_MS = 30_000;
 /** [ms] that a polite end may take. */
 const BYE_MS = 1500;
@@ -46,8 +47,9 @@ export class AgentClient {
     mode: AgentMode = ATTACHED,
   ): Promise<AgentClient> {
     try {
-      const started = await startAgent(connection, spec, mode, START_MS, signal);
-      const hello = await readHello(started, spec.host, START_MS, signal);
+      const timeoutMs = spec.connection.connectTimeoutMs ?? START_MS;
+      const started = await startAgent(connection, spec, mode, timeoutMs, signal);
+      const hello = await readHello(connection, started, timeoutMs, signal);
       return new AgentClient(connection, spec, started.process, hello);
     } catch (error) {
       await connection.close();
@@ -68,7 +70,11 @@ export class AgentClient {
     this.guard(() => early.forEach((frame) => this.dispatch(frame)));
     process.stdout.on("data", (piece: Buffer) => this.receive(piece));
     process.stdout.resume();
-    void process.exited.then(() => this.lose("the agent there ended"));
+    void process.exited.then(async (exit) => {
+      // Where it ended with the connection, that is the reason.
+      await lossBehind(connection, exit);
+      this.lose("the agent there ended");
+    });
     void connection.closed.then((why) => this.lose(why?.message ?? "the connection was closed", why));
     this.startHeartbeat();
   }
@@ -98,7 +104,7 @@ export class AgentClient {
     });
     if (this.ending !== undefined) {
       const why = this.ending ?? this.failure("the connection was closed");
-      queueMicrotask(() => operation.end(why));
+      queueMicrotask(() => tell(operation, why));
       return operation;
     }
     // Throws when it is too large for a message; then nothing was started.
@@ -145,17 +151,10 @@ export class AgentClient {
     if (this.ending === undefined) {
       const busy = this.operations.size > 0;
       this.outbox.post(encodeFrameHead({ op: "bye" }));
-      await (busy ? this.exitedWithin(BYE_MS) : Promise.resolve());
+      if (busy) await within(BYE_MS, this.process.exited, () => undefined);
       this.end(null);
     }
     await this.connection.close();
-  }
-
-  private async exitedWithin(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-    await Promise.race([this.process.exited, late]);
-    clearTimeout(timer);
   }
 
   private receive(piece: Buffer): void {
@@ -179,8 +178,9 @@ export class AgentClient {
     try {
       work();
     } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.lose(`its agent broke the protocol (${error.message})`);
+      // Whatever it was, it came of what this host sent. All other hosts are served by the same thread.
+      const what = error instanceof WireError ? "its agent broke the protocol" : "what it sent could not be taken";
+      this.lose(`${what} (${error instanceof Error ? error.message : String(error)})`, error);
     }
   }
 
@@ -207,20 +207,20 @@ export class AgentClient {
     this.heartbeat.unref();
   }
 
-  private lose(what: string, cause?: EngineFailure | null): void {
+  private lose(what: string, cause?: unknown): void {
     if (this.ending !== undefined) return;
     this.end(this.failure(what, cause));
     void this.connection.close();
   }
 
-  private failure(what: string, cause?: EngineFailure | null): EngineFailure {
+  private failure(what: string, cause?: unknown): EngineFailure {
     return new EngineFailure(
       {
         code: "ERR_CONNECTION",
         host: this.host,
         message: `${this.host}: the host was lost: ${what}. What ran there ends by itself; run the task again when the host is back.`,
       },
-      cause ?? undefined,
+      cause,
     );
   }
 
@@ -231,7 +231,7 @@ export class AgentClient {
     this.outbox.abandon();
     for (const resolve of this.pings.splice(0)) resolve();
     const outcome = why ?? this.failure("the connection was closed");
-    for (const operation of [...this.operations.values()]) operation.end(outcome);
+    for (const operation of [...this.operations.values()]) tell(operation, outcome);
     this.reportClosed(why);
   }
 
@@ -240,5 +240,16 @@ export class AgentClient {
       this.nextId = this.nextId >= MAX_ID ? 1 : this.nextId + 1;
     } while (this.operations.has(this.nextId));
     return this.nextId;
+  }
+}
+
+/** Who stumbles over it must not keep the others from being told; the thread tells of the fault (worker.ts). */
+function tell(operation: Operation, outcome: EngineFailure): void {
+  try {
+    operation.end(outcome);
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
   }
 }

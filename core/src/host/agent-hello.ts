@@ -1,8 +1,9 @@
 /** The agent's first frame: who it is. */
-import { EngineFailure, type HostInfo } from "../engine/protocol";
+import { EngineFailure, type ErrorCode, type HostInfo } from "../engine/protocol";
 import { type Frame, FrameDecoder, type Header, WireError } from "../wire";
-import type { StartedAgent } from "./agent-start";
-import { firstOutcome } from "./first-outcome";
+import { type StartedAgent, lossBehind } from "./agent-start";
+import type { HostConnection } from "./transport";
+import { within } from "./within";
 
 export interface Hello {
   /** Has what came behind it, if that was no whole frame yet. */
@@ -13,38 +14,55 @@ export interface Hello {
 }
 
 /** Rejects EngineFailure. */
-export function readHello(
+export async function readHello(
+  connection: HostConnection,
   { process, rest }: StartedAgent,
-  host: string,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Hello> {
-  const failure = (what: string): EngineFailure =>
-    new EngineFailure({ code: "ERR_INVALID_RUNTIME", host, message: `${host}: ${what}` });
-  const tooLate = (): EngineFailure => failure("the agent started but said nothing");
-  return firstOutcome({ host, signal, timeoutMs, tooLate }, (resolve, reject) => {
-    const decoder = new FrameDecoder();
-    const onData = (piece: Buffer): void => {
+  const { host } = connection;
+  const failure = (what: string, code: ErrorCode = "ERR_INVALID_RUNTIME"): EngineFailure =>
+    new EngineFailure({ code, host, message: `${host}: ${what}` });
+  const decoder = new FrameDecoder();
+  let onData: (piece: Buffer) => void = () => undefined;
+  let over = false;
+  const heard = new Promise<Hello>((resolve, reject) => {
+    onData = (piece) => {
+      if (over) return;
       try {
         const early = [...decoder.push(piece)];
         const hello = early.shift();
         if (!hello) return;
+        over = true;
+        process.stdout.off("data", onData).pause();
         if (hello.header.op !== "hello" || hello.header.integer("v") !== 1)
           throw new WireError("no hello of version 1");
         resolve({ decoder, info: readInfo(hello.header), early });
       } catch (error) {
+        over = true;
         reject(failure(`what started there is no agent of ours (${String(error)})`));
       }
     };
-    void process.exited.then(() => reject(failure("the agent ended as soon as it had started")));
-    process.stdout.on("data", onData);
-    onData(rest);
-    process.stdout.resume();
-    return () => {
-      process.stdout.off("data", onData);
-      process.stdout.pause();
-    };
+    void process.exited.then(async (exit) => {
+      const broken = await lossBehind(connection, exit);
+      reject(
+        broken === null
+          ? failure("the agent ended as soon as it had started")
+          : failure(`the connection broke while the agent started: ${broken}`, "ERR_CONNECTION"),
+      );
+    });
   });
+  process.stdout.on("data", onData);
+  onData(rest);
+  if (!(over as boolean)) process.stdout.resume();
+  try {
+    const late = (): never => {
+      throw failure("the agent started but said nothing");
+    };
+    return await within(timeoutMs, heard, late, { signal, host });
+  } finally {
+    process.stdout.off("data", onData).pause();
+  }
 }
 
 /** It is printed, so it must be what it says. */

@@ -1,6 +1,6 @@
 /** Questions to the user during a login. */
 
-import { abortable } from "./abortable";
+import { abortable } from "./within";
 import { fail, type Target } from "./connection-errors";
 import type { ConnectContext } from "./transport";
 import type { PromptRequest } from "../engine/protocol/host-spec";

@@ -3,6 +3,7 @@ import type { AcceptConnection, Client, ClientChannel, RejectConnection, TcpConn
 import { fail, type Target } from "./connection-errors";
 import type { Incoming, PortListener } from "./forward";
 import type { TunnelOutcome, Tunnels } from "./transport";
+import { within } from "./within";
 
 /** Of RFC 4254, 5.1. */
 const ADMINISTRATIVELY_PROHIBITED = 1;
@@ -57,12 +58,8 @@ export class Ssh2Tunnels implements Tunnels {
   /** When the connection is over, its ports are, too. */
   private async unlisten(port: number): Promise<void> {
     this.listening.delete(port);
-    let timer: NodeJS.Timeout | undefined;
-    await this.answered(null, (answer) => {
-      timer = setTimeout(() => answer(null), CLOSE_MS);
-      this.client.unforwardIn(LOOPBACK, port, () => answer(null));
-    });
-    clearTimeout(timer);
+    const ended = this.answered(null, (answer) => this.client.unforwardIn(LOOPBACK, port, () => answer(null)));
+    await within(CLOSE_MS, ended, () => null);
   }
 
   /** A request that is not answered before the connection is over never is: that counts as `otherwise`. */

@@ -50,6 +50,17 @@ export function changedHost(
   );
 }
 
+/** Within a connection. */
+export function changedMeanwhile(target: Target, key: ShownKey, before: ShownKey, file: string): EngineFailure {
+  return refuse(
+    target,
+    key,
+    file,
+    `the host key HAS CHANGED within the connection: possible attack. ${endpoint(target)} shows ${key.type} ${key.fingerprint}, ` +
+      `but logged us in with ${before.type} ${before.fingerprint}. The connection was ended. Ask who runs the host.`,
+  );
+}
+
 /** @param where the entry that says so. */
 export function revokedHost(target: Target, key: ShownKey, file: string, where: string): EngineFailure {
   return refuse(

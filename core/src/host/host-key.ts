@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import type { ServerHostKeyAlgorithm } from "ssh2";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
-import { changedHost, revokedHost, unknownHost, type ShownKey } from "./host-key-error";
+import { changedHost, changedMeanwhile, revokedHost, unknownHost, type ShownKey } from "./host-key-error";
 import { KnownHostsUnreadable, knownHostsName, lookUpKnownHosts, type KnownKey } from "./known-hosts";
 import { storeKnownHost } from "./known-hosts-store";
 import type { HostKeyPolicy } from "./ssh-config";
@@ -82,6 +82,12 @@ export class HostKeyVerifier {
         error,
       );
     }
+  }
+
+  /** Of a host that showed one key at its login, and another one at a later key exchange: nobody does that by right. */
+  changedMeanwhile(blob: Buffer, before: Buffer): EngineFailure {
+    const [file = "~/.ssh/known_hosts"] = this.settings.userFiles;
+    return changedMeanwhile(this.target, shown(blob), shown(before), file);
   }
 
   async #verify(blob: Buffer, signal: AbortSignal): Promise<EngineFailure | null> {

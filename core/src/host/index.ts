@@ -1,4 +1,4 @@
-export { abortable } from "./abortable";
+export { abortable, within } from "./within";
 export { jsWorker } from "./agent-bundle";
 export { AgentClient } from "./agent-client";
 export { agentFailure, harmless } from "./agent-error";

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { EngineFailure } from "../engine/protocol/failure";
 import { harmless } from "./agent-error";
 import { fail, type Target } from "./connection-errors";
@@ -11,10 +10,13 @@ import type { Master } from "./openssh-master";
 import { sessionArguments, silenceSeconds } from "./openssh-options";
 import { keepUnreadOutput } from "./unread-output";
 import { CLOSE_MS, type HostConnection, type ProcessExit, type RemoteProcess } from "./transport";
+import { within } from "./within";
 
 /** [ms] between two looks whether a session is open; they get longer. */
 const FIRST_LOOK_MS = 2;
 const LONGEST_LOOK_MS = 25;
+/** [ms] until the loss of a connection is told to who lost a session by it. */
+const LOSS_MS = 500;
 
 export class OpenSshConnection implements HostConnection {
   readonly transport = "openssh";
@@ -63,8 +65,8 @@ export class OpenSshConnection implements HostConnection {
 
     // The processes of the host write to these pipes themselves, so only its log says whether there is one.
     for (let look = FIRST_LOOK_MS; !/master session id/.test(read(log)); look = Math.min(look * 1.5, LONGEST_LOOK_MS)) {
-      if (session.ended) throw this.#refused(read(log));
-      await Promise.race([pause(look), ending]);
+      if (session.ended) throw await this.#refused(read(log));
+      await within(look, ending, () => true);
     }
     return {
       stdin: child.stdin,
@@ -83,7 +85,7 @@ export class OpenSshConnection implements HostConnection {
   async #close(): Promise<void> {
     await this.master.stop();
     // They end with it.
-    await Promise.race([Promise.all(this.#running), pause(CLOSE_MS)]);
+    await within(CLOSE_MS, Promise.all(this.#running), () => []);
     await this.closed;
     await this.#released;
   }
@@ -113,9 +115,12 @@ export class OpenSshConnection implements HostConnection {
     return fail(this.target, "ERR_CONNECTION", "the connection is closed.");
   }
 
-  #refused(log: string): EngineFailure {
+  async #refused(log: string): Promise<EngineFailure> {
+    const said = /request failed: (.*)/.exec(log)?.[1]?.trim();
+    // It may have ended with the connection, which is told a moment later.
+    if (said === undefined) await within(LOSS_MS, this.closed, () => null);
     if (this.#isClosed || this.#closing !== null) return this.#gone();
-    const why = /request failed: (.*)/.exec(log)?.[1]?.trim() ?? log.trim().split("\n").at(-1) ?? "";
+    const why = said ?? log.trim().split("\n").at(-1) ?? "";
     return fail(
       this.target,
       "ERR_CONNECTION",

@@ -2,8 +2,7 @@
 import { join } from "node:path";
 import { harmless } from "./agent-error";
 import { UserPrompt } from "./ask";
-import { cancelled, timedOut, type Target } from "./connection-errors";
-import { Deadline } from "./deadline";
+import { timedOut, type Target } from "./connection-errors";
 import { JumpHosts } from "./jump-hosts";
 import { Askpass, QUESTIONS } from "./openssh-askpass";
 import { OpenSshConnection } from "./openssh-connection";
@@ -15,6 +14,7 @@ import type { Route } from "./route";
 import type { Lease } from "./shared";
 import { expandHome } from "./ssh-config-paths";
 import { DEFAULT_KEEPALIVE_MS, DEFAULT_TIMEOUT_MS, type ConnectContext } from "./transport";
+import { bounded, Pausable } from "./within";
 
 const jumpHosts = new JumpHosts<OpenSshConnection>(connectWithin);
 
@@ -33,23 +33,18 @@ async function connectWithin(
   const { config, spec } = route;
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
   const timeoutMs = spec.connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const stop = new AbortController();
   const words: { current: () => string } = { current: () => "" };
-  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, unfinished(words.current()))));
-  const abort = (): void => stop.abort(cancelled(spec.host));
-  context.signal.addEventListener("abort", abort, { once: true });
-  if (context.signal.aborted) abort();
-  const waiting = <W>(work: () => Promise<W>): Promise<W> => deadline.pausedFor(work);
-  try {
-    return await retryDropped(target, stop.signal, waiting, () =>
-      logIn(route, target, jump, { context, timeoutMs, stop, waiting, words, turn }),
-    );
-  } catch (error) {
-    throw stop.signal.aborted ? stop.signal.reason : error;
-  } finally {
-    deadline.stop();
-    context.signal.removeEventListener("abort", abort);
-  }
+  const limit = new Pausable(timeoutMs);
+  const waiting = <W>(work: () => Promise<W>): Promise<W> => limit.pausedFor(work);
+  return bounded(
+    limit,
+    (stop) =>
+      retryDropped(target, stop.signal, waiting, () =>
+        logIn(route, target, jump, { context, timeoutMs, stop, waiting, words, turn }),
+      ),
+    () => timedOut(target, timeoutMs, unfinished(words.current())),
+    { signal: context.signal, host: spec.host },
+  );
 }
 
 interface Attempt {

@@ -31,7 +31,7 @@ export class ResultReader {
       this.spool.write(frame.pieces, release);
       return;
     }
-    this.pieces.push(...frame.pieces);
+    for (const piece of frame.pieces) this.pieces.push(piece);
     this.cost += frame.size + frame.pieces.length * FRAME_COST;
     if (this.cost <= IN_MEMORY) {
       release();

@@ -1,5 +1,5 @@
 /** Things that several use at once: made when the first asks, ended when the last has given it back. */
-import { abortable } from "./abortable";
+import { abortable } from "./within";
 import { cancelled } from "./connection-errors";
 
 /** The right to use one. Give it back exactly once. */

@@ -1,7 +1,7 @@
 /** A login that stands: its processes, its end. */
 
 import type { ClientChannel } from "ssh2";
-import type { EngineFailure } from "../engine/protocol/failure";
+import { EngineFailure } from "../engine/protocol/failure";
 import { fail, type Target } from "./connection-errors";
 import { Ssh2Tunnels } from "./forward-ssh2";
 import type { Login } from "./ssh2-login";
@@ -104,6 +104,7 @@ export class Ssh2Connection implements HostConnection {
         { errno: "ETIMEDOUT" },
       );
     }
+    if (reason instanceof EngineFailure && reason.data.code === "ERR_HOST_KEY") return reason;
     const why = reason === null ? "the host closed it" : reason.message;
     return fail(
       this.target,

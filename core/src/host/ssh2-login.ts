@@ -94,6 +94,8 @@ export function logIn(
     let authenticating = false;
     let opening = "";
     let settled = false;
+    /** The key of the login. */
+    let verified: Buffer | null = null;
 
     const settle = (): boolean => {
       if (settled) return false;
@@ -143,10 +145,20 @@ export function logIn(
       algorithms: { serverHostKey: algorithms },
       // The types forget the null and the false that ssh2 documents.
       authHandler: authentication.handler as AuthHandlerMiddleware,
-      hostVerifier: (blob: Buffer, verified: (permitted: boolean) => void): void => {
-        void verifier.verify(blob, signal).then((failure) => {
+      // Asked at each key exchange, of which there may be many: sshd makes new keys every hour, or GiB (RekeyLimit).
+      hostVerifier: (blob: Buffer, permit: (permitted: boolean) => void): void => {
+        if (verified !== null) {
+          if (verified.equals(blob)) permit(true);
+          else socket.destroy(verifier.changedMeanwhile(blob, verified));
+          return;
+        }
+        const shown = Buffer.from(blob);
+        void verifier.verify(shown, signal).then((failure) => {
           if (failure) giveUp(failure);
-          else if (!settled) verified(true);
+          else if (!settled) {
+            verified = shown;
+            permit(true);
+          }
         });
       },
       ...(trace === null ? {} : { debug: trace }),

@@ -1,10 +1,10 @@
 /** A host through ssh2: the ssh protocol in this process, one TCP connection per host. */
 
+import type { Duplex } from "node:stream";
 import type { HostSpec } from "../engine/protocol/host-spec";
 import { UserPrompt } from "./ask";
 import { Authentication } from "./auth";
-import { cancelled, timedOut, type Target } from "./connection-errors";
-import { Deadline } from "./deadline";
+import { timedOut, type Target } from "./connection-errors";
 import { HostKeyVerifier } from "./host-key";
 import { collectIdentities, type IdentitySettings } from "./identities";
 import { openThrough } from "./jump";
@@ -18,6 +18,7 @@ import { loadSsh2 } from "./ssh2-module";
 import type { SshConfig } from "./ssh-config";
 import { expandHome } from "./ssh-config-paths";
 import { DEFAULT_KEEPALIVE_MS, DEFAULT_TIMEOUT_MS, type ConnectContext } from "./transport";
+import { bounded, Pausable } from "./within";
 
 const jumpHosts = new JumpHosts<Ssh2Connection>(connectWithin, warmUp);
 
@@ -41,21 +42,41 @@ function warmUp(connection: Ssh2Connection): void {
 }
 
 /** The time limit counts from here: neither a queue, nor `ssh -G`, nor a jump host is the host's fault. */
-async function connectWithin(
-  { spec, config }: Route,
+function connectWithin(
+  route: Route,
   jump: Lease<Ssh2Connection> | null,
   context: ConnectContext,
   turn: LoginTurn,
 ): Promise<Ssh2Connection> {
-  const { connection } = spec;
+  const { spec, config } = route;
   const target: Target = { host: spec.host, address: config.hostname, port: config.port, user: config.user };
-  const timeoutMs = connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const stop = new AbortController();
+  const timeoutMs = spec.connection.connectTimeoutMs ?? config.connectTimeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const limit = new Pausable(timeoutMs);
   let unfinished = "";
-  const deadline = new Deadline(timeoutMs, () => stop.abort(timedOut(target, timeoutMs, unfinished)));
-  const abort = (): void => stop.abort(cancelled(spec.host));
-  context.signal.addEventListener("abort", abort, { once: true });
+  const onPhase = (what: string): void => void (unfinished = what);
+  return bounded(
+    limit,
+    (stop) => logInAnew(route, target, jump, { context, limit, stop, onPhase, turn }),
+    () => timedOut(target, timeoutMs, unfinished),
+    { signal: context.signal, host: spec.host },
+  );
+}
 
+interface Attempt {
+  readonly context: ConnectContext;
+  readonly limit: Pausable;
+  readonly stop: AbortController;
+  readonly onPhase: LoginSettings["onPhase"];
+  readonly turn: LoginTurn;
+}
+
+async function logInAnew(
+  { spec, config }: Route,
+  target: Target,
+  jump: Lease<Ssh2Connection> | null,
+  { context, limit, stop, onPhase, turn }: Attempt,
+): Promise<Ssh2Connection> {
+  const { connection } = spec;
   const verifier = createVerifier(spec, config, target, context);
   const keepaliveIntervalMs = connection.keepaliveIntervalMs ?? config.serverAliveIntervalMs ?? DEFAULT_KEEPALIVE_MS;
   const settings: LoginSettings = {
@@ -65,58 +86,45 @@ async function connectWithin(
     keepaliveIntervalMs,
     verifier,
     trace: context.traceProtocol === true ? (line) => context.log("debug", `${spec.host}: ${line}`) : null,
-    onPhase: (what) => (unfinished = what),
+    onPhase,
   };
-  const asker =
-    context.prompt === null
-      ? null
-      : new UserPrompt(target, context.prompt, (work) => deadline.pausedFor(work), stop.signal);
-
-  try {
-    const ssh2 = await loadSsh2();
-    const prepared = Promise.all([
-      verifier.prepare(stop.signal),
-      collectIdentities(ssh2, identitySettings(spec, config), asker),
-    ]);
-    prepared.then(
-      ([, { notes }]) => notes.forEach((note) => context.log("debug", `${spec.host}: not used: ${note}`)),
-      (error: unknown) => stop.abort(error), // no need to wait for TCP any more
-    );
-    const login = await retryDropped(
+  const waiting = <W>(work: () => Promise<W>): Promise<W> => limit.pausedFor(work);
+  const asker = context.prompt === null ? null : new UserPrompt(target, context.prompt, waiting, stop.signal);
+  const ssh2 = await loadSsh2();
+  const prepared = Promise.all([
+    verifier.prepare(stop.signal),
+    collectIdentities(ssh2, identitySettings(spec, config), asker),
+  ]);
+  prepared.then(
+    ([, { notes }]) => notes.forEach((note) => context.log("debug", `${spec.host}: not used: ${note}`)),
+    (error: unknown) => stop.abort(error), // no need to wait for TCP any more
+  );
+  const login = await retryDropped(target, stop.signal, waiting, async () => {
+    onPhase("did not answer");
+    const opening: Promise<Duplex> = jump
+      ? openThrough(jump.value, target, stop.signal)
+      : openSocket(settings, stop.signal);
+    const opened = turn.whileSilent(opening).then(async (socket) => {
+      await waiting(() => turn.resume(stop.signal));
+      return socket;
+    });
+    const [socket, [algorithms, identities]] = await Promise.all([opened, prepared]).catch((error: unknown) => {
+      void opening.then(
+        (socket) => socket.destroy(),
+        () => undefined,
+      );
+      throw error;
+    });
+    const authentication = new Authentication(
+      ssh2,
       target,
-      stop.signal,
-      (work) => deadline.pausedFor(work),
-      async () => {
-        unfinished = "did not answer";
-        const opening = jump ? openThrough(jump.value, target, stop.signal) : openSocket(settings, stop.signal);
-        const opened = turn.whileSilent(opening).then(async (socket) => {
-          await deadline.pausedFor(() => turn.resume(stop.signal));
-          return socket;
-        });
-        const [socket, [algorithms, identities]] = await Promise.all([opened, prepared]).catch((error: unknown) => {
-          void opening.then(
-            (socket) => socket.destroy(),
-            () => undefined,
-          );
-          throw error;
-        });
-        const authentication = new Authentication(
-          ssh2,
-          target,
-          { password: connection.password ?? null, methods: config.methods, preferredMethods: config.preferredMethods },
-          identities,
-          asker,
-        );
-        return logIn(ssh2, socket, settings, algorithms, authentication, stop.signal);
-      },
+      { password: connection.password ?? null, methods: config.methods, preferredMethods: config.preferredMethods },
+      identities,
+      asker,
     );
-    return new Ssh2Connection(target, login, keepaliveIntervalMs, context.log, jump && (() => jump.release()));
-  } catch (error) {
-    throw stop.signal.aborted ? stop.signal.reason : error;
-  } finally {
-    deadline.stop();
-    context.signal.removeEventListener("abort", abort);
-  }
+    return logIn(ssh2, socket, settings, algorithms, authentication, stop.signal);
+  });
+  return new Ssh2Connection(target, login, keepaliveIntervalMs, context.log, jump && (() => jump.release()));
 }
 
 function createVerifier(spec: HostSpec, config: SshConfig, target: Target, context: ConnectContext): HostKeyVerifier {

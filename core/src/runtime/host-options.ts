@@ -37,7 +37,10 @@ export interface ConnectionOptions {
   knownHostsFile?: string | string[];
   /** `accept-new` also stores unknown keys; a changed or revoked key is always refused. Default: the ssh config's, else `yes`. */
   strictHostKeyChecking?: "yes" | "accept-new";
-  /** [ms] until login is through; default: the ssh config's ConnectTimeout, else 10000. */
+  /**
+   * [ms] until login is through, and then again until our agent runs there, for a login shell may be slow; default: the ssh config's
+   * ConnectTimeout, else 10000, for the login; 30000 for the agent.
+   */
   connectTimeoutMs?: number;
   /** [ms] between probes; a host that misses three is lost. Default: the ssh config's ServerAliveInterval, else 5000; 0: none. */
   keepaliveIntervalMs?: number;

@@ -59,6 +59,6 @@ export class TaskLog {
   }
 
   private refresh(): void {
-    if (!this.index.ended) this.runs.push(...this.index.read());
+    if (!this.index.ended) for (const run of this.index.read()) this.runs.push(run);
   }
 }

@@ -8,8 +8,7 @@ export function keptPaths({ tree, buffers }: CutDocument): Uint8Array[] {
   const paths: Uint8Array[] = [];
   const left: Decoded[] = [decode(tree, { ext: true })];
   for (let value = left.pop(); value !== undefined; value = left.pop()) {
-    if (Array.isArray(value)) left.push(...value);
-    else if (value instanceof Map) left.push(...value.values());
+    if (Array.isArray(value) || value instanceof Map) for (const inner of value.values()) left.push(inner);
     else if (value instanceof Ext && value.type === EXT.handle) {
       const content = decode(value.data, { ext: true });
       const path = content instanceof Map ? content.get("path") : undefined;

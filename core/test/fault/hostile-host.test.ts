@@ -488,6 +488,57 @@ describe("a broken protocol ends the connection with one clear error", () => {
     expect(agent.isClosed).toBe(true);
   });
 
+  it("a listener of ours that fails costs this host, and nothing else", async () => {
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => fake.send({ op: "started", id: header.integer("id"), pid: 1 }),
+    });
+    const client = await start(agent);
+    const [good, bad] = ["good", "bad"].map(
+      (kind) =>
+        new Promise((ended) => {
+          const message = (): void => {
+            if (kind === "bad") throw new RangeError("a fault of ours");
+          };
+          client.open("run", {}, { message, ended });
+        }),
+    );
+    for (const outcome of await Promise.all([good, bad])) {
+      expect(outcome).toMatchObject({
+        data: {
+          code: "ERR_CONNECTION",
+          message: expect.stringMatching(/what it sent could not be taken \(a fault of ours\)/) as string,
+          cause: { name: "RangeError" },
+        },
+      });
+    }
+    expect(agent.isClosed).toBe(true);
+  });
+
+  it("a value that comes byte by byte is a value", async () => {
+    const text = "x".repeat(200_000);
+    const tree = Buffer.concat([Buffer.from([0x92, 0x90, 0xdb, 0, 3, 0x0d, 0x40]), Buffer.from(text)]);
+    const size = Buffer.alloc(4);
+    size.writeUInt32BE(tree.length);
+    const agent = new FakeAgent(HOST, {
+      message: (header, fake) => {
+        if (header.op !== "call") return;
+        const id = header.integer("id");
+        fake.sendInBytes({ op: "data", id, s: 3 }, Buffer.concat([size, tree]));
+        fake.send({ op: "exit", id, code: 0, sig: null, why: "exit", raised: null });
+      },
+    });
+    const client = await start(agent);
+    const { ended } = startProcess(client, "call", {}, null, {
+      started: () => undefined,
+      progress: () => undefined,
+      newFile: () => "",
+      output: (_stream, _bytes, release) => release(),
+    });
+    const { value } = await ended;
+    expect(value?.kind === "memory" && Buffer.from(value.tree).equals(tree)).toBe(true);
+    await client.close();
+  });
+
   it("frames of operations that nobody started are of no interest", async () => {
     const agent = new FakeAgent(HOST, {
       message: (header, fake) => {

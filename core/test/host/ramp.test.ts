@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { setImmediate as nextRound } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
-import { Deadline } from "../../src/host/deadline";
+import { Pausable } from "../../src/host/within";
 import { DroppedUnheard, LoginTurn, retryDropped, Semaphore } from "../../src/host/ramp";
 
 const never = new AbortController().signal;
@@ -142,7 +142,8 @@ test("a deadline stands still while it is paused", async () => {
   vi.useFakeTimers();
   try {
     const expired = vi.fn();
-    const deadline = new Deadline(100, expired);
+    const deadline = new Pausable(100);
+    deadline.start(expired);
     await vi.advanceTimersByTimeAsync(60);
     let finish!: () => void;
     const paused = deadline.pausedFor(() => new Promise<void>((resolve) => (finish = resolve)));

@@ -28,7 +28,11 @@ export function canIsolate(): boolean {
   return isolation;
 }
 
-export async function startHosts(options: HostsOptions = {}): Promise<TestHosts> {
+/** Further lines of every sshd_config, one a line: whole files of tests run again on hosts that have them. */
+const EVERYWHERE = (process.env["LAZYCLUSTER_TEST_SSHD"] ?? "").split("\n").filter((line) => line !== "");
+
+export async function startHosts(given: HostsOptions = {}): Promise<TestHosts> {
+  const options = { ...given, sshdConfig: [...EVERYWHERE, ...(given.sshdConfig ?? [])] };
   const { count = 1 } = options;
   if (!canIsolate() && options.user === "root") throw new Error("hosts of root need root");
   const dir = await mkdtemp(join(tmpdir(), "lazycluster-hosts-"));

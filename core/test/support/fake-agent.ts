@@ -90,6 +90,13 @@ export class FakeAgent implements HostConnection {
     this.raw(Buffer.concat([wire.encodeFrameHead(header, payload.length), payload]));
   }
 
+  /** The payload in as many pieces as it has bytes. */
+  sendInBytes(fields: Fields, payload: Buffer): void {
+    const header = fields as { readonly op: string; readonly [field: string]: Wire.Encodable };
+    this.raw(wire.encodeFrameHead(header, payload.length));
+    for (let at = 0; at < payload.length; at++) this.raw(payload.subarray(at, at + 1));
+  }
+
   raw(bytes: Buffer): void {
     if (!this.stdout.writableEnded) this.stdout.write(bytes);
   }

@@ -13,7 +13,7 @@ export interface ConnectionSettings {
   readonly proxyJump?: string;
   readonly knownHostsFile?: string | readonly string[];
   readonly strictHostKeyChecking?: "yes" | "accept-new";
-  /** [ms] until login is through. */
+  /** [ms] until login is through, and again until the agent runs. */
   readonly connectTimeoutMs?: number;
   /** [ms] between probes; a host that misses three is lost; 0: none. */
   readonly keepaliveIntervalMs?: number;
