@@ -11,21 +11,31 @@ below.runtime = [...below.task, "task"];
 below.cluster = [...below.runtime, "runtime"];
 const rooms = {
   wire: [],
+  system: [],
   "engine/protocol": [],
-  "engine/journal": protocol,
+  "engine/journal": ["system", ...protocol],
   "engine/client": ["wire", ...protocol, "engine/journal"],
-  host: ["wire", ...protocol],
-  network: ["wire", "host", ...protocol],
-  engine: ["wire", "network", "host", ...protocol, "engine/journal"],
+  host: ["wire", "system", ...protocol],
+  network: ["wire", "system", "host", ...protocol],
+  engine: ["wire", "system", "network", "host", ...protocol, "engine/journal"],
   display: [],
   "js-worker": ["wire", "python", "display"],
   ...below,
   hub: [...below.cluster, "cluster", "engine"],
   notebook: ["display"],
-  cli: [...below.cluster, "cluster", "notebook"],
+  cli: [...below.cluster, "cluster", "notebook", "system"],
 };
 /** Rooms that know nothing of the library's classes, so may not use its errors and settings either. */
-const engineSide = ["wire", "host", "network", "engine", "engine/protocol", "engine/journal", "engine/client"];
+const engineSide = [
+  "wire",
+  "system",
+  "host",
+  "network",
+  "engine",
+  "engine/protocol",
+  "engine/journal",
+  "engine/client",
+];
 
 const others = (room) => Object.keys(rooms).filter((name) => name !== room);
 const inRoom = (room) => (room === "engine" ? "^core/src/engine/(?!(protocol|client|journal)/)" : `^core/src/${room}/`);

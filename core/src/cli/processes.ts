@@ -1,4 +1,6 @@
 /** What all engines of this user run and hold, from their journals: tasks and port exposures, looked up by id, key or name. */
+import { hostname } from "os";
+import { oneLine } from "../display";
 import { type EngineHistory, JournalReader, readJournals } from "../engine/journal";
 import type { ExposureRecord, TaskRecord } from "../engine/protocol";
 import { type Execution, portName, portProcessKey, takeOver, taskProcessKey } from "../task";
@@ -42,9 +44,27 @@ export function isOrphaned({ record, engine }: KnownProcess): boolean {
   return record.state === "running" && !engine.alive;
 }
 
-/** Looks after it from here, when nobody does; null when somebody does, or it has ended. Throws LazyclusterError. */
-export function adopt(known: KnownTask): Execution | null {
-  return isOrphaned(known) ? takeOver(known.engine, known.id) : null;
+/** The machine or container that has what runs, when that is not this one; null: none, or this one. */
+export function otherPlace(known: KnownProcess): string | null {
+  return known.record.state === "running" && known.engine.standing === "elsewhere" ? foreignPlace(known) : null;
+}
+
+/** The machine or container whose process has it, or had it last; null: this one. */
+export function foreignPlace({ engine }: KnownProcess): string | null {
+  if (engine.standing === "alive" || engine.standing === "dead") return null;
+  const name = oneLine(engine.engine.hostname, 30);
+  // Containers may share the name of their machine.
+  return name === hostname() ? `another container of ${name}` : name;
+}
+
+/**
+ * Looks after it from here, when nobody does; null when somebody does, or it has ended. Throws LazyclusterError.
+ *
+ * @param force also when a process of another machine does, as far as is known here
+ */
+export function adopt(known: KnownTask, force = false): Execution | null {
+  const forced = force && otherPlace(known) !== null && known.record.detached !== null;
+  return forced || isOrphaned(known) ? takeOver(known.engine, known.id, forced) : null;
 }
 
 /** A task as its journal tells it, for who looks again and again. */

@@ -12,6 +12,8 @@ import type { RunOptions } from "./commands/run";
 import type { SyncCommandOptions, TransferCommandOptions } from "./commands/transfer";
 import type { KernelOptions } from "./commands/kernel";
 
+const FORCE = "take it over from another machine that looks after it, where that one is gone or cannot be reached";
+
 export function makeProgram(setExitCode: (code: number) => void): Command {
   const program = new Command("lazycluster")
     .description("Put the machines you can reach over SSH to work.")
@@ -172,6 +174,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .description("print the execution log of a task")
     .argument("<task>", "the beginning of its id, or its name")
     .option("-f, --follow", "go on until the task ends")
+    .option("--force", FORCE)
     .option("--step <index>", "only this step, from 0")
     .option("--stream <stream>", "only stdout or stderr")
     .action(async (task: string, options: object) =>
@@ -182,14 +185,18 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .command("attach")
     .description("follow a task to its end, and exit with its exit code; Ctrl-C leaves it alone")
     .argument("<task>", "the beginning of its id, or its name")
-    .action(async (task: string) => setExitCode(await (await import("./commands/logs.js")).attach(task)));
+    .option("--force", FORCE)
+    .action(async (task: string, options: { force?: boolean }) =>
+      setExitCode(await (await import("./commands/logs.js")).attach(task, options)),
+    );
 
   program
     .command("cancel")
     .description("end a task and all its processes on the host, or a port exposure")
     .argument("<task>", "the beginning of its id, its key, or its name (of a port: localhost:8080)")
+    .option("--force", FORCE)
     .option("--json", "as JSON")
-    .action(async (task: string, options: { json?: boolean }) =>
+    .action(async (task: string, options: { json?: boolean; force?: boolean }) =>
       (await import("./commands/cancel.js")).cancel(task, options),
     );
 

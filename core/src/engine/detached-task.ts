@@ -3,7 +3,15 @@ import { type AgentClient, type HostPool, Recording } from "../host";
 import type { ObjectStore } from "./objects";
 import { type Workplace, makeWorkingDir } from "./owner";
 import { type ProcessPlace, callRequest, commandRequest } from "./process-request";
-import type { ArgumentData, Detachment, ExecutionSpec, HostSpec, StepSpec } from "./protocol";
+import type { EngineRecord } from "./journal";
+import {
+  type ArgumentData,
+  type Detachment,
+  EngineFailure,
+  type ExecutionSpec,
+  type HostSpec,
+  type StepSpec,
+} from "./protocol";
 
 /** [ms] for which a host keeps a task, and what it gave, after the last manager left. */
 const LEASE_MS = 24 * 3600 * 1000;
@@ -14,11 +22,14 @@ export interface DetachedContext {
   readonly log: (level: "info" | "warn", message: string) => void;
   /** It goes on by itself from now on. */
   readonly detached: (detachment: Detachment) => void;
+  /** Who has taken it over from us; null: nobody. */
+  readonly takenBy: () => EngineRecord | null;
 }
 
 export class DetachedTask {
   private recording: Recording | null = null;
   private readonly held: (() => void)[] = [];
+  private taken = false;
 
   /** Rejects EngineFailure. */
   static async open(
@@ -54,6 +65,11 @@ export class DetachedTask {
   async step(index: number, place: ProcessPlace, signal: AbortSignal): Promise<RecordedStep> {
     this.recording ??= await this.begin(place, signal);
     return this.recording.step(this.spec.steps.slice(0, index).filter(isProcess).length);
+  }
+
+  /** Another process looks after it now: its log is that one's. */
+  get isTaken(): boolean {
+    return this.taken;
   }
 
   /** Leaves it to itself. */
@@ -102,10 +118,20 @@ export class DetachedTask {
     return callRequest(step, place, agent, held.paths);
   }
 
+  private async attach(): Promise<AgentClient> {
+    const { host } = this.spec.owner;
+    const taker = this.context.takenBy();
+    if (taker) {
+      this.taken = true;
+      throw takenOver(this.spec, taker);
+    }
+    return this.context.pool.open(host, { kind: "attach", name: this.name }, new AbortController().signal);
+  }
+
   private follow(): Recording {
     const { host } = this.spec.owner;
     this.recording = new Recording(this.workplace.agent, {
-      attach: () => this.context.pool.open(host, { kind: "attach", name: this.name }, new AbortController().signal),
+      attach: () => this.attach(),
       patienceMs: Math.max(LEASE_MS, host.leaseMs),
       log: this.context.log,
     });
@@ -119,6 +145,14 @@ type ProcessStep = Extract<StepSpec, { kind: "runCommand" | "runFunction" }>;
 
 export function isProcess(step: StepSpec): step is ProcessStep {
   return step.kind === "runCommand" || step.kind === "runFunction";
+}
+
+function takenOver({ id, name, owner }: ExecutionSpec, taker: EngineRecord): EngineFailure {
+  const { host } = owner.host;
+  const message =
+    `${host}: task ${JSON.stringify(name)} goes on there, and process ${String(taker.pid)} (${taker.title}) on ${taker.hostname} has taken it over. ` +
+    `\`lazycluster logs -f ${id.slice(0, 8)}\` shows it.`;
+  return new EngineFailure({ code: "ERR_TASK_LOST", host, message });
 }
 
 /** The journal is a file. Who takes over has the user's keys and agent, and asks no questions. */

@@ -1,12 +1,13 @@
 /** The engine: takes requests, runs executions, and tells its client and its journal what becomes of them. */
 import { randomUUID } from "crypto";
 import { setMaxListeners } from "events";
+import { hostname } from "os";
 import { HostPool, type PoolContext } from "../host";
 import { ControlServer } from "./control-server";
 import { diagnose } from "./diagnose";
 import { Execution } from "./execution";
 import { ExposureBook } from "./exposure-book";
-import { JournalWriter, bootId, processStart, spoolPath } from "./journal";
+import { JournalWriter, lastHolder, ownIdentity, spoolPath } from "./journal";
 import { managerPlace } from "../network";
 import { ObjectStore } from "./objects";
 import { Owner } from "./owner";
@@ -185,6 +186,7 @@ export class Engine {
       objects: this.objects,
       log: (level: "info" | "warn", message: string) => this.client.log(level, message),
       detached: (detachment: Detachment) => journal({ detachment }),
+      takenBy: () => lastHolder(id, this.journal?.folder ?? null),
     };
     const execution = new Execution(spec, this.owner(spec.owner), detaching, (change) => {
       if (change.kind === "end") this.executions.delete(id);
@@ -201,10 +203,12 @@ export class Engine {
   private journalOf(spec: ExecutionSpec): (told: { detachment: Detachment } | { change: TaskChange }) => void {
     const journal = this.openJournal();
     const { id, name, logFile, startedAt } = spec;
-    const takeOver = Boolean(spec.detach?.takeOver);
+    const takeOver = spec.detach?.takeOver ?? null;
     let begun = false;
-    const begin = (time: number): void => {
+    const begin = (now: number): void => {
       begun = true;
+      // The latest one has it, by whatever clocks.
+      const time = takeOver ? Math.max(now, takeOver.since + 1) : now;
       const steps = spec.steps.map(({ kind, description }) => ({ kind, description }));
       const start = { id, name, host: spec.owner.host.host, logFile, startedAt, steps };
       journal.writeSoon({ time, execution: id, start });
@@ -248,9 +252,8 @@ export class Engine {
     this.journal = JournalWriter.create(
       {
         id,
-        pid: process.pid,
-        processStart: processStart(process.pid),
-        bootId: bootId(),
+        ...ownIdentity(),
+        hostname: hostname(),
         startedAt: Date.now(),
         title: this.title,
         controlSocket: this.control?.path ?? "",

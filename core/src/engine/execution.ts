@@ -105,7 +105,7 @@ export class Execution {
       return;
     }
     // Where its host was not there, it goes on, and so does its log.
-    if (this.spec.detach?.takeOver && !detached) await log?.suspend();
+    if ((this.spec.detach?.takeOver && !detached) || detached?.isTaken) await log?.suspend();
     else await log?.close();
     await detached?.close();
     this.throttle.flush();

@@ -1,7 +1,7 @@
 /** Where an exposure listens, and where its service is: this machine, or a host. */
-import { readFileSync, readlinkSync } from "node:fs";
 import type { EngineFailure } from "../engine/protocol";
 import { type AgentClient, type AgentLease, HostPorts, type Ports } from "../host";
+import { bootId, networkNamespace } from "../system";
 import { MANAGER, Peers } from "./manager-peer";
 import { ManagerPorts } from "./manager-ports";
 
@@ -80,10 +80,6 @@ function lossOf(agent: AgentClient): Reached["onLost"] {
 
 /** Like the agent's `network` (system.py). */
 function readNetwork(): string {
-  try {
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    return `${boot} ${readlinkSync("/proc/self/ns/net")}`;
-  } catch {
-    return MANAGER;
-  }
+  const [boot, namespace] = [bootId(), networkNamespace()];
+  return boot === null || namespace === null ? MANAGER : `${boot} ${namespace}`;
 }

@@ -19,10 +19,14 @@ export interface Program {
 }
 export type Start = (...args: string[]) => Program;
 
-/** @param env asked at each start */
-export function starter(env: () => Readonly<Record<string, string>>): Start {
+/**
+ * @param env asked at each start
+ * @param enter what the command line begins with
+ */
+export function starter(env: () => Readonly<Record<string, string>>, enter: () => readonly string[] = () => []): Start {
   return (...args) => {
-    const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, ...env() } });
+    const [program, ...words] = [...enter(), process.execPath, PROGRAM, ...args];
+    const child = spawn(program!, words, { env: { ...process.env, ...env() } });
     let stdout = "";
     let stderr = "";
     let over = false;

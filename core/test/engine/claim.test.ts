@@ -4,17 +4,21 @@ import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFile
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type * as Journal from "../../src/engine/journal";
+import type * as System from "../../src/system";
 import { eventually } from "../support";
 
 const JOURNAL = join(__dirname, "..", "..", "dist", "engine", "journal");
-const { IndexReader, JournalReader, LogWriter, claimTask, isAlive, processStart, readJournals } = createRequire(
+const { IndexReader, JournalReader, LogWriter, claimTask, ownIdentity, readJournals, standingOf } = createRequire(
   __filename,
 )(JOURNAL) as typeof Journal;
 
+const { processStat } = createRequire(__filename)(join(JOURNAL, "..", "..", "system")) as typeof System;
+
 const DEAD = { pid: 2 ** 22 + 1, processStart: "1", bootId: null };
-const LIVING = { pid: process.pid, processStart: processStart(process.pid), bootId: null };
+const LIVING = { pid: process.pid, processStart: ownIdentity().processStart, bootId: null };
 const TASK = "0b9f5c1e-task";
 
 let folder: string;
@@ -85,6 +89,81 @@ describe("the claim of a detached task", () => {
     }
   });
 
+  it("has one holder, wherever a process is held up while others give it back and take it", async () => {
+    journal("a", 1, DEAD, started(1), detached);
+    // Does what it hears, and says what came of it; `slowly`: stops before each call of the file system until it hears more.
+    const script = `
+      const fs = require("node:fs");
+      const hear = () => { let line = "", byte = Buffer.alloc(1); while (fs.readSync(0, byte) === 1 && byte[0] !== 10) line += byte; return line; };
+      const say = (text) => fs.writeSync(1, text + "\\n");
+      let slowly = false;
+      for (const name of ["readdirSync", "readlinkSync", "symlinkSync", "renameSync"]) {
+        const real = fs[name];
+        fs[name] = (...args) => {
+          if (slowly) { say("held up"); hear(); }
+          return real(...args);
+        };
+      }
+      const { claimTask, readJournals } = require(${JSON.stringify(JOURNAL)});
+      const history = readJournals().find(({ tasks }) => tasks.length > 0);
+      let claim = null;
+      for (let line = hear(); line !== ""; line = hear()) {
+        if (line === "release") claim?.release();
+        slowly = line === "claim slowly";
+        claim = line === "release" ? null : claimTask(history, ${JSON.stringify(TASK)});
+        slowly = false;
+        say(claim ? "mine" : "not");
+      }
+    `;
+    const all = Array.from({ length: 3 }, () => {
+      const child = spawn(process.execPath, ["-e", script], { stdio: ["pipe", "pipe", "inherit"] });
+      const heard = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      const ask = async (line: string): Promise<string> => {
+        child.stdin.write(`${line}\n`);
+        return (await heard.next()).value as string;
+      };
+      return { child, ask, exited: new Promise((resolve) => child.on("close", resolve)) };
+    });
+    const [first, slow, other] = all as [(typeof all)[0], (typeof all)[0], (typeof all)[0]];
+    const seen = new Map<string, string>();
+    /** Of the file system, that a claim makes. */
+    let most = 1;
+    try {
+      // Nobody, or the first one, has it at the beginning; before one call of the slow one that gives it back, before another the third takes it.
+      for (const held of [true, false]) {
+        for (
+          let [gives, takes] = [0, 0];
+          gives < most;
+          [gives, takes] = takes + 1 < most ? [gives, takes + 1] : [gives + 1, gives + 1]
+        ) {
+          if (held) expect(await first.ask("claim")).toBe("mine");
+          let taken = "not";
+          let said = await slow.ask("claim slowly");
+          let calls = 0;
+          for (; said === "held up"; calls += 1) {
+            if (calls === gives) {
+              await first.ask("release");
+              // The numbers go on.
+              if (takes > gives && (await other.ask("claim")) === "mine") await other.ask("release");
+            }
+            if (calls === takes) taken = await other.ask("claim");
+            said = await slow.ask("go on");
+          }
+          most = Math.max(most, calls);
+          // Else it saw that the first one has it, and that one has it still.
+          if (calls > takes) seen.set(`${String(held)} ${String(gives)} ${String(takes)}`, `${said} ${taken}`);
+          for (const { ask } of all) expect(await ask("release")).toBe("not");
+        }
+      }
+      expect([...seen].filter(([, who]) => who !== "mine not" && who !== "not mine")).toEqual([]);
+      expect(new Set(seen.values()).size).toBe(2);
+      expect(seen.size).toBeGreaterThan(10);
+    } finally {
+      for (const { child } of all) child.kill("SIGKILL");
+      await Promise.all(all.map(({ exited }) => exited));
+    }
+  }, 120_000);
+
   it("is refused who looked too early: it was taken over and ended, or is held by another engine now", () => {
     journal("a", 1, DEAD, started(1), detached);
     const early = holder();
@@ -109,7 +188,8 @@ describe("journals", () => {
   it("are read on from where they were read to, a half line later", () => {
     const own = journal("a", 1, LIVING, started(1));
     const file = join(own, "journal.jsonl");
-    const reader = new JournalReader(own, { id: "a", ...LIVING, startedAt: 1, title: "", controlSocket: "" });
+    const who = { ...ownIdentity(), hostname: "here", startedAt: 1, title: "", controlSocket: "" };
+    const reader = new JournalReader(own, { id: "a", ...who });
     expect(reader.read().tasks).toMatchObject([{ state: "running", detached: null }]);
     expect(reader.read()).toBe(reader.read());
     // What was read is not read again.
@@ -156,9 +236,9 @@ it("a process that ended is none that lives, though its parent has not asked for
   const exited = new Promise((resolve) => parent.on("close", resolve));
   try {
     const pid = await new Promise<number>((resolve) => parent.stdout.once("data", (text) => resolve(Number(text))));
-    const record = { pid, processStart: processStart(pid), bootId: null };
-    expect(record.processStart).not.toBeNull();
-    await eventually(() => !isAlive(record), 30_000);
+    const record = { ...ownIdentity(), pid, processStart: processStat(pid)!.start };
+    expect(standingOf(record)).toBe("alive");
+    await eventually(() => standingOf(record) === "dead", 30_000);
     expect(readFileSync(`/proc/${String(pid)}/stat`, "utf8")).toMatch(/\) Z /);
   } finally {
     parent.kill("SIGKILL");

@@ -10,6 +10,8 @@ export interface ManagerOptions {
   /** What the script has as `input`. */
   readonly input?: unknown;
   readonly nodeArgs?: readonly string[];
+  /** What its command line begins with. */
+  readonly enter?: readonly string[];
   readonly uid?: number;
 }
 
@@ -105,7 +107,8 @@ export function startManager(body: string, options: ManagerOptions): Manager {
     process.on("unhandledRejection", (error) => { say("unhandled", String(error)); process.exitCode = 99; });
     (async () => { ${body} })().catch((error) => { console.error("script failed:", error); process.exitCode = 98; });
   `;
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), "-e", script], {
+  const [program, ...args] = [...(options.enter ?? []), process.execPath, ...(options.nodeArgs ?? []), "-e", script];
+  const child = spawn(program, args, {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...options.env, LAZYCLUSTER_TEST_INPUT: JSON.stringify(options.input ?? null) },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "timers/promises";
 import { NoAnswer, cancelElsewhere } from "../../engine/client";
-import { isAlive } from "../../engine/journal";
+import { isOurs, standingOf } from "../../engine/journal";
 import { EngineFailure } from "../../engine/protocol";
 import { errorFromFailure } from "../../errors";
-import { TaskExecutionError, type Execution } from "../../task";
-import { type KnownProcess, adopt, findProcess, isOrphaned, shortId } from "../processes";
+import { type Execution, TaskExecutionError } from "../../task";
+import { type KnownProcess, adopt, findProcess, isOrphaned, otherPlace, shortId } from "../processes";
 import { CommandFailure, EXIT, printJson, printLine } from "../output";
 
 /** [ms] for which another process may be about to look after it. */
@@ -13,13 +13,13 @@ const PATIENCE_MS = 20_000;
 const LOOK_MS = 200;
 
 /** Ends a task or a port exposure of any process of this user; returns when that is confirmed. */
-export async function cancel(wanted: string, options: { json?: boolean }): Promise<void> {
+export async function cancel(wanted: string, options: { json?: boolean; force?: boolean }): Promise<void> {
   const known = findProcess(wanted);
   const { id, key, kind, record } = known;
   if (record.state !== "running") {
     throw new CommandFailure(`${nameOf(known)} does not run: it is ${record.state}.`, EXIT.failed);
   }
-  const cancelled = await end(known);
+  const cancelled = await end(known, options.force === true);
   if (options.json) printJson({ id, key, kind, cancelled });
   else printLine(cancelled ? `${nameOf(known)} has ended.` : "It had ended already.");
 }
@@ -30,7 +30,7 @@ function nameOf(known: KnownProcess): string {
 }
 
 /** False when it had ended before. Who looks after it may change meanwhile. */
-async function end(known: KnownProcess): Promise<boolean> {
+async function end(known: KnownProcess, force: boolean): Promise<boolean> {
   const deadline = performance.now() + PATIENCE_MS;
   for (let now = known; now.record.state === "running"; now = findProcess(known.id)) {
     const execution = now.kind === "task" ? adopt(now) : null;
@@ -41,7 +41,9 @@ async function end(known: KnownProcess): Promise<boolean> {
       } catch (error) {
         if (error instanceof EngineFailure) throw errorFromFailure(error.data);
         if (!(error instanceof NoAnswer)) throw error;
-        if (isAlive(now.engine.engine)) throw unanswered(now, error);
+        const forced = force && now.kind === "task" ? adopt(now, true) : null;
+        if (forced) return ended(forced);
+        if (isOurs(standingOf(now.engine.engine))) throw unanswered(now, error);
       }
     }
     if (performance.now() > deadline) {
@@ -69,6 +71,16 @@ async function ended(execution: Execution): Promise<boolean> {
 function unanswered(known: KnownProcess, { message }: NoAnswer): CommandFailure {
   const { pid, title } = known.engine.engine;
   const goesOn = known.kind === "task" && known.record.detached !== null;
+  const place = otherPlace(known);
+  if (place !== null) {
+    const command = `lazycluster cancel ${shortId(known)}`;
+    const force = goesOn ? `; or take it over from there, and end it from here: \`${command} --force\`` : "";
+    return new CommandFailure(
+      `${nameOf(known)} on ${known.host} was not cancelled: process ${String(pid)} (${title}) on ${place} looks after it, and cannot ` +
+        `be reached from here. Call \`${command}\` there${force}.`,
+      EXIT.failed,
+    );
+  }
   const then = goesOn
     ? `; \`lazycluster cancel ${shortId(known)}\` then ends the task from here`
     : ", which ends it, too";

@@ -1,7 +1,7 @@
 import { formatDuration, oneLine } from "../../display";
 import type { ExposureRecord, TaskRecord } from "../../engine/protocol";
 import { portName } from "../../task";
-import { type KnownProcess, isOrphaned, knownProcesses, shortId } from "../processes";
+import { type KnownProcess, isOrphaned, knownProcesses, otherPlace, shortId } from "../processes";
 import { printJson, printLine, printTable } from "../output";
 
 /** A line of `--json`. */
@@ -10,6 +10,8 @@ export type ProcessRecord = {
   readonly host: string;
   /** It goes on at its host without a process of this user. */
   readonly orphaned: boolean;
+  /** The machine of its manager, when that is not this one: there it is cancelled. */
+  readonly elsewhere: string | null;
   /** Process id of the manager, and what that calls itself. */
   readonly process: number;
   readonly program: string;
@@ -46,7 +48,8 @@ export function ps(options: { all?: boolean; json?: boolean }): void {
 
 function recordOf(known: KnownProcess): ProcessRecord {
   const { key, host, engine } = known;
-  const more = { key, host, orphaned: isOrphaned(known), process: engine.engine.pid, program: engine.engine.title };
+  const { pid: process, title } = engine.engine;
+  const more = { key, host, orphaned: isOrphaned(known), elsewhere: otherPlace(known), process, program: title };
   return known.kind === "task"
     ? { kind: known.kind, ...known.record, ...more }
     : { kind: known.kind, ...known.record, ...more };
@@ -70,6 +73,8 @@ function durationOf({ record }: KnownProcess): string {
   return formatDuration(record.durationMs ?? 0);
 }
 
-function program({ engine }: KnownProcess): string {
-  return `${oneLine(engine.engine.title, 24)} (${String(engine.engine.pid)})`;
+function program(known: KnownProcess): string {
+  const { title, pid } = known.engine.engine;
+  const place = otherPlace(known);
+  return `${oneLine(title, 24)} (${String(pid)})${place === null ? "" : ` on ${place}`}`;
 }

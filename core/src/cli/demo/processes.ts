@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync, writeFileSync } from "fs";
 import { setTimeout as sleep } from "timers/promises";
+import { bootId, processStat } from "../../system";
 
 /** A process, by what stays true of it alone: a pid is used again, a pid with its start time is not. */
 export interface ProcessIdentity {
@@ -8,31 +9,10 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
-interface ProcessStat extends ProcessIdentity {
-  readonly parent: number;
-}
-
-function readStat(pid: number): ProcessStat | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the command in brackets, and may itself hold brackets and spaces.
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const [state, parent] = fields;
-    const startTime = fields[19];
-    // A zombie has ended; it only waits for its parent.
-    if (state === "Z" || state === "X" || parent === undefined || startTime === undefined) return null;
-    return { pid, parent: Number(parent), startTime };
-  } catch {
-    return null;
-  }
-}
-
-const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-
 /** Writes down which process it is, so that a later program knows it again. */
 export function recordProcess(file: string, pid: number): void {
-  const stat = readStat(pid);
-  if (stat !== null) writeFileSync(file, `${bootId()} ${stat.pid} ${stat.startTime}\n`, { mode: 0o600 });
+  const stat = processStat(pid);
+  if (stat !== null) writeFileSync(file, `${bootId() ?? ""} ${pid} ${stat.start}\n`, { mode: 0o600 });
 }
 
 /** The recorded process if it still runs. Its pid alone would say nothing: it may be another process's by now. */
@@ -49,16 +29,18 @@ export function recordedProcess(file: string): ProcessIdentity | null {
   return isAlive(identity) ? identity : null;
 }
 
-const isAlive = ({ pid, startTime }: ProcessIdentity): boolean => readStat(pid)?.startTime === startTime;
+const isAlive = ({ pid, startTime }: ProcessIdentity): boolean => processStat(pid)?.start === startTime;
 
 /** All that descends from a process: parents before children, itself not among them. */
 function descendants(root: number): ProcessIdentity[] {
-  const children = new Map<number, ProcessStat[]>();
+  const children = new Map<number, ProcessIdentity[]>();
   for (const name of readdirSync("/proc")) {
-    const stat = /^\d+$/.test(name) ? readStat(Number(name)) : null;
-    if (stat !== null) children.set(stat.parent, [...(children.get(stat.parent) ?? []), stat]);
+    const pid = /^\d+$/.test(name) ? Number(name) : 0;
+    const stat = pid === 0 ? null : processStat(pid);
+    if (stat === null) continue;
+    children.set(stat.parent, [...(children.get(stat.parent) ?? []), { pid, startTime: stat.start }]);
   }
-  const below = (pid: number): ProcessStat[] =>
+  const below = (pid: number): ProcessIdentity[] =>
     (children.get(pid) ?? []).flatMap((child) => [child, ...below(child.pid)]);
   return below(root);
 }

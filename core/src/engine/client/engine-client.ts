@@ -1,7 +1,7 @@
 /** The library's end of the engine's thread: starts it on first need, asks, listens, and ends it with the process. */
 import { basename, join } from "path";
 import { SHARE_ENV, Worker } from "worker_threads";
-import { removeSockets } from "../journal";
+import { endSignsOfLife, removeSockets } from "../journal";
 import {
   type ClientMessage,
   EngineFailure,
@@ -146,7 +146,7 @@ export class EngineClient {
     worker.on("exit", () => this.ended(worker));
     process.once("beforeExit", this.onBeforeExit);
     // A thread that is cut off by process.exit() clears nothing up.
-    process.off("exit", removeSockets).once("exit", removeSockets);
+    process.off("exit", clearUp).once("exit", clearUp);
     return worker;
   }
 
@@ -234,6 +234,11 @@ export class EngineClient {
       this.deliver(id, [{ kind: "end", state: "lost", failure: { ...failure.data, task: null }, time: Date.now() }]);
     }
   }
+}
+
+function clearUp(): void {
+  removeSockets();
+  endSignsOfLife();
 }
 
 let shared: EngineClient | null = null;

@@ -1,9 +1,12 @@
 export * from "./claim";
+export * from "./identity";
 export * from "./journal";
 export * from "./layout";
 export * from "./log-index";
 export * from "./log-reader";
 export type { LoggedSoFar } from "./log-resume";
 export * from "./log-writer";
+export { endSignsOfLife } from "./sign-of-life";
 export * from "./sockets";
 export * from "./spool";
+export * from "./standing";

@@ -1,5 +1,5 @@
 /** An engine's journal: a folder with who holds it, and a line per event. Files are the truth after a crash. */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from "fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, rmSync, writeFileSync, writeSync } from "fs";
 import { join } from "path";
 import {
   type Detachment,
@@ -15,17 +15,12 @@ import {
   startExposure,
   startRecord,
 } from "../protocol";
-import {
-  ENGINE_FILE,
-  type EngineRecord,
-  JOURNAL_FILE,
-  engineFolders,
-  enginesFolder,
-  isAlive,
-  readEngine,
-} from "./layout";
+import { ENGINE_FILE, type EngineRecord, JOURNAL_FILE, engineFolders, enginesFolder, readEngine } from "./layout";
+import { KEEP_MS, isGoneFor, isLeftOver, lastChange } from "./left-over";
+import { fileSystemTime, giveSignsOfLife, signsOfLife } from "./sign-of-life";
 import { sweepSockets } from "./sockets";
 import { sweepSpools } from "./spool";
+import { type Standing, isOurs, standingOf } from "./standing";
 
 /** A line of the journal. */
 export type JournalEvent =
@@ -35,9 +30,6 @@ export type JournalEvent =
   | { readonly time: number; readonly exposure: string; readonly opened: ExposureStart }
   | { readonly time: number; readonly exposure: string; readonly change: ExposureChange };
 type StartOfTask = Parameters<typeof startRecord>[0];
-
-/** [ms] for which journals of engines that ended are kept. */
-const KEEP_MS = 30 * 24 * 3600 * 1000;
 
 export class JournalWriter {
   /** Null where it could not be made. */
@@ -61,6 +53,8 @@ export class JournalWriter {
     const folder = join(enginesFolder(), engine.id);
     const journal = new JournalWriter(folder, warn);
     try {
+      // First: who does not see this process shall not take it for one that is gone.
+      giveSignsOfLife();
       removeOld();
       sweepSpools();
       sweepSockets();
@@ -121,10 +115,12 @@ export class JournalWriter {
 export interface EngineHistory {
   readonly folder: string;
   readonly engine: EngineRecord;
+  readonly standing: Standing;
+  /** It looks after what it has, here or elsewhere. */
   readonly alive: boolean;
-  /** In the order of their start. What a dead engine left running is `lost`. */
+  /** In the order of their start. What an engine left running that is gone is `lost`. */
   readonly tasks: readonly TaskRecord[];
-  /** In the order in which they were opened. What a dead engine held is `lost`. */
+  /** In the order in which they were opened. What an engine held that is gone is `lost`. */
   readonly exposures: readonly ExposureRecord[];
   /** By task. */
   readonly detachments: ReadonlyMap<string, Detachment>;
@@ -152,6 +148,19 @@ export function readJournals(): EngineHistory[] {
   }));
 }
 
+/**
+ * The engine that looks after a task now, when it is another one than that of the folder; null: none does, or that one, or the
+ * journals cannot be read.
+ */
+export function lastHolder(id: string, folder: string | null): EngineRecord | null {
+  try {
+    const holder = readJournals().find(({ tasks }) => tasks.some((task) => task.id === id));
+    return holder?.alive === true && holder.folder !== folder ? holder.engine : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Reads one journal, as often as is wanted: each time only what is new. */
 export class JournalReader {
   private offset = 0;
@@ -168,14 +177,15 @@ export class JournalReader {
 
   read(): EngineHistory {
     // Asked first: an engine that ends while we read has written everything by then.
-    const alive = isAlive(this.engine);
+    const standing = standingOf(this.engine);
+    const alive = isOurs(standing);
     const lines = this.newLines();
-    if (this.last?.alive === alive && lines.length === 0) return this.last;
+    if (this.last?.standing === standing && lines.length === 0) return this.last;
     for (const line of lines) this.apply(line);
     const { folder, engine, detachments, since } = this;
     const tasks = [...this.tasks.values()].map((task) => (alive ? task : orphaned(task)));
     const exposures = [...this.exposures.values()].map((exposure) => (alive ? exposure : loseExposure(exposure)));
-    this.last = { folder, engine, alive, tasks, exposures, detachments, since };
+    this.last = { folder, engine, standing, alive, tasks, exposures, detachments, since };
     return this.last;
   }
 
@@ -242,14 +252,25 @@ function orphaned(task: TaskRecord): TaskRecord {
 }
 
 function removeOld(): void {
-  const now = Date.now();
-  for (const folder of engineFolders()) {
+  const attempt = (remove: () => void): void => {
     try {
-      const engine = readEngine(folder);
-      if (engine && isAlive(engine)) continue;
-      if (now - statSync(folder).mtimeMs > KEEP_MS) rmSync(folder, { recursive: true, force: true });
+      remove();
     } catch {
       // Another engine may be removing the same one.
     }
+  };
+  for (const folder of engineFolders()) {
+    attempt(() => {
+      const engine = readEngine(folder);
+      const isOld = engine
+        ? isGoneFor(KEEP_MS, engine, folder, join(folder, JOURNAL_FILE))
+        : fileSystemTime() - lastChange([folder]) > KEEP_MS;
+      if (isOld) rmSync(folder, { recursive: true, force: true });
+    });
+  }
+  for (const { name, path } of signsOfLife()) {
+    attempt(() => {
+      if (isLeftOver(name, path)) rmSync(path, { force: true });
+    });
   }
 }

@@ -1,15 +1,14 @@
-/** Where engines keep their journals, and how to tell a living engine from a dead one. */
+/** Where engines keep their journals, and who they are. */
 import { readFileSync, readdirSync } from "fs";
 import { homedir } from "os";
 import { isAbsolute, join } from "path";
+import type { ProcessIdentity } from "./identity";
 
 /** `engine.json`: who holds the journal. */
-export interface EngineRecord {
+export interface EngineRecord extends ProcessIdentity {
   readonly id: string;
-  readonly pid: number;
-  /** The process's start in clock ticks since boot: a pid alone may be somebody else's by now. */
-  readonly processStart: string | null;
-  readonly bootId: string | null;
+  /** What its machine calls itself, for people. */
+  readonly hostname: string;
   /** [ms] since the epoch. */
   readonly startedAt: number;
   /** What the process calls itself, for people. */
@@ -54,60 +53,13 @@ export function readEngine(folder: string): EngineRecord | null {
       pid: record.pid,
       processStart: record.processStart ?? null,
       bootId: record.bootId ?? null,
+      pidNamespace: record.pidNamespace ?? null,
+      machine: record.machine ?? null,
+      hostname: record.hostname ?? "",
       startedAt: record.startedAt ?? 0,
       title: record.title ?? "",
       controlSocket: record.controlSocket,
     };
-  } catch {
-    return null;
-  }
-}
-
-/** True while the very process that wrote the record runs. */
-export function isAlive(record: Pick<EngineRecord, "pid" | "processStart" | "bootId">): boolean {
-  if (record.bootId !== null && record.bootId !== bootId()) return false;
-  if (record.processStart !== null) return processStart(record.pid) === record.processStart;
-  try {
-    process.kill(record.pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Null where the system does not tell. */
-export function bootId(): string | null {
-  return readOrNull("/proc/sys/kernel/random/boot_id")?.trim() ?? null;
-}
-
-/** Null when there is no such process (any more), or the system does not tell. */
-export function processStart(pid: number): string | null {
-  const stat = readOrNull(`/proc/${String(pid)}/stat`);
-  // The second field is the name in brackets, which may hold anything; the 3rd is the state, the 20th the number of threads.
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
-  // All that is left of it is what its parent has not asked for; where another thread remains, that may still write.
-  if (fields?.[0] === "Z" && Number(fields[17]) <= 1) return null;
-  return fields?.[19] ?? null;
-}
-
-let own: string | null = null;
-
-/** Names what belongs to this process: both its threads have the same. */
-export function processName(): string {
-  own ??= [process.pid, processStart(process.pid) ?? "", bootId() ?? ""].join("_");
-  return own;
-}
-
-/** True for a name that `processName()` did not make: what is none of ours stays. */
-export function isNameOfLiving(name: string): boolean {
-  const [pid = "", start = "", boot = ""] = name.split("_");
-  if (!/^[1-9]\d*$/.test(pid)) return true;
-  return isAlive({ pid: Number(pid), processStart: start === "" ? null : start, bootId: boot === "" ? null : boot });
-}
-
-function readOrNull(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
   } catch {
     return null;
   }

@@ -5,13 +5,15 @@
 import { lstatSync, mkdirSync, rmSync, rmdirSync } from "fs";
 import { tmpdir } from "os";
 import { dirname, join } from "path";
-import { isNameOfLiving, namesIn, processStart } from "./layout";
+import { ownIdentity, placeName } from "./identity";
+import { namesIn } from "./layout";
+import { standingOf } from "./standing";
 
 /** Makes the folder for an engine's socket, private (0700): nobody else can even try to connect. Throws what the file system says. */
 export function makeSocketPath(engine: string): string {
   // Short, for the path of a socket has less than 108 bytes.
   const all = socketsFolder();
-  const folder = join(all, `${ownPrefix()}${engine.slice(-8)}`);
+  const folder = join(all, `${ownPrefix()}${engine.slice(-6)}`);
   for (let attempt = 1; ; attempt++) {
     try {
       mkdirSync(all, { recursive: true, mode: 0o700 });
@@ -36,9 +38,13 @@ export function removeSockets(): void {
   removeIf((name) => name.startsWith(prefix));
 }
 
-/** Removes what processes have left that are gone. Never throws. */
+/** Removes what processes have left that are gone. Never throws. What containers have that share the folder is theirs. */
 export function sweepSockets(): void {
-  removeIf((name) => !isNameOfLiving(name.slice(0, Math.max(0, name.lastIndexOf("_")))));
+  removeIf((name) => {
+    const [pid = "", start = "", place] = name.split("_");
+    if (!/^[1-9]\d*$/.test(pid) || place !== placeName()) return false;
+    return standingOf({ ...ownIdentity(), pid: Number(pid), processStart: start || null }) === "dead";
+  });
 }
 
 function removeIf(isOver: (name: string) => boolean): void {
@@ -67,7 +73,7 @@ function socketsFolder(): string {
 }
 
 function ownPrefix(): string {
-  return `${String(process.pid)}_${processStart(process.pid) ?? ""}_`;
+  return `${String(process.pid)}_${ownIdentity().processStart ?? ""}_${placeName()}_`;
 }
 
 function userId(): number {

@@ -1,11 +1,14 @@
 /**
  * Private files of this process for values that are too large for memory. They lie next to the journals, in a folder
- * per process; the folder of a process that was killed is removed by the next one that looks.
+ * per process; the folder of a process that was killed is removed by the next one on its machine that looks.
  */
 import { randomBytes } from "crypto";
 import { mkdirSync, rmSync } from "fs";
 import { dirname, join } from "path";
-import { enginesFolder, isNameOfLiving, namesIn, processName } from "./layout";
+import { processName } from "./identity";
+import { enginesFolder, namesIn } from "./layout";
+import { isLeftOver } from "./left-over";
+import { giveSignsOfLife } from "./sign-of-life";
 
 /** Those of this thread; the state directory may have been changed meanwhile. */
 const used = new Set<string>();
@@ -14,6 +17,8 @@ const used = new Set<string>();
 export function spoolPath(): string {
   const folder = join(spoolsFolder(), processName());
   if (!used.has(folder)) {
+    // First, so that nobody takes for left over what is about to be made.
+    giveSignsOfLife();
     sweepSpools();
     used.add(folder);
   }
@@ -25,9 +30,9 @@ export function spoolPath(): string {
 export function sweepSpools(): void {
   const folder = spoolsFolder();
   for (const name of namesIn(folder)) {
-    if (isNameOfLiving(name)) continue;
     try {
-      rmSync(join(folder, name), { recursive: true, force: true });
+      const path = join(folder, name);
+      if (isLeftOver(name, path)) rmSync(path, { recursive: true, force: true });
     } catch {
       // Another process may be removing the same one.
     }

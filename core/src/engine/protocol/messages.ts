@@ -61,6 +61,14 @@ export interface Detachment {
   readonly cwd: string;
 }
 
+/** It runs already, and its log goes on. */
+export interface TakeOver {
+  /** Its working directory. */
+  readonly cwd: string;
+  /** [ms] since the epoch: when its former engine began with it. */
+  readonly since: number;
+}
+
 export interface ExecutionSpec {
   readonly id: string;
   readonly name: string;
@@ -70,8 +78,8 @@ export interface ExecutionSpec {
   /** Absolute; must not exist, but where a task is taken over. */
   readonly logFile: string;
   readonly startedAt: number;
-  /** Null: it ends with us. `takeOver`: it runs already, in this directory, and its log goes on. */
-  readonly detach: { readonly name: string; readonly takeOver: { readonly cwd: string } | null } | null;
+  /** Null: it ends with us. */
+  readonly detach: { readonly name: string; readonly takeOver: TakeOver | null } | null;
 }
 
 /** What the agent said of its host, and the way to it. */
