@@ -8,6 +8,7 @@ import stat
 
 from .errors import Failure, printable
 from .merge import check_merge, make_writable, merge
+from .ranges import READ_FLAGS
 from .records import FILE
 
 TYPE_CHECKING = False
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Iterator, List, Optional, Set, Tuple
 
     Steps = Iterator[bool]
+    #: Device, inode and owner.
+    Identity = Tuple[int, int, int]
 
 
 class Tree:
@@ -25,8 +28,8 @@ class Tree:
         self.root = b""
         #: Path, mode and time, to be set when nothing changes in them any more.
         self.directories: List[Tuple[bytes, int, int]] = []
-        #: Path, mode, time and size of files whose content comes by other operations.
-        self.parts: List[Tuple[bytes, int, int, int]] = []
+        #: Path, mode, time, size and identity of files whose content comes by other operations.
+        self.parts: List[Tuple[bytes, int, int, int, Identity]] = []
         #: Path and SHA-256.
         self.sums: List[Tuple[bytes, bytes]] = []
         #: Path, mode and time of what only looks different.
@@ -44,12 +47,19 @@ class Tree:
 
     def check(self) -> Steps:
         """Whether everything has come as it was sent. Raises Failure, OSError."""
-        for path, mode, mtime, size in self.parts:
+        for path, mode, mtime, size, known in self.parts:
             staged = self._staged(path)
-            if os.lstat(staged).st_size != size:
-                raise unsafe("%s is not complete" % printable(path))
-            os.chmod(staged, mode)
-            os.utime(staged, ns=(mtime, mtime))
+            fd = os.open(staged, READ_FLAGS)
+            try:
+                status = os.fstat(fd)
+                if identity(status) != known or status.st_nlink != 1:
+                    raise exchanged(staged)
+                if status.st_size != size:
+                    raise unsafe("%s is not complete" % printable(path))
+                os.fchmod(fd, mode)
+                os.utime(fd, ns=(mtime, mtime))
+            finally:
+                os.close(fd)
             yield True
         if self.sums:
             from .hashes import hash_file
@@ -123,6 +133,10 @@ class Tree:
                 os.utime(place, ns=(mtime, mtime))
 
 
+def identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino, status.st_uid
+
+
 def inside(root: bytes, folder: bytes) -> None:
     """No link on the way may lead out."""
     real = os.path.realpath(folder)
@@ -132,6 +146,10 @@ def inside(root: bytes, folder: bytes) -> None:
 
 def unsafe(what: str) -> Failure:
     return Failure("transfer", "The transfer was refused and left nothing behind: %s." % what)
+
+
+def exchanged(staged: bytes) -> Failure:
+    return unsafe("somebody else has exchanged the hidden file %s" % printable(staged))
 
 
 def conflict(path: bytes, what: str) -> Failure:
