@@ -223,6 +223,10 @@ class Put(PathOperation):
     def _finish(self) -> Iterator[bool]:
         tree = self.tree
         try:
+            if tree.gone:
+                from .precious import precious
+
+                tree.never = precious(self.agent.home)
             yield from tree.check()
             yield from tree.move(self._sync)
             self.agent.leftovers.discard(tree.staging)

@@ -8,12 +8,13 @@ import stat
 
 from .errors import Failure, printable
 from .merge import check_merge, make_writable, merge
+from .precious import refused
 from .ranges import READ_FLAGS
 from .records import FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, Optional, Set, Tuple
+    from typing import Container, Iterator, List, Optional, Set, Tuple
 
     Steps = Iterator[bool]
     #: Device, inode and owner.
@@ -36,6 +37,8 @@ class Tree:
         self.touched: List[Tuple[bytes, int, int]] = []
         #: What shall go; a folder behind what is in it.
         self.gone: List[bytes] = []
+        #: Folders out of which nothing goes.
+        self.never: Container[Tuple[int, int]] = ()
         self.moved = False
         self._new: Set[bytes] = set()
 
@@ -87,12 +90,24 @@ class Tree:
         elif stat.S_ISDIR(existing):
             self._new = set()
             real = os.path.realpath(target)
+            yield from self._check_gone(real)
             yield from check_merge(self.staging, real, set(self.gone))
             yield from self._remove(real)
             yield from merge(self.staging, real, self._new, open_up=sync)
         else:
             raise conflict(target, "is no folder, so a folder cannot be put there")
         self.moved = True
+
+    def _check_gone(self, root: bytes) -> Steps:
+        for folder in {os.path.dirname(os.path.join(root, path)) for path in self.gone}:
+            inside(root, folder)
+            try:
+                status = os.stat(folder)
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) in self.never:
+                raise refused(folder, "so nothing is deleted in it")
+            yield True
 
     def _remove(self, root: bytes) -> Steps:
         folders: Set[bytes] = set()
