@@ -17,6 +17,8 @@ Entry = Tuple[Header, bytes]
 
 FILE: Header = {"path": [], "kind": "file", "mode": 0o644, "mtime": 10**18 + 123456789}
 FOLDER: Header = {"path": [], "kind": "dir", "mode": 0o755, "mtime": 10**18}
+#: Names what is kept.
+KEY = b"a secret of the user"
 
 
 def entry(*path: bytes, kind: str = "file", data: bytes = b"", mode: int = 0o644, **fields: Any) -> Entry:
@@ -530,14 +532,14 @@ def test_kept_pieces(python: str, shared: Manager, tmp_path: Path) -> None:
     target.write_text("old")
     for how in ("cancel", "abort", "end"):
         with Manager(python) as manager:
-            id, part = start_apart(manager, target, len(data), resume=True)
+            id, part = start_apart(manager, target, len(data), resume=KEY)
             write(manager, part["path"], 0, data[:5000])
             if how != "end":
                 manager.send({"op": how, "id": id, "message": "no more", "keep": True})
                 manager.finish(id)
         until(lambda: len(os.listdir(tmp_path)) == 2)
         assert target.read_text() == "old" and len(kept()) == 1
-        id, part = start_apart(shared, target, len(data), resume=True)
+        id, part = start_apart(shared, target, len(data), resume=KEY)
         assert part["kept"] == 5000 and Path(os.fsdecode(part["path"])).read_bytes() == data[:5000]
         assert kept() == []
         shared.cancel(id)
@@ -550,7 +552,7 @@ def test_kept_pieces(python: str, shared: Manager, tmp_path: Path) -> None:
     (tmp_path / kept()[0]).rename(tmp_path / ".lazycluster-partial-old")
     os.utime(tmp_path / ".lazycluster-partial-old", (1, 1))
     for number in range(10):
-        id, _ = start_apart(shared, tmp_path / str(number), 10, resume=True)
+        id, _ = start_apart(shared, tmp_path / str(number), 10, resume=KEY)
         shared.cancel(id)
         shared.finish(id)
     assert len(kept()) == 8 and ".lazycluster-partial-old" not in kept()

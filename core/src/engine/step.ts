@@ -16,6 +16,7 @@ import type { ObjectStore } from "./objects";
 import { commandRequest } from "./process-request";
 import type { StepKind, StepSpec, ValueData } from "./protocol";
 import type { Workplace } from "./owner";
+import { partialsKey } from "./partials-key";
 
 export interface StepContext {
   readonly workplace: Workplace;
@@ -79,9 +80,9 @@ export function runStep(step: StepSpec, context: StepContext): Promise<StepOutco
 function transfer(
   { verify, resume }: { readonly verify: boolean; readonly resume: boolean },
   { workplace, progress, signal }: StepContext,
-): TransferRequest {
+): TransferRequest & { readonly resume: Buffer | null } {
   const { cwd, openLane } = workplace;
-  return { cwd, progress, signal, verify, resume, openLane };
+  return { cwd, progress, signal, verify, resume: resume ? partialsKey() : null, openLane };
 }
 
 /** What was left out is told in the step's log. */

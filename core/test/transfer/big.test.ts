@@ -2,8 +2,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import {
   appendFileSync,
+  chmodSync,
+  chownSync,
   closeSync,
   existsSync,
+  linkSync,
+  lstatSync,
   openSync,
   readFileSync,
   readSync,
@@ -11,6 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
   writeSync,
@@ -126,6 +131,44 @@ describe("an interrupted transfer", () => {
       await site.runtime.executeTask(task(true));
       expect(hashOf(target)).toBe(hashOf(source));
       expect(partials(folder)).toEqual([]);
+    },
+  );
+
+  it.each(["up", "down"])(
+    "(%s) is not taken up where somebody else put a link or a file in the place of the kept piece",
+    async (direction) => {
+      const { source, target, folder, task } = both(direction);
+      makeBig(source, 96 * MIB);
+      await interrupted(task(true), 40 * MIB, (abort) => abort.abort());
+      const kept = join(folder, partials(folder)[0]!);
+      const sum = makeBig(source, 17 * MIB);
+      const victim = join(folder, "precious");
+      writeFileSync(victim, "precious", { mode: 0o600 });
+      for (const plant of [
+        () => symlinkSync(victim, kept),
+        () => linkSync(victim, kept),
+        () => {
+          writeFileSync(kept, readFileSync(source));
+          chmodSync(kept, 0o622);
+        },
+        () => {
+          writeFileSync(kept, "evil", { mode: 0o600 });
+          if (process.geteuid?.() === 0) chownSync(kept, 65534, 65534);
+          else console.log("skipped: a file of another user, for only root can make one");
+        },
+      ]) {
+        rmSync(kept);
+        plant();
+        const planted = lstatSync(kept);
+        await site.runtime.executeTask(task(true));
+        expect(hashOf(target)).toBe(sum);
+        expect(lstatSync(target)).toMatchObject({ nlink: 1, uid: process.geteuid?.() });
+        expect(readFileSync(victim, "utf8")).toBe("precious");
+        expect(statSync(victim).mode & 0o777).toBe(0o600);
+        // As root it is not ours to take away; else the last one is.
+        if (existsSync(kept)) expect(lstatSync(kept).ino).toBe(planted.ino);
+      }
+      rmSync(kept, { force: true });
     },
   );
 

@@ -17,7 +17,7 @@ import {
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { canIsolate } from "../hosts";
-import { RuntimeTask, type SyncOptions, rejection } from "../support";
+import { RuntimeTask, type SyncOptions, rejection, startManager } from "../support";
 import { shapeOf, useSite } from "./site";
 
 const site = useSite();
@@ -232,6 +232,42 @@ it("is data for the task: description, kind, defaults", async () => {
   });
   await site.runtime.syncFolder(join(site.local, "back"), "project", { direction: "down" });
   expect(readFileSync(join(site.local, "back", "a"), "utf8")).toBe("x");
+});
+
+it("(down) deletes nothing in the home directory, nor beside it, by whatever name somebody comes there", async () => {
+  write(site.seen, { "folder/new": "x" });
+  write(site.local, { "data/home/precious": "x", "data/home/work/old": "x", "data/other/x": "x" });
+  const home = join(site.local, "home");
+  symlinkSync("data/home", home);
+  symlinkSync("data", join(site.local, "link"));
+  const manager = startManager(
+    `const failures = [];
+    const runtime = new Runtime("host-1");
+    for (const target of input.targets) {
+      const failure = await runtime.syncFolder(target, input.source, { direction: "down", delete: true }).then(() => "", (error) => error.message);
+      failures.push(failure);
+    }
+    await runtime.close();
+    console.log(JSON.stringify(failures));`,
+    {
+      env: { ...site.space.env, HOME: home },
+      input: {
+        source: join(site.there, "folder"),
+        targets: ["home", "data/home", "link/home", "link", "data", "", "home/work"].map((name) =>
+          join(site.local, name),
+        ),
+      },
+    },
+  );
+  const { stdout } = await manager.exited;
+  const failures = JSON.parse(stdout) as string[];
+  expect(failures.pop()).toBe("");
+  for (const failure of failures) expect(failure).toMatch(/the home directory.*nothing is deleted/);
+  expect(failures).toHaveLength(6);
+  expect(readdirSync(site.local).sort()).toEqual(["data", "home", "link"]);
+  expect(readdirSync(join(site.local, "data"), { recursive: true }).sort()).toEqual(
+    ["home", "home/precious", "home/work", "home/work/new", "other", "other/x"].sort(),
+  );
 });
 
 it("bad input fails at the call", () => {

@@ -10,6 +10,7 @@ from .errors import Failure, internal, printable
 from .loop import Job
 from .operation import Operation
 from .paths import resolve, tidy
+from .precious import precious, refused
 from .remove import remove_tree
 
 TYPE_CHECKING = False
@@ -58,14 +59,15 @@ class Remove(PathOperation):
     def start(self) -> None:
         path = self.path()
         if os.path.normpath(path) in (b"/", b"//", os.path.normpath(self.agent.home)):
-            text = "%s is the root or the home directory, which is never removed. Name what is in it."
-            raise Failure("path", text % printable(path), path=path)
-        self._job = Job(self.loop, self._remove(path))
+            raise refused(path)
+        # A slash at the end would make the system follow a link.
+        self._job = Job(self.loop, self._remove(path.rstrip(b"/")))
 
     def _remove(self, path: bytes) -> Iterator[bool]:
         try:
-            # A slash at the end would make the system follow a link.
-            yield from remove_tree(path.rstrip(b"/"), force=self.agent.is_temporary(path))
+            temporary = self.agent.is_temporary(tidy(path))
+            never = () if temporary else precious(self.agent.home)
+            yield from remove_tree(path, temporary, never)
             self.agent.leftovers.discard(path)
         except FileNotFoundError as error:
             if os.path.lexists(path):
@@ -75,6 +77,9 @@ class Remove(PathOperation):
             return
         except OSError as error:
             self.fail(self._failure(error, path))
+            return
+        except Failure as failure:
+            self.fail(failure)
             return
         except Exception as error:
             self.fail(internal(error))

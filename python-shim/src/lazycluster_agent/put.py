@@ -13,9 +13,10 @@ from .files import PathOperation, make_directories
 from .links import stays_inside
 from .loop import Job
 from .paths import tidy
+from .ranges import WRITE_FLAGS
 from .records import APART, DIRECTORY, FILE, GONE, LINK, SUM, TOUCH, RecordReader, inflate
 from .remove import remove_tree
-from .tree import Tree, unsafe
+from .tree import Tree, exchanged, identity, unsafe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Put(PathOperation):
         self._name = fields.raw(header, "name") if self._into else b""
         #: Whether the target becomes what was sent: also modes and times of folders, and what shall go.
         self._sync = fields.flag(header, "sync")
-        #: Whether pieces of big files are kept when the transfer is interrupted.
-        self._keeping = fields.flag(header, "resume")
+        #: Names the pieces of big files that are kept when the transfer is interrupted; empty: none are.
+        self._key = fields.raw(header, "resume") if "resume" in header else b""
         self._reader = RecordReader(self._on_record, self._on_content)
         self._bytes = 0
         self._entries = 0
@@ -67,7 +68,7 @@ class Put(PathOperation):
         staging = os.path.join(self._place, PREFIX + os.urandom(8).hex().encode())
         make_directories(self._place)
         self._tree = Tree(target, staging)
-        if self._keeping:
+        if self._key:
             from .partials import tidy_up
 
             tidy_up(self._place)
@@ -156,19 +157,31 @@ class Put(PathOperation):
     def _expect(self, staged: bytes, path: bytes, mode: int, mtime: int, size: int) -> None:
         """Makes the hidden file that `write` operations fill, or takes what was kept of it."""
         tree = self.tree
-        kept = False
-        if self._keeping:
-            from .partials import claim
-
-            kept = claim(self._place, tree.target_of(path), staged)
-        fd = os.open(staged, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC if kept else CREATE_FLAGS, 0o600)
+        fd = os.open(staged, CREATE_FLAGS, 0o600)
         try:
-            there = min(os.fstat(fd).st_size, size)
+            if self._key:
+                fd = self._claim(fd, staged, path)
+            status = os.fstat(fd)
+            there = min(status.st_size, size)
             os.ftruncate(fd, there)
         finally:
             os.close(fd)
         self.send("part", number=len(tree.parts), path=staged, kept=there)
-        tree.parts.append((path, mode, mtime, size))
+        tree.parts.append((path, mode, mtime, size, identity(status)))
+
+    def _claim(self, fd: int, staged: bytes, path: bytes) -> int:
+        """The file to fill, for this one, which is new: what was kept of it, or the new one itself."""
+        from .partials import claim, is_like
+
+        fresh = os.fstat(fd)
+        if claim(self._place, self._key, self.tree.target_of(path), staged, fresh):
+            kept = os.open(staged, WRITE_FLAGS)
+            os.close(fd)
+            fd = kept
+            if not is_like(os.fstat(fd), fresh):
+                os.close(fd)
+                raise exchanged(staged)
+        return fd
 
     def _on_content(self, data: memoryview) -> None:
         while data:
@@ -210,6 +223,10 @@ class Put(PathOperation):
     def _finish(self) -> Iterator[bool]:
         tree = self.tree
         try:
+            if tree.gone:
+                from .precious import precious
+
+                tree.never = precious(self.agent.home)
             yield from tree.check()
             yield from tree.move(self._sync)
             self.agent.leftovers.discard(tree.staging)
@@ -245,12 +262,12 @@ class Put(PathOperation):
 
     def _keep(self) -> None:
         """What an interrupted transfer leaves for the next one, if that was wished."""
-        if self._keeping and self._tree is not None and not self._tree.moved:
+        if self._key and self._tree is not None and not self._tree.moved:
             from .partials import keep
 
-            for path, _, _, _ in self._tree.parts:
+            for path, _, _, _, _ in self._tree.parts:
                 staged = os.path.join(self._tree.staging, path) if path else self._tree.staging
-                keep(self._place, self._tree.target_of(path), staged)
+                keep(self._place, self._key, self._tree.target_of(path), staged)
 
     def _stop(self) -> None:
         if self._job is not None:

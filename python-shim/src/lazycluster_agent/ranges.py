@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .frames import Header
 
 READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Range(PathOperation):
@@ -46,6 +46,10 @@ class Write(Range):
             self._fd = os.open(path, WRITE_FLAGS)
         except OSError as error:
             raise self._failure(error) from None
+        status = os.fstat(self._fd)
+        # Somebody else may have put another file there, one that they cannot write to themselves.
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise Failure("transfer", "%s is not the hidden file of a transfer." % printable(path), path=path)
 
     def on_data(self, header: Header, payload: memoryview) -> None:
         cost = self.received(payload)

@@ -5,27 +5,35 @@ from __future__ import annotations
 import os
 import stat
 
+from .precious import identity, refused
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, Tuple
+    from typing import Container, Iterator, List, Tuple
+
+    from .precious import Identity
 
 #: Levels that are held open at once; what lies deeper is moved up first.
 MAX_OPEN = 50
 OPEN_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove_tree(path: bytes, force: bool = False) -> Iterator[bool]:
+def remove_tree(path: bytes, force: bool = False, never: Container[Identity] = ()) -> Iterator[bool]:
     """Removes a file, a link, or a directory with its contents, yielding True in between. Raises OSError.
 
-    With `force`, directories that forbid it are made writable.
+    With `force`, directories that forbid it are made writable. At one of `never` it stops with a Failure,
+    before anything of that is gone.
     """
-    if not stat.S_ISDIR(os.lstat(path).st_mode):
+    status = os.lstat(path)
+    if identity(status) in never:
+        raise refused(path)
+    if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
     stack: List[Tuple[int, bytes, List[bytes]]] = []
     moved = 0
     try:
-        stack.append(_open(path, None, force))
+        stack.append(_open(path, None, force, never))
         while stack:
             yield True
             fd, name, subdirectories = stack[-1]
@@ -38,7 +46,7 @@ def remove_tree(path: bytes, force: bool = False) -> Iterator[bool]:
                     os.rename(child, hoisted, src_dir_fd=fd, dst_dir_fd=stack[0][0])
                     stack[0][2].append(hoisted)
                 else:
-                    stack.append(_open(child, fd, force))
+                    stack.append(_open(child, fd, force, never))
             else:
                 stack.pop()
                 os.close(fd)
@@ -48,7 +56,9 @@ def remove_tree(path: bytes, force: bool = False) -> Iterator[bool]:
             os.close(fd)
 
 
-def _open(name: bytes, parent: int | None, force: bool) -> Tuple[int, bytes, List[bytes]]:
+def _open(
+    name: bytes, parent: int | None, force: bool, never: Container[Identity]
+) -> Tuple[int, bytes, List[bytes]]:
     """Opens a directory, unlinks what is no directory in it, and lists the rest."""
     if force:
         mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
@@ -57,6 +67,8 @@ def _open(name: bytes, parent: int | None, force: bool) -> Tuple[int, bytes, Lis
     fd = os.open(name, OPEN_FLAGS, dir_fd=parent)
     subdirectories = []
     try:
+        if never and identity(os.fstat(fd)) in never:
+            raise refused(os.readlink(b"/proc/self/fd/%d" % fd))
         with os.scandir(fd) as entries:
             for entry in entries:
                 child = os.fsencode(entry.name)

@@ -8,13 +8,17 @@ import stat
 
 from .errors import Failure, printable
 from .merge import check_merge, make_writable, merge
+from .precious import refused
+from .ranges import READ_FLAGS
 from .records import FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, List, Optional, Set, Tuple
+    from typing import Container, Iterator, List, Optional, Set, Tuple
 
     Steps = Iterator[bool]
+    #: Device, inode and owner.
+    Identity = Tuple[int, int, int]
 
 
 class Tree:
@@ -25,14 +29,16 @@ class Tree:
         self.root = b""
         #: Path, mode and time, to be set when nothing changes in them any more.
         self.directories: List[Tuple[bytes, int, int]] = []
-        #: Path, mode, time and size of files whose content comes by other operations.
-        self.parts: List[Tuple[bytes, int, int, int]] = []
+        #: Path, mode, time, size and identity of files whose content comes by other operations.
+        self.parts: List[Tuple[bytes, int, int, int, Identity]] = []
         #: Path and SHA-256.
         self.sums: List[Tuple[bytes, bytes]] = []
         #: Path, mode and time of what only looks different.
         self.touched: List[Tuple[bytes, int, int]] = []
         #: What shall go; a folder behind what is in it.
         self.gone: List[bytes] = []
+        #: Folders out of which nothing goes.
+        self.never: Container[Tuple[int, int]] = ()
         self.moved = False
         self._new: Set[bytes] = set()
 
@@ -44,12 +50,19 @@ class Tree:
 
     def check(self) -> Steps:
         """Whether everything has come as it was sent. Raises Failure, OSError."""
-        for path, mode, mtime, size in self.parts:
+        for path, mode, mtime, size, known in self.parts:
             staged = self._staged(path)
-            if os.lstat(staged).st_size != size:
-                raise unsafe("%s is not complete" % printable(path))
-            os.chmod(staged, mode)
-            os.utime(staged, ns=(mtime, mtime))
+            fd = os.open(staged, READ_FLAGS)
+            try:
+                status = os.fstat(fd)
+                if identity(status) != known or status.st_nlink != 1:
+                    raise exchanged(staged)
+                if status.st_size != size:
+                    raise unsafe("%s is not complete" % printable(path))
+                os.fchmod(fd, mode)
+                os.utime(fd, ns=(mtime, mtime))
+            finally:
+                os.close(fd)
             yield True
         if self.sums:
             from .hashes import hash_file
@@ -77,12 +90,24 @@ class Tree:
         elif stat.S_ISDIR(existing):
             self._new = set()
             real = os.path.realpath(target)
+            yield from self._check_gone(real)
             yield from check_merge(self.staging, real, set(self.gone))
             yield from self._remove(real)
             yield from merge(self.staging, real, self._new, open_up=sync)
         else:
             raise conflict(target, "is no folder, so a folder cannot be put there")
         self.moved = True
+
+    def _check_gone(self, root: bytes) -> Steps:
+        for folder in {os.path.dirname(os.path.join(root, path)) for path in self.gone}:
+            inside(root, folder)
+            try:
+                status = os.stat(folder)
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) in self.never:
+                raise refused(folder, "so nothing is deleted in it")
+            yield True
 
     def _remove(self, root: bytes) -> Steps:
         folders: Set[bytes] = set()
@@ -123,6 +148,10 @@ class Tree:
                 os.utime(place, ns=(mtime, mtime))
 
 
+def identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino, status.st_uid
+
+
 def inside(root: bytes, folder: bytes) -> None:
     """No link on the way may lead out."""
     real = os.path.realpath(folder)
@@ -132,6 +161,10 @@ def inside(root: bytes, folder: bytes) -> None:
 
 def unsafe(what: str) -> Failure:
     return Failure("transfer", "The transfer was refused and left nothing behind: %s." % what)
+
+
+def exchanged(staged: bytes) -> Failure:
+    return unsafe("somebody else has exchanged the hidden file %s" % printable(staged))
 
 
 def conflict(path: bytes, what: str) -> Failure:

@@ -19,13 +19,17 @@ export interface EngineRecord extends ProcessIdentity {
 export const ENGINE_FILE = "engine.json";
 export const JOURNAL_FILE = "journal.jsonl";
 
-/** The folder of all journals of this user: `LAZYCLUSTER_STATE_DIR`, else below the XDG state folder. */
-export function enginesFolder(env: NodeJS.ProcessEnv = process.env): string {
+/** What this user's engines keep: `LAZYCLUSTER_STATE_DIR`, else below the XDG state folder. */
+export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
   const own = env["LAZYCLUSTER_STATE_DIR"];
-  if (own) return join(own, "engines");
+  if (own) return own;
   const state = env["XDG_STATE_HOME"];
-  const base = state && isAbsolute(state) ? state : join(homedir(), ".local", "state");
-  return join(base, "lazycluster", "engines");
+  return join(state && isAbsolute(state) ? state : join(homedir(), ".local", "state"), "lazycluster");
+}
+
+/** The folder of all journals of this user. */
+export function enginesFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return join(stateFolder(env), "engines");
 }
 
 export function engineFolders(): string[] {

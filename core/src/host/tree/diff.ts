@@ -1,5 +1,5 @@
 /** What a sync has to do, from what is at its source and what at its target. Pure. */
-import { type TreeEntry, keyOf } from "./entry";
+import { type TreeEntry, keyOf, parentOf } from "./entry";
 
 export type Listing = ReadonlyMap<string, TreeEntry>;
 
@@ -99,10 +99,4 @@ function leftOver(source: Listing, target: Listing, ignored: (entry: TreeEntry) 
     else if (parent !== null) needed.add(parent);
   }
   return gone;
-}
-
-function parentOf(key: string): string | null {
-  if (key === "") return null;
-  const slash = key.lastIndexOf("/");
-  return slash < 0 ? "" : key.slice(0, slash);
 }

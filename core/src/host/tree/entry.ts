@@ -114,6 +114,13 @@ export function keyOf(path: Buffer): string {
   return path.toString("latin1");
 }
 
+/** Null for the root. */
+export function parentOf(key: string): string | null {
+  if (key === "") return null;
+  const slash = key.lastIndexOf("/");
+  return slash < 0 ? "" : key.slice(0, slash);
+}
+
 export function pathOf(key: string): Buffer {
   return Buffer.from(key, "latin1");
 }

@@ -1,9 +1,9 @@
 /** The SHA-256 of files, here and on a host, as a whole or by blocks. */
 import { createHash } from "crypto";
-import { open } from "fs/promises";
 import { CHUNK, WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
 import { receive } from "./exchange";
+import { openFile } from "./open";
 
 const DIGEST = 32;
 const NUL = Buffer.from([0]);
@@ -14,7 +14,7 @@ const NUL = Buffer.from([0]);
  */
 export async function hashFile(path: Buffer, block: number, limit = Infinity): Promise<Buffer[]> {
   const digests: Buffer[] = [];
-  const file = await open(path, "r");
+  const file = await openFile(path);
   const buffer = Buffer.allocUnsafe(CHUNK);
   try {
     let hash = createHash("sha256");

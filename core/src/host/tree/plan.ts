@@ -88,7 +88,7 @@ class Scanner {
       return;
     }
     const followed = followLink(source);
-    if (followed?.isFile()) this.add("file", key, followed, source);
+    if (followed?.isFile()) this.add("file", key, followed, realpathSync(source, { encoding: "buffer" }));
     else if (followed === null) {
       this.notes.push(`${showPath(pathOf(key))} was left out: a link that leads nowhere`);
     } else {

@@ -183,7 +183,7 @@ class TreeReceiver {
       lanes: this.lanes,
       count: this.count,
       signal: this.stop.signal,
-      resume: this.request.resume === true,
+      resume: this.request.resume ?? null,
       verify: this.request.verify === true,
     });
     return this.staging;

@@ -9,8 +9,8 @@ export interface TransferRequest {
   readonly signal: AbortSignal;
   /** Read every file again at its target, and compare its hash. */
   readonly verify?: boolean;
-  /** Keep pieces of big files when the transfer is interrupted, and use those that were kept. */
-  readonly resume?: boolean;
+  /** Keep pieces of big files when the transfer is interrupted, and use those that were kept: the secret that names them. */
+  readonly resume?: Buffer | null;
   /** How further connections are opened; left out: they are not. */
   readonly openLane?: OpenLane | null;
 }

@@ -1,6 +1,6 @@
 /** A local file or folder on its way to a host. */
 import { setMaxListeners } from "events";
-import { type FileHandle, open } from "fs/promises";
+import type { FileHandle } from "fs/promises";
 import { EngineFailure } from "../../engine/protocol";
 import { type Encodable, type Frame, type Header, WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
@@ -8,6 +8,8 @@ import { EMPTY, type TransferResult } from "./entry";
 import { type Exchange, exchange } from "./exchange";
 import { hashFile } from "./hash";
 import { Lanes } from "./lanes";
+import { openFile } from "./open";
+import { keyForHost } from "./partials";
 import { type Plan, type Planned, scan } from "./plan";
 import { APART, rangesToGo, sendRanges } from "./ranges";
 import { Counter, type TransferRequest, isInterruption } from "./request";
@@ -77,7 +79,8 @@ class TreeSender {
     this.lanes = new Lanes(agent, request.openLane ?? null);
     // Every range listens to it.
     setMaxListeners(0, this.stop.signal);
-    const fields = { ...put, resume: request.resume === true };
+    const { resume } = request;
+    const fields = resume ? { ...put, resume: keyForHost(resume, agent.host) } : put;
     this.put = exchange(agent, "put", fields, request.signal, ({ header }: Frame) => this.onMessage(header));
     this.writer = new TreeWriter(this.put.operation);
   }
@@ -161,7 +164,7 @@ class TreeSender {
     const toGo = ranges.reduce((sum, { size }) => sum + size, 0);
     this.count.passed(entry.size - toGo);
     await this.lanes.widen(toGo);
-    const file: FileHandle = await open(entry.source, "r");
+    const file: FileHandle = await openFile(entry.source);
     try {
       await sendRanges(this.lanes, file, entry, target, ranges, signal, this.count.passed);
     } finally {

@@ -18,7 +18,8 @@ import type { AgentClient } from "../agent-client";
 import { EMPTY, type TreeEntry, below, showPath } from "./entry";
 import { hashFile, hashOnHost } from "./hash";
 import type { Lanes } from "./lanes";
-import { claimPartial, keepPartial, tidyPartials } from "./partials";
+import { openToFill } from "./open";
+import { claimPartial, isLike, keepPartial, tidyPartials } from "./partials";
 import { seconds } from "./place";
 import { rangesToGo, receiveRanges } from "./ranges";
 import type { Counter } from "./request";
@@ -35,7 +36,8 @@ interface Options {
   readonly lanes: Lanes;
   readonly count: Counter;
   readonly signal: AbortSignal;
-  readonly resume: boolean;
+  /** Names the pieces that are kept; null: none are. */
+  readonly resume: Buffer | null;
   readonly verify: boolean;
 }
 
@@ -131,7 +133,7 @@ export class Staging {
     await Promise.allSettled(this.parts.map(({ done }) => done));
     if (interrupted && resume) {
       for (const { entry } of this.parts) {
-        await keepPartial(dirname(target), this.targetOf(entry), this.path(entry));
+        await keepPartial(dirname(target), resume, this.targetOf(entry), this.path(entry));
       }
     }
     await rm(folder, { recursive: true, force: true });
@@ -144,19 +146,14 @@ export class Staging {
   }
 
   private async receivePart(entry: TreeEntry): Promise<void> {
-    const { agent, lanes, count, signal, resume, target } = this.options;
+    const { agent, lanes, count, signal } = this.options;
     const path = this.path(entry);
-    let kept = 0;
-    if (resume) {
-      await tidyPartials(dirname(target));
-      kept = await claimPartial(dirname(target), this.targetOf(entry), path);
-    }
-    const ranges = await rangesToGo(agent, entry.size, Math.min(kept, entry.size), path, entry.extra, signal);
-    const toGo = ranges.reduce((sum, { size }) => sum + size, 0);
-    count.passed(entry.size - toGo);
-    await lanes.widen(toGo);
-    const file: FileHandle = await open(path, kept > 0 ? "r+" : "wx", 0o600);
+    const { file, kept } = await this.openPart(entry, path);
     try {
+      const ranges = await rangesToGo(agent, entry.size, Math.min(kept, entry.size), path, entry.extra, signal);
+      const toGo = ranges.reduce((sum, { size }) => sum + size, 0);
+      count.passed(entry.size - toGo);
+      await lanes.widen(toGo);
       await receiveRanges(lanes, file, entry, ranges, signal, count.passed);
       await file.truncate(entry.size);
       finishFile(file.fd, entry);
@@ -164,6 +161,28 @@ export class Staging {
       await file.close();
     }
     count.file();
+  }
+
+  /** The file to fill: what was kept of it, or a new one. */
+  private async openPart(entry: TreeEntry, path: Buffer): Promise<{ file: FileHandle; kept: number }> {
+    const { resume, target } = this.options;
+    const file = await open(path, "wx", 0o600);
+    if (!resume) return { file, kept: 0 };
+    try {
+      const place = dirname(target);
+      await tidyPartials(place);
+      const fresh = await file.stat();
+      if (!(await claimPartial(place, resume, this.targetOf(entry), path, fresh))) return { file, kept: 0 };
+      const taken = await openToFill(path);
+      const found = await taken.stat();
+      await file.close();
+      if (isLike(found, fresh)) return { file: taken, kept: found.size };
+      await taken.close();
+      throw new Error(`somebody else has exchanged the hidden file ${path.toString("utf8")}`);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   private async verify(path: Buffer, expected: Buffer | undefined): Promise<void> {

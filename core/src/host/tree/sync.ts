@@ -8,6 +8,7 @@ import { hashFile, hashOnHost } from "./hash";
 import { IGNORE_FILE, IgnoreRules } from "./ignore";
 import { listHost } from "./list";
 import { type Planned, planOf, scan, textOf } from "./plan";
+import { refusePrecious } from "./precious";
 import { readOnHost } from "./read";
 import { receiveTree } from "./receive";
 import type { TransferRequest } from "./request";
@@ -71,6 +72,7 @@ class FolderSync {
     const diff = compare(sides.source, sides.target, options);
     const settled = await this.settleDoubts(diff, sides);
     const { created, changed, gone } = settled;
+    if (direction === "down") await refusePrecious(this.root, gone);
     const moving = [...created, ...changed];
     const notes = dryRun ? [] : await this.apply(settled, sides.source);
     const fresh = created.filter(({ path }) => path.length > 0).map(nameOf);

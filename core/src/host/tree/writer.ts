@@ -1,9 +1,10 @@
 /** The bytes of a tree on their way to the agent, joined to large pieces. */
-import { closeSync, openSync, readSync } from "fs";
-import { type FileHandle, open } from "fs/promises";
+import { closeSync, readSync } from "fs";
+import type { FileHandle } from "fs/promises";
 import { CHUNK } from "../../wire";
 import type { Operation } from "../operation";
 import { type TreeEntry, showPath } from "./entry";
+import { openFile, openFileSync } from "./open";
 import { Packing } from "./packing";
 import type { Planned } from "./plan";
 import { recordSize, writeRecord } from "./records";
@@ -32,7 +33,7 @@ export class TreeWriter {
       sent(entry.size);
       return;
     }
-    const file = await open(entry.source, "r");
+    const file = await openFile(entry.source);
     try {
       await this.pour(file, entry, sent);
     } finally {
@@ -75,7 +76,7 @@ export function shorter(entry: TreeEntry & { readonly source?: Buffer }): Error 
 }
 
 function readWhole(entry: Planned, buffer: Buffer, start: number): number {
-  const file = openSync(entry.source, "r");
+  const file = openFileSync(entry.source);
   try {
     let at = start;
     const end = start + entry.size;
