@@ -22,7 +22,7 @@ let nextPrompt = 1;
 function post(message: EngineMessage, transfer: readonly ArrayBuffer[] = []): void {
   if (pending.length === 0) setImmediate(flush);
   pending.push(message);
-  memory.push(...transfer);
+  for (const part of transfer) memory.push(part);
 }
 
 function postChange(id: string, change: ExecutionChange): void {
@@ -33,7 +33,7 @@ function postChange(id: string, change: ExecutionChange): void {
     return;
   }
   pending[pending.length - 1] = { ...last, changes: [...last.changes, change] };
-  memory.push(...transfer);
+  for (const part of transfer) memory.push(part);
 }
 
 function flush(): void {

@@ -59,6 +59,8 @@ export class TaskLog {
   }
 
   private refresh(): void {
-    if (!this.index.ended) this.runs.push(...this.index.read());
+    if (this.index.ended) return;
+    // One by one: as arguments of one call, 120,000 are too many.
+    for (const run of this.index.read()) this.runs.push(run);
   }
 }

@@ -7,9 +7,11 @@ import {
   Ext,
   MAX_SPECIALS,
   MAX_TREE,
+  type PackedDocument,
   WireError,
   decode,
   documentLengths,
+  unpackDocument,
 } from "../../wire";
 import { type Column, DataFrameValue } from "./data-frame";
 import { arrayType, isNative } from "./dtypes";
@@ -43,6 +45,14 @@ export function decodeDocument(document: CutDocument, options: DecodeOptions): u
     }
     return new Reader(buffers, options.revive ?? refuse).document(tree);
   });
+}
+
+/** The same as it came from another thread. */
+export function decodePacked(document: PackedDocument, options: DecodeOptions): unknown {
+  return decodeDocument(
+    reading(options.host, () => unpackDocument(document)),
+    options,
+  );
 }
 
 /** The same for a document in one piece. */

@@ -1,6 +1,6 @@
 export { DataFrameValue, dataFrame } from "./data-frame";
 export type { Column, DataFrame } from "./data-frame";
-export { decodeDocument, decodeValue } from "./decode";
+export { decodeDocument, decodePacked, decodeValue } from "./decode";
 export type { DecodeOptions } from "./decode";
 export { readDocumentFile } from "./document-file";
 export { encodeDocument, encodeValue } from "./encode";
