@@ -40,7 +40,31 @@ function flush(): void {
   engine.flushJournal();
   const [messages, transfer] = [pending, memory];
   [pending, memory] = [[], []];
-  port?.postMessage(messages, transfer);
+  try {
+    port?.postMessage(messages, transfer);
+  } catch {
+    // One of them cannot travel, for want of memory say: the others must, ends above all.
+    for (const message of messages.flatMap(single)) postAlone(message);
+  }
+}
+
+function single(message: EngineMessage): EngineMessage[] {
+  return message.type === "execution"
+    ? message.changes.map((change) => ({ ...message, changes: [change] }))
+    : [message];
+}
+
+function postAlone(message: EngineMessage): void {
+  try {
+    port?.postMessage([message]);
+  } catch (error) {
+    const failure = toFailureData(error);
+    const instead: EngineMessage =
+      message.type === "response"
+        ? { type: "response", id: message.id, ok: false, failure }
+        : { type: "log", level: "error", message: `a message of the engine was lost: ${failure.message}` };
+    port?.postMessage([instead]);
+  }
 }
 
 const engine = new Engine(
@@ -70,6 +94,11 @@ process.on("unhandledRejection", (reason) => {
     level: "error",
     message: `a fault in the engine: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}`,
   });
+});
+
+// Nobody knows who waits for it: better no engine than one that is silent.
+port.on("messageerror", (error) => {
+  throw error;
 });
 
 port.on("message", (message: ClientMessage) => {

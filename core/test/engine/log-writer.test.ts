@@ -1,4 +1,4 @@
-/** The files of an execution log: what is written goes to them and to no other. */
+/** The files of an execution log: what is written goes to them and to no other, and a task ends however they fail. */
 import {
   closeSync,
   existsSync,
@@ -19,6 +19,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type * as Journal from "../../src/engine/journal";
+import { startManager, workspace } from "../support";
 
 const { LogWriter, IndexReader } = createRequire(__filename)(
   join(__dirname, "..", "..", "dist", "engine", "journal"),
@@ -109,6 +110,47 @@ describe("a log that cannot be closed well", () => {
       expect(readFileSync(other, "utf8")).toBe("");
     } finally {
       closeSync(opened);
+    }
+  });
+
+  it.each(["ends", "is cancelled"])("keeps no task from its end: it %s, and what went wrong is told", async (how) => {
+    const space = workspace(null);
+    try {
+      const gate = space.path("gate");
+      const manager = startManager(
+        `
+        const fs = require("fs");
+        Environment.logger = { error() {}, warn: (text) => say("warn", text), info() {}, debug() {} };
+        const runtime = new Runtime("localhost");
+        const task = new RuntimeTask("t").runCommand("echo begun; until [ -e " + input.gate + " ]; do sleep 0.02; done");
+        const execution = runtime.executeTask(task);
+        const begun = new Promise((resolve) => task.on("output", resolve));
+        await begun;
+        const open = () => fs.readdirSync("/proc/self/fd").filter((fd) => {
+          try { return fs.readlinkSync("/proc/self/fd/" + fd).startsWith(task.executionLogFilePath); } catch { return false; }
+        });
+        fs.closeSync(Number(open().find((fd) => fs.readlinkSync("/proc/self/fd/" + fd).endsWith(".log"))));
+        if (input.how === "ends") fs.writeFileSync(input.gate, "");
+        else await execution.cancel();
+        await execution.catch(() => undefined);
+        say("over", { state: task.state, log: task.executionLog, open: open() });
+        const again = new RuntimeTask("again").runCommand("echo works");
+        await runtime.executeTask(again);
+        say("again", again.executionLog);
+        await runtime.close();
+        `,
+        { env: space.env, cwd: space.dir, input: { gate, how } },
+      );
+      expect(await manager.hear("over")).toEqual({
+        state: how === "ends" ? "done" : "cancelled",
+        log: ["begun\n"],
+        open: [],
+      });
+      expect(await manager.hear("warn")).toMatch(/task "t": localhost: the execution log .*EBADF/);
+      expect(await manager.hear("again")).toEqual(["works\n"]);
+      expect(await manager.exited).toMatchObject({ code: 0, stderr: "" });
+    } finally {
+      space.remove();
     }
   });
 });
