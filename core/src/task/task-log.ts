@@ -59,8 +59,6 @@ export class TaskLog {
   }
 
   private refresh(): void {
-    if (this.index.ended) return;
-    // One by one: as arguments of one call, 120,000 are too many.
-    for (const run of this.index.read()) this.runs.push(run);
+    if (!this.index.ended) for (const run of this.index.read()) this.runs.push(run);
   }
 }

@@ -8,10 +8,8 @@ export function keptPaths({ tree, buffers }: CutDocument): Uint8Array[] {
   const paths: Uint8Array[] = [];
   const left: Decoded[] = [decode(tree, { ext: true })];
   for (let value = left.pop(); value !== undefined; value = left.pop()) {
-    if (Array.isArray(value) || value instanceof Map) {
-      // One by one: as arguments of one call, 120,000 are too many.
-      for (const item of value.values()) left.push(item);
-    } else if (value instanceof Ext && value.type === EXT.handle) {
+    if (Array.isArray(value) || value instanceof Map) for (const inner of value.values()) left.push(inner);
+    else if (value instanceof Ext && value.type === EXT.handle) {
       const content = decode(value.data, { ext: true });
       const path = content instanceof Map ? content.get("path") : undefined;
       const at = path instanceof Ext && path.type === EXT.buffer ? Buffer.from(path.data) : null;
