@@ -1,7 +1,7 @@
 /** An object of a session as a file on its host. */
 import { rm } from "fs/promises";
 import { type AgentClient, startProcess, untilEnd } from "../host";
-import { EXT, Ext, WireError, encode, keptPaths } from "../wire";
+import { EXT, Ext, WireError, encode, keptPaths, unpackDocument } from "../wire";
 import { judge, sentence } from "./judge";
 import { EngineFailure, type LiveObject, type ValueData } from "./protocol";
 
@@ -69,7 +69,7 @@ function argument(id: number): Buffer {
 
 function pathIn(value: ValueData): Buffer {
   if (value.kind === "file") throw new WireError("a dump that is no handle");
-  const [path] = keptPaths(value);
+  const [path] = keptPaths(unpackDocument(value));
   if (path === undefined) throw new WireError("a dump that is no handle");
   return Buffer.from(path);
 }

@@ -80,36 +80,61 @@ export class Execution {
     await this.settled;
   }
 
+  /** Whatever happens, it ends once, and says so; unless it was left to go on. */
   private async run(): Promise<void> {
-    let log: LogWriter | null = null;
-    let detached: DetachedTask | null = null;
-    let end: TaskChange | null;
+    const opened: Opened = { log: null, detached: null };
+    let end: EndChange | null = null;
+    let left = false;
     try {
-      const { signal } = this.abort;
-      const opened = this.openLog();
-      log = opened.log;
-      if (this.spec.detach) detached = await DetachedTask.open(this.spec, this.spec.detach, this.context(), signal);
-      if (this.spec.detach?.takeOver) {
-        const { owner, steps, detach } = this.spec;
-        this.context().detached({ name: detach.name, owner, steps, cwd: this.spec.detach.takeOver.cwd });
-      }
-      const workplace = detached?.workplace ?? (await this.owner.workplace(this.spec.owner.workingDir, signal));
-      const left = this.left.then(() => null);
-      end = await Promise.race([left, this.runSteps({ workplace, log, detached, logged: opened.soFar })]);
+      end = await this.perform(opened);
+      left = end === null;
     } catch (error) {
       end = this.endBeforeStart(error);
+    } finally {
+      await this.clearUp(opened, left).catch((error: unknown) => this.complain(error));
+      if (!left) this.settle(end ?? this.endBeforeStart(new Error("it ended without a word")));
     }
-    if (end === null) {
-      await detached?.leave();
-      await log?.suspend();
-      return;
+  }
+
+  /** Null: it goes on without us. */
+  private async perform(opened: Opened): Promise<EndChange | null> {
+    const { signal } = this.abort;
+    const { log, soFar } = this.openLog();
+    opened.log = log;
+    const { owner, steps, detach } = this.spec;
+    if (detach) opened.detached = await DetachedTask.open(this.spec, detach, this.context(), signal);
+    if (detach?.takeOver) {
+      this.context().detached({ name: detach.name, owner, steps, cwd: detach.takeOver.cwd });
     }
-    // Where its host was not there, it goes on, and so does its log.
-    if ((this.spec.detach?.takeOver && !detached) || detached?.isTaken) await log?.suspend();
-    else await log?.close();
-    await detached?.close();
+    const { detached } = opened;
+    const workplace = detached?.workplace ?? (await this.owner.workplace(owner.workingDir, signal));
+    const left = this.left.then(() => null);
+    return Promise.race([left, this.runSteps({ workplace, log, detached, logged: soFar })]);
+  }
+
+  private async clearUp({ log, detached }: Opened, left: boolean): Promise<void> {
+    if (left) await detached?.leave();
+    // Where its host was not there, or another process has it, it goes on, and so does its log.
+    const goesOn = left || (Boolean(this.spec.detach?.takeOver) && !detached) || detached?.isTaken;
+    const broken = await (goesOn ? log?.suspend() : log?.close());
+    if (broken) this.complain(broken);
+    if (!left) await detached?.close();
+  }
+
+  private settle(end: EndChange): void {
     this.throttle.flush();
+    const open = this.current.steps.find(({ state }) => state === "running");
+    // A fault of ours stopped it in the middle.
+    if (open && end.state !== "lost") {
+      const { time } = end;
+      this.change({ kind: "stepEnded", step: open.index, state: "failed", exitCode: null, signal: null, time });
+    }
     this.change(end);
+  }
+
+  private complain(error: unknown): void {
+    const { message } = toFailureData(error, this.owner.host);
+    this.surroundings.log("warn", `task ${JSON.stringify(this.spec.name)}: ${message}`);
   }
 
   private openLog(): { log: LogWriter; soFar: LoggedSoFar | null } {
@@ -130,7 +155,7 @@ export class Execution {
     };
   }
 
-  private async runSteps(stage: Stage): Promise<TaskChange> {
+  private async runSteps(stage: Stage): Promise<EndChange> {
     for (const [index, step] of this.spec.steps.entries()) {
       if (this.abort.signal.aborted) return this.failed(index, step, CANCELLED);
       const { outcome, endedAt } = await this.runOne(index, step, stage);
@@ -204,7 +229,7 @@ export class Execution {
     return workplace.agent.alive ? "failed" : "lost";
   }
 
-  private failed(index: number, step: StepSpec, outcome: StepOutcome): TaskChange {
+  private failed(index: number, step: StepSpec, outcome: StepOutcome): EndChange {
     const { reason, what, cause } = outcome.failure ?? CANCELLED.failure;
     // Nothing has run: the error says what is wrong with the host, and no more.
     if (index === 0 && cause?.code === "ERR_PYTHON_VERSION") {
@@ -225,7 +250,7 @@ export class Execution {
     return { kind: "end", state: stateOf(reason), failure, time: Date.now() };
   }
 
-  private endBeforeStart(error: unknown): TaskChange {
+  private endBeforeStart(error: unknown): EndChange {
     const data: FailureData = toFailureData(error, this.owner.host);
     const time = Date.now();
     const first = this.spec.steps[0];
@@ -241,6 +266,14 @@ export class Execution {
     this.current = applyChange(this.current, change);
     this.report(change);
   }
+}
+
+type EndChange = Extract<TaskChange, { readonly kind: "end" }>;
+
+/** What is to be closed at the end. */
+interface Opened {
+  log: LogWriter | null;
+  detached: DetachedTask | null;
 }
 
 /** Where its steps run, and what becomes of their output. */

@@ -22,7 +22,7 @@ let nextPrompt = 1;
 function post(message: EngineMessage, transfer: readonly ArrayBuffer[] = []): void {
   if (pending.length === 0) setImmediate(flush);
   pending.push(message);
-  memory.push(...transfer);
+  for (const part of transfer) memory.push(part);
 }
 
 function postChange(id: string, change: ExecutionChange): void {
@@ -33,14 +33,38 @@ function postChange(id: string, change: ExecutionChange): void {
     return;
   }
   pending[pending.length - 1] = { ...last, changes: [...last.changes, change] };
-  memory.push(...transfer);
+  for (const part of transfer) memory.push(part);
 }
 
 function flush(): void {
   engine.flushJournal();
   const [messages, transfer] = [pending, memory];
   [pending, memory] = [[], []];
-  port?.postMessage(messages, transfer);
+  try {
+    port?.postMessage(messages, transfer);
+  } catch {
+    // One of them cannot travel, for want of memory say: the others must, ends above all.
+    for (const message of messages.flatMap(single)) postAlone(message);
+  }
+}
+
+function single(message: EngineMessage): EngineMessage[] {
+  return message.type === "execution"
+    ? message.changes.map((change) => ({ ...message, changes: [change] }))
+    : [message];
+}
+
+function postAlone(message: EngineMessage): void {
+  try {
+    port?.postMessage([message]);
+  } catch (error) {
+    const failure = toFailureData(error);
+    const instead: EngineMessage =
+      message.type === "response"
+        ? { type: "response", id: message.id, ok: false, failure }
+        : { type: "log", level: "error", message: `a message of the engine was lost: ${failure.message}` };
+    port?.postMessage([instead]);
+  }
 }
 
 const engine = new Engine(
@@ -70,6 +94,11 @@ function tellFault(fault: unknown): void {
 }
 process.on("unhandledRejection", tellFault);
 process.on("uncaughtException", tellFault);
+
+// Nobody knows who waits for it: better no engine than one that is silent.
+port.on("messageerror", (error) => {
+  throw error;
+});
 
 port.on("message", (message: ClientMessage) => {
   if (message.type === "promptAnswer") {

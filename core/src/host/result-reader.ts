@@ -49,9 +49,7 @@ export class ResultReader {
     const cutter = new DocumentCutter();
     for (const piece of this.pieces) cutter.push(piece);
     this.pieces = [];
-    const { tree, buffers } = cutter.finish();
-    // A view of pooled memory cannot go to another thread without its neighbours.
-    return { kind: "memory", tree: tree.byteLength === tree.buffer.byteLength ? tree : Uint8Array.from(tree), buffers };
+    return { kind: "memory", ...cutter.finishPacked() };
   }
 
   /** Forgets what came. Rejects EngineFailure when it could not be kept. */

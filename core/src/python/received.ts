@@ -5,7 +5,7 @@ import { LazyclusterError } from "../errors";
 import { MAX_PATH, WireError, keptPaths } from "../wire";
 import { type Origin, reviver } from "./revive";
 import { watchSpool } from "./spooled";
-import { decodeDocument, readDocumentFile } from "./values";
+import { type DecodeOptions, decodeDocument, decodePacked, readDocumentFile } from "./values";
 
 interface Unread {
   readonly path: string;
@@ -25,7 +25,7 @@ export class ReceivedValue {
     private readonly origin: Origin,
   ) {
     if (data.kind === "memory") {
-      this.#value = { value: this.#decode(data) };
+      this.#value = { value: decodePacked(data, this.#options) };
       return;
     }
     watchSpool();
@@ -61,7 +61,7 @@ export class ReceivedValue {
       throw new LazyclusterError(`${host}: the value was removed by cleanup() before anybody had read it.`, { host });
     }
     try {
-      const value = this.#decode(await readDocumentFile(path));
+      const value = decodeDocument(await readDocumentFile(path), this.#options);
       this.#value = { value };
       return value;
     } catch (error) {
@@ -73,8 +73,8 @@ export class ReceivedValue {
     }
   }
 
-  #decode(document: { readonly tree: Uint8Array; readonly buffers: readonly ArrayBuffer[] }): unknown {
-    return decodeDocument(document, { host: this.origin.host, revive: reviver(this.origin) });
+  get #options(): DecodeOptions {
+    return { host: this.origin.host, revive: reviver(this.origin) };
   }
 
   #remove(path: string): void {

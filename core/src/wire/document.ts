@@ -7,6 +7,18 @@ export interface CutDocument {
   readonly buffers: readonly ArrayBuffer[];
 }
 
+/** The same, as it changes threads: to hand over a hundred thousand buffers one by one would take minutes. */
+export interface PackedDocument {
+  readonly tree: Uint8Array;
+  /** All buffers below `LARGE` bytes, one after the other. */
+  readonly small: ArrayBuffer;
+  /** The others. */
+  readonly large: readonly ArrayBuffer[];
+}
+
+/** [bytes] from which on memory is handed over, or kept, by itself: a copy costs more. */
+const LARGE = 64 * 1024;
+
 const EMPTY = new ArrayBuffer(0);
 
 /**
@@ -19,7 +31,11 @@ export class DocumentCutter {
   private treeSize: number | null = null;
   private tree: Uint8Array | null = null;
   private lengths: readonly number[] = [];
-  private readonly buffers: ArrayBuffer[] = [];
+  /** Of the lengths, how many are there. */
+  private parts = 0;
+  private small = new Uint8Array(0);
+  private smallSize = 0;
+  private readonly large: ArrayBuffer[] = [];
 
   /** The piece must stay as it is until the part that it belongs to is whole. Throws WireError for what is no document. */
   push(piece: Uint8Array): void {
@@ -28,38 +44,62 @@ export class DocumentCutter {
       this.buffered += piece.byteLength;
     }
     for (let wanted = this.wanted(); wanted !== null && wanted <= this.buffered; wanted = this.wanted()) {
-      this.accept(this.take(wanted));
+      this.accept(wanted);
     }
     if (this.wanted() === null && this.buffered > 0) throw new WireError("bytes behind the last buffer");
   }
 
   /** Throws WireError for a document that is not whole. */
   finish(): CutDocument {
+    return unpackDocument(this.finishPacked());
+  }
+
+  /** Throws WireError for a document that is not whole. */
+  finishPacked(): PackedDocument {
     if (this.tree === null || this.wanted() !== null) throw new WireError("a value document that is cut off");
-    return { tree: this.tree, buffers: this.buffers };
+    return { tree: this.tree, small: this.small.buffer.slice(0, this.smallSize), large: this.large };
   }
 
   /** [bytes] of the part that comes next; null: there is none. */
   private wanted(): number | null {
     if (this.treeSize === null) return 4;
     if (this.tree === null) return this.treeSize;
-    return this.lengths[this.buffers.length] ?? null;
+    return this.lengths[this.parts] ?? null;
   }
 
-  private accept(part: ArrayBuffer): void {
+  private accept(size: number): void {
     if (this.treeSize === null) {
-      this.treeSize = new DataView(part).getUint32(0);
+      this.treeSize = new DataView(this.take(new Uint8Array(size)).buffer).getUint32(0);
       if (this.treeSize > MAX_TREE) throw new WireError(`a tree of ${String(this.treeSize)} bytes`);
-    } else if (this.tree === null) {
-      const tree = new Uint8Array(part);
+      return;
+    }
+    if (this.tree === null) {
+      const tree = this.take(new Uint8Array(size));
       this.lengths = documentLengths(tree);
       this.tree = tree;
-    } else this.buffers.push(part);
+      return;
+    }
+    if (size >= LARGE) this.large.push(this.take(new Uint8Array(size)).buffer);
+    else if (size > 0) {
+      this.take(this.room(size));
+      this.smallSize += size;
+    }
+    this.parts += 1;
   }
 
-  private take(count: number): ArrayBuffer {
-    if (count === 0) return EMPTY;
-    const whole = new Uint8Array(count);
+  /** For one more of the small ones. */
+  private room(size: number): Uint8Array {
+    if (this.smallSize + size > this.small.byteLength) {
+      const more = new Uint8Array(2 * this.small.byteLength + size);
+      more.set(this.small);
+      this.small = more;
+    }
+    return this.small.subarray(this.smallSize, this.smallSize + size);
+  }
+
+  /** Fills it with what comes next. */
+  private take<B extends ArrayBufferLike>(whole: Uint8Array<B>): Uint8Array<B> {
+    const count = whole.byteLength;
     let filled = 0;
     let used = 0;
     while (filled < count) {
@@ -75,10 +115,23 @@ export class DocumentCutter {
       filled += piece.byteLength;
       used += 1;
     }
-    this.pieces.splice(0, used);
+    if (used > 0) this.pieces.splice(0, used);
     this.buffered -= count;
-    return whole.buffer;
+    return whole;
   }
+}
+
+/** Throws WireError. */
+export function unpackDocument({ tree, small, large }: PackedDocument): CutDocument {
+  let [at, next] = [0, 0];
+  const buffers = documentLengths(tree).map((length) => {
+    if (length >= LARGE) return large[next++] ?? EMPTY;
+    if (length === 0) return EMPTY;
+    const start = at;
+    at += length;
+    return small.slice(start, at);
+  });
+  return { tree, buffers };
 }
 
 /** The byte lengths of the buffers that follow this tree. Throws WireError. */

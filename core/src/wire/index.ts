@@ -4,6 +4,6 @@ export type { Decoded, Encodable } from "./msgpack";
 export { Frame, FrameDecoder, encodeFrameHead } from "./frame";
 export { EXT } from "./ext";
 export { Header } from "./header";
-export { DocumentCutter, documentLengths } from "./document";
-export type { CutDocument } from "./document";
+export { DocumentCutter, documentLengths, unpackDocument } from "./document";
+export type { CutDocument, PackedDocument } from "./document";
 export { keptPaths } from "./kept-paths";

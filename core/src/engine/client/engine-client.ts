@@ -46,7 +46,14 @@ export class EngineClient {
     return new Promise((resolve, reject) => {
       this.requests.set(id, { resolve: (result) => resolve(result as Requests[K]["out"]), reject });
       this.keepAlive(worker);
-      worker.postMessage({ type: "request", id, kind, body });
+      try {
+        worker.postMessage({ type: "request", id, kind, body });
+      } catch (error) {
+        this.requests.delete(id);
+        this.letGo();
+        const message = `the engine cannot be asked: ${String(error)}`;
+        reject(new EngineFailure({ code: "ERR_OTHER", message }, error));
+      }
     });
   }
 
@@ -142,6 +149,11 @@ export class EngineClient {
     // A thread that came up counts again, whatever was said before.
     worker.once("online", () => this.letGo());
     worker.on("message", (messages: readonly EngineMessage[]) => messages.forEach((message) => this.receive(message)));
+    worker.on("messageerror", (error) => {
+      // An end may have been among it: whoever waits shall not do so for ever.
+      this.log("error", `a message of the engine cannot be read: ${error.message}`);
+      void worker.terminate();
+    });
     worker.on("error", (error) => this.log("error", `the engine failed: ${error.stack ?? error.message}`));
     worker.on("exit", () => this.ended(worker));
     process.once("beforeExit", this.onBeforeExit);

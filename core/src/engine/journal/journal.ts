@@ -83,10 +83,10 @@ export class JournalWriter {
     const events = this.waiting;
     this.waiting = [];
     if (events.length === 0 || this.file === null) return;
-    const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
-    const line = Buffer.from(`${this.torn ? "\n" : ""}${lines}`, "utf8");
     let written = 0;
     try {
+      const lines = events.map((event) => `${JSON.stringify(event)}\n`).join("");
+      const line = Buffer.from(`${this.torn ? "\n" : ""}${lines}`, "utf8");
       while (written < line.length) written += writeSync(this.file, line, written);
       this.torn = false;
     } catch (error) {
@@ -97,8 +97,13 @@ export class JournalWriter {
 
   close(): void {
     this.flush();
-    if (this.file !== null) closeSync(this.file);
+    const { file } = this;
     this.file = null;
+    try {
+      if (file !== null) closeSync(file);
+    } catch (error) {
+      this.complain(error);
+    }
   }
 
   private complain(error: unknown): void {

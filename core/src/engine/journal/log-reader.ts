@@ -1,5 +1,6 @@
 /** Reads an execution log by its index: what a step printed, all of it or its end, now or as it comes. */
-import { closeSync, fstatSync, openSync, readSync } from "fs";
+import { closeSync, fstatSync, readSync } from "fs";
+import { openLogToRead } from "./log-files";
 import { END_LINE, INDEX_SUFFIX, type LogRun, parseRun } from "./log-index";
 
 /** [bytes] that are read at a time. */
@@ -119,7 +120,7 @@ function readFrom(path: string, offset: number): string {
 
 function openOrNull(path: string): number | null {
   try {
-    return openSync(path, "r");
+    return openLogToRead(path);
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;

@@ -1,6 +1,7 @@
 /** Where the log of an execution ends whose writer died: what it has, and what is only half there. */
-import { readFileSync, truncateSync } from "fs";
-import { END_LINE, INDEX_SUFFIX, parseRun } from "./log-index";
+import { ftruncateSync } from "fs";
+import { type LogFiles, readWhole } from "./log-files";
+import { END_LINE, parseRun } from "./log-index";
 
 export interface LoggedSoFar {
   /** [bytes] of output in the log. */
@@ -10,8 +11,8 @@ export interface LoggedSoFar {
 }
 
 /** What a writer that goes on must know; bytes that the index does not tell of are cut off. Throws what the file system does. */
-export function resumeLog(path: string): LoggedSoFar {
-  const text = readFileSync(path + INDEX_SUFFIX, "latin1");
+export function resumeLog({ log, index }: LogFiles): LoggedSoFar {
+  const text = readWhole(index).toString("latin1");
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
   const counts = new Map<string, number>();
   let size = 0;
@@ -26,7 +27,7 @@ export function resumeLog(path: string): LoggedSoFar {
     const key = `${String(run.step)} ${run.stream}`;
     counts.set(key, (counts.get(key) ?? 0) + run.length);
   }
-  truncateSync(path + INDEX_SUFFIX, kept);
-  truncateSync(path, size);
+  ftruncateSync(index, kept);
+  ftruncateSync(log, size);
   return { size, counts };
 }

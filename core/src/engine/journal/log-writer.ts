@@ -1,10 +1,12 @@
 /** An execution's output on its way to disk: the log and its index (log-index.ts). */
-import { mkdirSync, openSync, closeSync, writeSync } from "fs";
-import { type FileHandle, open } from "fs/promises";
-import { dirname } from "path";
+import { writeSync, writev } from "fs";
+import { promisify } from "util";
 import { EngineFailure } from "../protocol";
+import { type LogFiles, closeLogFiles, createLogFiles, reopenLogFiles } from "./log-files";
+import { END_LINE, type LogRun, formatRun } from "./log-index";
 import { type LoggedSoFar, resumeLog } from "./log-resume";
-import { END_LINE, INDEX_SUFFIX, type LogRun, formatRun } from "./log-index";
+
+const writeMany = promisify(writev);
 
 /** [bytes] below which a batch is written at once: cheaper than a turn through the thread pool. */
 const SMALL = 64 * 1024;
@@ -23,19 +25,12 @@ export class LogWriter {
   private writing: Promise<void> | null = null;
   private scheduled = false;
   private failed: EngineFailure | null = null;
-  private slow: FileHandle | null = null;
+  private closed = false;
 
   /** Creates both files. Throws EngineFailure. */
   static create(path: string, host: string, grew: (size: number) => void): LogWriter {
     try {
-      mkdirSync(dirname(path), { recursive: true });
-      const log = openSync(path, "ax", 0o600);
-      try {
-        return new LogWriter(path, host, log, openSync(path + INDEX_SUFFIX, "ax", 0o600), grew);
-      } catch (error) {
-        closeSync(log);
-        throw error;
-      }
+      return new LogWriter(path, host, createLogFiles(path), grew);
     } catch (error) {
       throw logFailure(host, path, error);
     }
@@ -48,14 +43,14 @@ export class LogWriter {
     grew: (size: number) => void,
   ): { readonly log: LogWriter; readonly soFar: LoggedSoFar } {
     try {
-      const soFar = resumeLog(path);
-      const file = openSync(path, "a");
+      const files = reopenLogFiles(path);
       try {
-        const log = new LogWriter(path, host, file, openSync(path + INDEX_SUFFIX, "a"), grew);
+        const log = new LogWriter(path, host, files, grew);
+        const soFar = resumeLog(files);
         log.position = soFar.size;
         return { log, soFar };
       } catch (error) {
-        closeSync(file);
+        closeLogFiles(files);
         throw error;
       }
     } catch (error) {
@@ -66,14 +61,14 @@ export class LogWriter {
   private constructor(
     private readonly path: string,
     private readonly host: string,
-    private readonly log: number,
-    private readonly index: number,
+    private readonly files: LogFiles,
     private readonly grew: (size: number) => void,
   ) {}
 
   /** `release` is called when the bytes are on disk, or can never be. */
   append(step: number, stream: "stdout" | "stderr", bytes: Buffer, release: () => void): void {
-    if (bytes.length === 0 || this.failed) {
+    // The number of a descriptor that was closed may be another file's by now.
+    if (bytes.length === 0 || this.failed || this.closed) {
       release();
       return;
     }
@@ -94,26 +89,30 @@ export class LogWriter {
     if (this.failed) throw this.failed;
   }
 
-  /** Flushes what it can and closes the files; another writer will go on. */
-  async suspend(): Promise<void> {
-    await this.flush().catch(() => undefined);
-    await this.slow?.close().catch(() => undefined);
-    closeSync(this.log);
-    closeSync(this.index);
+  /** Flushes what it can and closes the files; another writer will go on. Never rejects: gives what went wrong, which no step was told. */
+  async suspend(): Promise<EngineFailure | null> {
+    return this.finish(false);
   }
 
-  /** Flushes what it can and closes the files. */
-  async close(): Promise<void> {
+  /** The same, and nothing more will come. */
+  async close(): Promise<EngineFailure | null> {
+    return this.finish(true);
+  }
+
+  private async finish(over: boolean): Promise<EngineFailure | null> {
+    if (this.closed) return null;
+    const told = this.failed !== null;
     await this.flush().catch(() => undefined);
-    await this.slow?.close().catch(() => undefined);
+    this.closed = true;
     try {
       // Who follows the log knows by this that nothing more will come.
-      if (!this.failed) writeFully(this.index, Buffer.from(`${END_LINE}\n`));
+      if (over && !this.failed) writeFully(this.files.index, Buffer.from(`${END_LINE}\n`));
     } catch {
       // A full disk; the output itself is complete, and the journal has the end too.
     }
-    closeSync(this.log);
-    closeSync(this.index);
+    const broken = closeLogFiles(this.files);
+    if (broken) this.failed ??= logFailure(this.host, this.path, broken);
+    return told ? null : this.failed;
   }
 
   private writeSoon(): void {
@@ -121,7 +120,7 @@ export class LogWriter {
     if (this.queued <= SMALL) {
       const batch = this.take();
       this.attempt(() => {
-        writeFully(this.log, Buffer.concat(batch.map((piece) => piece.bytes)));
+        writeFully(this.files.log, Buffer.concat(batch.map((piece) => piece.bytes)));
       }, batch);
       return;
     }
@@ -134,11 +133,9 @@ export class LogWriter {
   private async writeLarge(): Promise<void> {
     const batch = this.take();
     try {
-      // Both descriptors append, so that they may take turns.
-      this.slow ??= await open(this.path, "a");
       let left = batch.map((piece) => piece.bytes);
       while (left.length > 0) {
-        const { bytesWritten } = await this.slow.writev(left);
+        const { bytesWritten } = await writeMany(this.files.log, left);
         left = behind(left, bytesWritten);
       }
     } catch (error) {
@@ -151,7 +148,7 @@ export class LogWriter {
   private attempt(write: () => void, batch: Piece[]): void {
     try {
       write();
-      writeFully(this.index, Buffer.from(this.indexLines(batch), "latin1"));
+      writeFully(this.files.index, Buffer.from(this.indexLines(batch), "latin1"));
     } catch (error) {
       this.fail(error, batch);
       return;

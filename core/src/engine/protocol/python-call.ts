@@ -46,9 +46,14 @@ export type ArgumentData =
   | { readonly kind: "memory"; readonly bytes: Uint8Array }
   | { readonly kind: "file"; readonly path: string; readonly size: number };
 
-/** The value of a call, opaque to the engine. In memory its tree and buffers have memory of their own, so that they can change threads. */
+/** The value of a call, opaque to the engine. In memory (a `PackedDocument`) each part has memory of its own, so that it can change threads. */
 export type ValueData =
-  | { readonly kind: "memory"; readonly tree: Uint8Array; readonly buffers: readonly ArrayBuffer[] }
+  | {
+      readonly kind: "memory";
+      readonly tree: Uint8Array;
+      readonly small: ArrayBuffer;
+      readonly large: readonly ArrayBuffer[];
+    }
   | { readonly kind: "file"; readonly path: string; readonly size: number };
 
 /** A Python object that a call takes, and that lives elsewhere. */
@@ -94,8 +99,12 @@ export interface CallSpec {
 /** [bytes] above which arguments and values are kept in files instead of memory. */
 export const IN_MEMORY = 64 * 1024 * 1024;
 
-/** The memory that goes with a value to another thread. Empty buffers may share theirs, and cost nothing to copy. */
+/** [bytes] below which memory is copied for the other thread. To hand it over costs more: each one is compared with all others of the message. */
+const WORTH_HANDING_OVER = 64 * 1024;
+
+/** The memory that goes with a value to another thread. */
 export function memoryOf(value: ValueData): ArrayBuffer[] {
   if (value.kind !== "memory") return [];
-  return [value.tree.buffer as ArrayBuffer, ...value.buffers].filter(({ byteLength }) => byteLength > 0);
+  const all = [value.tree.buffer as ArrayBuffer, value.small, ...value.large];
+  return all.filter(({ byteLength }) => byteLength >= WORTH_HANDING_OVER);
 }

@@ -7,9 +7,11 @@ import {
   Ext,
   MAX_SPECIALS,
   MAX_TREE,
+  type PackedDocument,
   WireError,
   decode,
   documentLengths,
+  unpackDocument,
 } from "../../wire";
 import { DataFrameValue } from "./data-frame";
 import type { Column } from "./types";
@@ -44,6 +46,14 @@ export function decodeDocument(document: CutDocument, options: DecodeOptions): u
     }
     return new Reader(buffers, options.revive ?? refuse).document(tree);
   });
+}
+
+/** The same as it came from another thread. */
+export function decodePacked(document: PackedDocument, options: DecodeOptions): unknown {
+  return decodeDocument(
+    reading(options.host, () => unpackDocument(document)),
+    options,
+  );
 }
 
 /** The same for a document in one piece. */

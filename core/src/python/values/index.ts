@@ -1,5 +1,5 @@
 export { DataFrameValue, dataFrame } from "./data-frame";
-export { decodeDocument, decodeValue } from "./decode";
+export { decodeDocument, decodePacked, decodeValue } from "./decode";
 export type { DecodeOptions } from "./decode";
 export { readDocumentFile } from "./document-file";
 export { encodeDocument, encodeValue } from "./encode";
