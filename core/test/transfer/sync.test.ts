@@ -173,6 +173,28 @@ describe.each(DIRECTIONS)("%s", (direction) => {
     );
   });
 
+  it("what `.lazyignore` names by classes, brackets and escapes is never deleted either", async () => {
+    const { source, target } = sides(direction);
+    write(source, {
+      ".lazyignore": "run-[[:digit:]]\n[]x]]\n\\[y\nz[!-]\n\u00e9?\n",
+      "sub/.lazyignore": "!run-[[:digit:]]\n",
+    });
+    const there = ["run-5", "]]", "x]", "[y", "za", "\u00e9x", "sub/x]"];
+    const gone = ["run-x", "y", "z-", "\u00e9", "sub/run-5"];
+    write(target, Object.fromEntries([...there, ...gone].map((name) => [name, "x"])));
+    expect(await sync(direction, { delete: true })).toMatch(/^2 new, 0 changed, 5 deleted,/);
+    const names = readdirSync(target, { recursive: true, encoding: "utf8" });
+    expect(names.sort()).toEqual([".lazyignore", "sub", "sub/.lazyignore", ...there].sort());
+  });
+
+  it("a nested `.lazyignore` that is itself left out counts, as in git", async () => {
+    const { source, target } = sides(direction);
+    write(source, { ".lazyignore": ".lazyignore\n", "sub/.lazyignore": "kept\n", "sub/a": "a" });
+    write(target, { "sub/kept": "kept", "sub/gone": "gone" });
+    await sync(direction, { delete: true });
+    expect(readdirSync(join(target, "sub")).sort()).toEqual(["a", "kept"]);
+  });
+
   it("a dry run says what would happen, and changes nothing", async () => {
     const { source, target } = sides(direction);
     write(source, { a: "new", "b\n": "x", same: "x" });

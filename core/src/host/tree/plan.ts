@@ -59,7 +59,7 @@ class Scanner {
 
   visit(key: string, source: Buffer): void {
     const stats = lstatSync(source, { bigint: true });
-    if (this.options.ignoring && key !== "" && this.rules.ignores(textOf(key), stats.isDirectory())) return;
+    if (this.options.ignoring && key !== "" && this.rules.ignores(key, stats.isDirectory())) return;
     if (stats.isDirectory()) {
       this.add("dir", key, stats, source);
       this.list(key, source);
@@ -78,7 +78,7 @@ class Scanner {
 
   private readRules(key: string, source: Buffer): void {
     const file = below(source, Buffer.from(IGNORE_FILE));
-    if (lstatSync(file).isFile()) this.rules.add(textOf(key), readFileSync(file, "utf8"));
+    if (lstatSync(file).isFile()) this.rules.add(key, readFileSync(file));
   }
 
   private visitLink(key: string, stats: BigIntStats, source: Buffer): void {

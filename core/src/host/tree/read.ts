@@ -12,7 +12,7 @@ export async function readOnHost(
   folder: { readonly path: string; readonly cwd: string },
   entry: TreeEntry,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Buffer> {
   const { size, mtime } = entry;
   if (size > MOST) throw new WireError(`${showPath(entry.path)} with ${String(size)} bytes`);
   const pieces: Buffer[] = [];
@@ -23,5 +23,5 @@ export async function readOnHost(
   });
   const bytes = Buffer.concat(pieces);
   if (bytes.length !== size) throw new WireError(`${String(bytes.length)} bytes of ${showPath(entry.path)}`);
-  return bytes.toString("utf8");
+  return bytes;
 }

@@ -3,7 +3,7 @@ import { readFile } from "fs/promises";
 import { EngineFailure } from "../../engine/protocol";
 import type { AgentClient } from "../agent-client";
 import { type Diff, type Listing, compare, microseconds, withFolders } from "./diff";
-import { EMPTY, type TreeEntry, below, keyOf } from "./entry";
+import { EMPTY, type TreeEntry, below, depthOf, keyOf } from "./entry";
 import { hashFile, hashOnHost } from "./hash";
 import { IGNORE_FILE, IgnoreRules } from "./ignore";
 import { listHost } from "./list";
@@ -98,7 +98,7 @@ class FolderSync {
     return {
       source: new Map(plan.entries.map((entry) => [keyOf(entry.path), entry])),
       target: entries,
-      ignored: (entry) => plan.rules.ignores(nameOf(entry), entry.kind === "dir"),
+      ignored: leftOutBy(plan.rules),
       notes: plan.notes,
     };
   }
@@ -118,22 +118,30 @@ class FolderSync {
     const mine = new IgnoreRules();
     for (const entry of plan?.entries ?? []) {
       const folder = folderOfRules(entry);
-      if (folder !== null) mine.add(folder, await readFile(entry.source, "utf8"));
+      if (folder !== null) mine.add(folder, await readFile(entry.source));
     }
-    const leftOut = (entry: TreeEntry): boolean => rules.ignores(nameOf(entry), entry.kind === "dir");
+    const [leftOut, mineToo] = [leftOutBy(rules), leftOutBy(mine)];
+    const source = new Map<string, TreeEntry>();
+    for (const [key, entry] of entries) {
+      if (!leftOut(entry)) source.set(key, entry);
+      if (this.slices.over) await this.slices.pause();
+    }
     return {
-      source: new Map([...entries].filter(([, entry]) => !leftOut(entry))),
+      source,
       target: new Map(plan?.entries.map((entry) => [keyOf(entry.path), entry])),
-      ignored: (entry) => leftOut(entry) || mine.ignores(nameOf(entry), entry.kind === "dir"),
+      ignored: (entry) => leftOut(entry) || mineToo(entry),
       notes,
     };
   }
 
   private async rulesOfHost(entries: Listing): Promise<IgnoreRules> {
     const rules = new IgnoreRules();
-    for (const entry of entries.values()) {
+    const files = [...entries.values()].filter((entry) => folderOfRules(entry) !== null);
+    // Those further up first, for they may leave out a folder with all its rules; the file itself counts if its folder does.
+    files.sort((a, b) => depthOf(keyOf(a.path)) - depthOf(keyOf(b.path)));
+    for (const entry of files) {
       const folder = folderOfRules(entry);
-      if (folder === null || rules.ignores(nameOf(entry), false)) continue;
+      if (folder === null || rules.ignores(folder, true)) continue;
       rules.add(folder, await readOnHost(this.agent, this.place, entry, this.request.signal));
     }
     return rules;
@@ -198,9 +206,13 @@ function toRecord(entry: TreeEntry, kind: "touch" | "gone"): Planned {
   return { ...entry, kind, size: 0, extra: EMPTY, source: EMPTY };
 }
 
-/** The folder for which a file holds rules; null: it holds none. */
+function leftOutBy(rules: IgnoreRules): (entry: TreeEntry) => boolean {
+  return (entry) => rules.ignores(keyOf(entry.path), entry.kind === "dir");
+}
+
+/** The folder for which a file holds rules, by its key; null: it holds none. */
 function folderOfRules(entry: TreeEntry): string | null {
-  const name = nameOf(entry);
+  const name = keyOf(entry.path);
   if (entry.kind !== "file" || !(name === IGNORE_FILE || name.endsWith(`/${IGNORE_FILE}`))) return null;
   return name.slice(0, -IGNORE_FILE.length).replace(/\/$/, "");
 }
