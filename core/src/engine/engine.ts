@@ -102,8 +102,9 @@ export class Engine {
     createTempdir: ({ owner }) => this.owner(owner).createTempdir(this.signal),
     createDir: ({ owner, path }) => this.owner(owner).createDir(path, owner.workingDir, this.signal),
     deleteDir: ({ owner, path }) => this.owner(owner).deleteDir(path, owner.workingDir, this.signal),
-    execute: ({ spec }) => {
+    execute: ({ spec, cancelled }) => {
       this.execute(spec);
+      if (cancelled) void this.executions.get(spec.id)?.cancel();
       return Promise.resolve(null);
     },
     cancel: async ({ id }) => {

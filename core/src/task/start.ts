@@ -60,8 +60,7 @@ export function startExecution(
     stopLogging?.();
   });
   running.set(run, target);
-  run.start();
-  if (signal?.aborted) onAbort();
+  run.start(signal?.aborted);
   return { execution: executionOf(task, run), run };
 }
 

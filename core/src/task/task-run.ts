@@ -77,8 +77,9 @@ export class TaskRun implements Run {
     return this.current.state !== "running";
   }
 
-  start(): void {
-    this.engine.execute({ spec: this.spec }, (changes) => {
+  /** @param cancelled nothing of it starts, and it ends as cancelled. */
+  start(cancelled = false): void {
+    this.engine.execute({ spec: this.spec, cancelled }, (changes) => {
       for (const change of changes) this.apply(change);
       this.changeCount += 1;
       this.changed.emit("changed");

@@ -257,10 +257,17 @@ describe("by other ways", () => {
     });
   });
 
-  it("a signal that was aborted before lets nothing start", async () => {
+  it("a signal that was aborted before lets nothing start, also where all is ready for it", async () => {
     const task = new RuntimeTask().runCommand("touch /tmp/started");
     const execution = runtime.executeTask(task, { signal: AbortSignal.abort() });
     await expectCancelled(task, execution);
+    for (let round = 0; round < 20; round++) {
+      await runtime.executeTask(new RuntimeTask().runCommand("true"));
+      const failure = rejection(runtime.executeTask(task, { signal: AbortSignal.abort() }));
+      expect(await failure).toMatchObject({ code: "ERR_TASK_CANCELLED" });
+      expect(task.executionLogFilePath).not.toBeNull();
+    }
+    await runtime.close();
     expect(existsSync(join(host.dir, "tmp", "started"))).toBe(false);
   });
 

@@ -161,7 +161,8 @@ export interface Requests {
   createDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: string };
   deleteDir: { in: { readonly owner: OwnerSpec; readonly path: string }; out: boolean };
   /** Starts at once; what becomes of it arrives as `execution` events, `end` last. */
-  execute: { in: { readonly spec: ExecutionSpec }; out: null };
+  /** `cancelled`: before it began; it ends as such, and nothing of it starts. */
+  execute: { in: { readonly spec: ExecutionSpec; readonly cancelled: boolean }; out: null };
   /**
    * Resolves when the execution has ended, whatever its state, or when nothing listens for the exposure any more; false
    * when there is none of that id here.
