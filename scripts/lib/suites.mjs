@@ -115,6 +115,27 @@ const types = {
 };
 
 /** @type {Suite} */
+const scripts = {
+  name: "scripts",
+  run: async (context) => {
+    const report = path.join(context.scratch, "node.xml");
+    const folder = inProject("scripts", "test");
+    const files = fs.readdirSync(folder).map((name) => path.join(folder, name));
+    const run = await runCommand(context, {
+      what: "node --test",
+      program: process.execPath,
+      args: [
+        "--test",
+        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+        ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
+        ...files,
+      ],
+    });
+    return withCrash(countJunit(readReport(report)), run);
+  },
+};
+
+/** @type {Suite} */
 const core = {
   name: "core",
   run: async (context) => {
@@ -321,4 +342,4 @@ const start = {
     }),
 };
 
-export const suites = [lint, types, core, pythonShim, kernel, notebooks, ui, start];
+export const suites = [lint, types, scripts, core, pythonShim, kernel, notebooks, ui, start];
