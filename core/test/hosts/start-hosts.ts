@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { claimRange, release } from "./claim";
+import { HOSTS_PREFIX, claimRange, release } from "./claim";
 import { IsolatedHost } from "./isolated-host";
 import { aliasConfig, knownHostsLines, makeKey, publicKey } from "./keys";
 import { LoopbackHost } from "./loopback-host";
@@ -31,7 +31,7 @@ export function canIsolate(): boolean {
 export async function startHosts(options: HostsOptions = {}): Promise<TestHosts> {
   const { count = 1 } = options;
   if (!canIsolate() && options.user === "root") throw new Error("hosts of root need root");
-  const dir = await mkdtemp(join(tmpdir(), "lazycluster-hosts-"));
+  const dir = await mkdtemp(join(tmpdir(), HOSTS_PREFIX));
   const claim = claimRange(dir);
   const hosts: SshdHost[] = [];
   const atExit = (): void => {
