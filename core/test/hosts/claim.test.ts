@@ -3,6 +3,7 @@ import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { needsRoot } from ".";
 import type * as Claims from "./claim";
 
 const UID = process.getuid?.() ?? 0;
@@ -78,7 +79,7 @@ describe("a state directory that is not this user's alone is refused", () => {
     expect(claimAndRelease).toThrow(refused);
   });
 
-  test.runIf(UID === 0)("one of somebody else", () => {
+  test("one of somebody else", needsRoot(), () => {
     mkdirSync(state, { mode: 0o700 });
     chownSync(state, 61234, 61234);
     expect(claimAndRelease).toThrow(refused);

@@ -65,14 +65,18 @@ export function claimRange(dir: string): Claim {
 
 /** Removes what the claim names; what is gone already is fine. Synchronous, so that it works at process exit. */
 export function release(claim: Claim): void {
-  if (process.getuid?.() === 0) {
-    for (const name of readdirSync("/sys/class/net")) {
-      if (name === claim.bridge || name.startsWith(`${claim.bridge}-`))
-        spawnSync("ip", ["link", "del", name], { stdio: "ignore" });
-    }
+  for (const name of networkLinks()) {
+    if (name === claim.bridge || name.startsWith(`${claim.bridge}-`))
+      spawnSync("ip", ["link", "del", name], { stdio: "ignore" });
   }
-  rmSync(claim.dir, { recursive: true, force: true });
+  removeTree(claim.dir);
   rmSync(fileOf(claim.range), { force: true });
+}
+
+/** Also what an ordinary user made unwritable for itself. Synchronous. */
+export function removeTree(dir: string): void {
+  if (UID !== 0) spawnSync("chmod", ["-R", "u+rwX", dir], { stdio: "ignore" });
+  rmSync(dir, { recursive: true, force: true });
 }
 
 /** Only what belongs to processes that are dead. Their hosts ended by themselves, at the end of their input. */
@@ -108,6 +112,11 @@ function requirePrivate(dir: string): void {
   const found = lstatSync(dir);
   if (found.isDirectory() && found.uid === UID && (found.mode & 0o077) === 0) return;
   throw new Error(`${dir} is not a private directory of this user; remove it, or set TMPDIR`);
+}
+
+/** Of this process's network; /sys shows the one in which it was mounted. */
+export function networkLinks(): string[] {
+  return [...readFileSync("/proc/self/net/dev", "utf8").matchAll(/^ *([^ :]+):/gm)].map(([, name]) => name!);
 }
 
 function bridgeOf(range: number): string {
