@@ -9,6 +9,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import zlib from "node:zlib";
+import { readPins } from "./locks.mjs";
 import { inProject, venvDirectory } from "./paths.mjs";
 
 const agentDirectory = inProject("python-shim", "src", "lazycluster_agent");
@@ -28,10 +29,19 @@ export function agentSources() {
   return [agentDirectory, packageDirectory, licence, inProject("scripts", "lib", "agent-bundle.mjs")];
 }
 
-/** The package in .venv, of exactly the version that scripts/requirements.txt pins. */
-function findBorrowed() {
-  const requirements = fs.readFileSync(inProject("scripts", "requirements.txt"), "utf8");
-  const version = new RegExp(`^${borrowed}==(\\S+)$`, "m").exec(requirements)?.[1] ?? "";
+/** `cloudpickle==version`, as it is pinned. */
+export function borrowedPin() {
+  const pin = readPins("scripts/requirements").find((other) => other.startsWith(`${borrowed}==`));
+  if (pin === undefined) throw new Error(`scripts/requirements.txt does not pin ${borrowed}.`);
+  return pin;
+}
+
+/** Whether .venv has it. */
+export const hasBorrowed = () => lookForBorrowed() !== undefined;
+
+/** The package in .venv, of exactly the version that is pinned. */
+function lookForBorrowed() {
+  const version = borrowedPin().slice(`${borrowed}==`.length);
   const library = path.join(venvDirectory, "lib");
   const pythons = fs.existsSync(library) ? fs.readdirSync(library) : [];
   for (const python of pythons) {
@@ -42,9 +52,15 @@ function findBorrowed() {
     );
     if (licence !== undefined) return { packageDirectory: path.join(site, borrowed), licence };
   }
-  throw new Error(
-    `${borrowed} ${version} is not in .venv, and it is a part of the host agent. Run npm start or npm test.`,
-  );
+  return undefined;
+}
+
+function findBorrowed() {
+  const found = lookForBorrowed();
+  if (found === undefined) {
+    throw new Error(`${borrowedPin()} is not in .venv, and it is a part of the host agent. Run npm run build.`);
+  }
+  return found;
 }
 
 /**

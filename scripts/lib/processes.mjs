@@ -126,7 +126,7 @@ function environmentOf(pid) {
  * @property {number} timeoutMs
  * @property {string} [cwd]
  * @property {NodeJS.ProcessEnv} [env]
- * @property {string} [next] what the user can do when it fails
+ * @property {string | ((tail: readonly string[]) => string)} [next] what the user can do when it fails
  * @property {(line: string) => void} [onLine]
  * @property {AbortSignal} [signal]
  */
@@ -213,7 +213,9 @@ export async function capture(command, args, options) {
  * @param {RunOptions} options
  */
 export async function run(command, args, options) {
-  const { what, next } = options;
+  const { what } = options;
+  const next = (/** @type {readonly string[]} */ tail) =>
+    typeof options.next === "function" ? options.next(tail) : options.next;
   /** @type {RunResult} */
   let result;
   try {
@@ -221,15 +223,15 @@ export async function run(command, args, options) {
   } catch (error) {
     if (error instanceof Stopped) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CommandError({ what, ending: `could not be started (${reason})`, tail: [], next });
+    throw new CommandError({ what, ending: `could not be started (${reason})`, tail: [], next: next([]) });
   }
   if (result.timedOut) {
     const ending = `did not end within ${Math.round(options.timeoutMs / 1000)} s and was stopped`;
-    throw new CommandError({ what, ending, tail: result.tail, next });
+    throw new CommandError({ what, ending, tail: result.tail, next: next(result.tail) });
   }
   if (result.code !== 0) {
     const ending = result.code === null ? "was ended by a signal" : `failed with exit code ${result.code}`;
-    throw new CommandError({ what, ending, tail: result.tail, next });
+    throw new CommandError({ what, ending, tail: result.tail, next: next(result.tail) });
   }
   return result;
 }

@@ -1,5 +1,6 @@
 /** How results are counted, from what the tools report. */
 import fs from "node:fs";
+import { say } from "./progress.mjs";
 
 /** @typedef {import("./processes.mjs").RunResult} RunResult */
 
@@ -43,20 +44,21 @@ export function readReport(file) {
 }
 
 /**
- * @typedef {{ status: string, fullName: string }} VitestAssertion
- * @typedef {{ testResults: { assertionResults: VitestAssertion[] }[] }} VitestReport
+ * A test that was not run and does not say why counts as failed: else those of a suite that could not begin would vanish.
+ * @param {string | undefined} text of our reporter of vitest
  */
-
-/** @param {string | undefined} text of vitest's json reporter */
 export function countVitest(text) {
   if (text === undefined) return nothing();
-  /** @type {VitestReport} */
-  const report = JSON.parse(text);
+  /** @type {import("./vitest-reporter.mjs").VitestReport} */
+  const { tests, broken } = JSON.parse(text);
   const results = nothing();
-  for (const { status, fullName } of report.testResults.flatMap(({ assertionResults }) => assertionResults)) {
-    if (status === "passed") results.passed++;
-    else if (status === "failed") results.failed++;
-    else results.skipped.push({ name: fullName, reason: status });
+  results.failed = broken.length;
+  for (const name of broken) say(`  ✗ ${name} could not be loaded`);
+  for (const { name, state, why } of tests) {
+    if (state === "passed") results.passed++;
+    else if (state === "skipped" && why !== undefined) results.skipped.push({ name, reason: why });
+    else results.failed++;
+    if (state === "skipped" && why === undefined) say(`  ✗ not run, without a reason: ${name}`);
   }
   return results;
 }

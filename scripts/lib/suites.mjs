@@ -3,12 +3,14 @@ import fs from "node:fs";
 import path from "node:path";
 import { whyNoChromium } from "./chromium.mjs";
 import { startDemoHosts } from "./demo.mjs";
+import { isolated } from "./isolation.mjs";
 import { startJupyter } from "./jupyter.mjs";
 import { inProject, projectRoot, venvPython } from "./paths.mjs";
 import { capture } from "./processes.mjs";
 import { say } from "./progress.mjs";
 import { pythonEnvironment } from "./python.mjs";
 import { countJunit, countVitest, nothing, readReport, sum, withCrash } from "./results.mjs";
+import { reportVariable } from "./vitest-reporter.mjs";
 
 /** @typedef {import("./lifetime.mjs").Lifetime} Lifetime */
 /** @typedef {import("./results.mjs").Result} Result */
@@ -77,6 +79,27 @@ async function runCheck(context, command) {
 }
 
 /**
+ * The tests of a folder.
+ * @param {Context} context
+ * @param {Partial<Command> & { folder: string, options?: readonly string[], hosts?: boolean }} settings with `hosts`, in namespaces
+ * @returns {Promise<Result>}
+ */
+async function runVitest(context, { folder, options = [], hosts = false, env = process.env, ...settings }) {
+  const report = path.join(context.scratch, "vitest.json");
+  const reporters = ["--reporter=default", `--reporter=${inProject("scripts", "lib", "vitest-reporter.mjs")}`];
+  const tool = nodeTool("vitest/vitest.mjs", "run", ...reporters, ...options);
+  const command = hosts ? isolated(tool) : { ...tool, env: process.env };
+  const run = await runCommand(context, {
+    what: "vitest",
+    ...command,
+    cwd: inProject(folder),
+    ...settings,
+    env: { ...env, PATH: command.env["PATH"], [reportVariable]: report },
+  });
+  return withCrash(countVitest(readReport(report)), run);
+}
+
+/**
  * A program of node_modules, run by the Node that runs us.
  * @param {string} file
  * @param {readonly string[]} args
@@ -115,18 +138,30 @@ const types = {
 };
 
 /** @type {Suite} */
+const scripts = {
+  name: "scripts",
+  run: async (context) => {
+    const report = path.join(context.scratch, "node.xml");
+    const folder = inProject("scripts", "test");
+    const files = fs.readdirSync(folder).map((name) => path.join(folder, name));
+    const run = await runCommand(context, {
+      what: "node --test",
+      program: process.execPath,
+      args: [
+        "--test",
+        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+        ...["--test-reporter=junit", `--test-reporter-destination=${report}`],
+        ...files,
+      ],
+    });
+    return withCrash(countJunit(readReport(report)), run);
+  },
+};
+
+/** @type {Suite} */
 const core = {
   name: "core",
-  run: async (context) => {
-    const report = path.join(context.scratch, "vitest.json");
-    const run = await runCommand(context, {
-      what: "vitest",
-      ...nodeTool("vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`),
-      cwd: inProject("core"),
-      timeoutMs: 35 * minute,
-    });
-    return withCrash(countVitest(readReport(report)), run);
-  },
+  run: (context) => runVitest(context, { folder: "core", hosts: true, timeoutMs: 35 * minute }),
 };
 
 /** @type {Suite} */
@@ -278,11 +313,8 @@ const ui = {
       });
     const servers = [await serve("jupyterlab", "/lab/tree"), await serve("notebook", "/notebooks")];
     const [lab, notebook] = servers;
-    const report = path.join(scratch, "vitest.json");
-    const run = await runCommand(context, {
-      what: "vitest",
-      ...nodeTool("vitest/vitest.mjs", "run", "--reporter=verbose", "--reporter=json", `--outputFile.json=${report}`),
-      cwd: inProject("ui-tests"),
+    const result = await runVitest(context, {
+      folder: "ui-tests",
       env: {
         ...process.env,
         // The browser's profiles.
@@ -295,9 +327,9 @@ const ui = {
       },
       timeoutMs: 10 * minute,
     });
-    if (run.code !== 0) keepScreenshots(screenshots);
+    if (result.failed > 0) keepScreenshots(screenshots);
     for (const server of servers) await server.end();
-    return withCrash(countVitest(readReport(report)), run);
+    return result;
   },
 };
 
@@ -321,4 +353,4 @@ const start = {
     }),
 };
 
-export const suites = [lint, types, core, pythonShim, kernel, notebooks, ui, start];
+export const suites = [lint, types, scripts, core, pythonShim, kernel, notebooks, ui, start];

@@ -1,10 +1,11 @@
 /** What must be on the machine beside Node: checked, installed by apt where we may, else said in one command. */
 import { howToInstall, tryToInstall } from "./apt.mjs";
 import { findExecutable } from "./processes.mjs";
-import { step, warn } from "./progress.mjs";
-import { aptPackageForVenv, findPythons, hasVenv } from "./python.mjs";
+import { say, step, warn } from "./progress.mjs";
+import { aptPackageForVenv, findPythons, inOrderOfChoice, isNewEnough, nameOf, whyNot } from "./interpreters.mjs";
+import { hasVenv } from "./python.mjs";
 
-/** @typedef {import("./python.mjs").Python} Python */
+/** @typedef {import("./interpreters.mjs").Python} Python */
 /** @typedef {import("./lifetime.mjs").Lifetime} Lifetime */
 
 /** sshd is in a directory that ordinary users often do not have on their PATH. */
@@ -12,7 +13,8 @@ const systemDirectories = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /**
  * @typedef {object} Findings
- * @property {Python | undefined} python one with which .venv can be made, if there is none yet
+ * @property {readonly Python[]} pythons with which .venv can be made, the best first; none where it exists
+ * @property {readonly string[]} passedOver other Pythons that were found, and why they do not do
  * @property {boolean} sshd
  * @property {string[]} missing what was not found, in words
  * @property {string[]} packages Debian's names of what would mend it
@@ -39,16 +41,41 @@ async function look(signal) {
     packages.push("openssh-server");
   }
 
+  const lookedAt = await lookForPythons(signal);
+  return {
+    ...lookedAt,
+    sshd,
+    missing: [...missing, ...lookedAt.missing],
+    packages: [...packages, ...lookedAt.packages],
+  };
+}
+
+/**
+ * @param {AbortSignal} signal
+ * @returns {Promise<Omit<Findings, "sshd">>}
+ */
+export async function lookForPythons(signal) {
+  const none = { pythons: [], passedOver: [], missing: [], packages: [] };
   // Once the environment exists, it is the Python that counts.
-  if (hasVenv()) return { python: undefined, sshd, missing, packages };
-  const pythons = await findPythons(signal);
-  const python = pythons.find((candidate) => candidate.hasVenv);
-  if (python === undefined) {
-    const mendable = pythons.map(aptPackageForVenv).find((name) => name !== undefined);
-    missing.push(pythons.length === 0 ? "Python 3.10 or later" : "Python's venv and ensurepip");
-    packages.push(...(pythons.length === 0 ? ["python3", "python3-venv"] : [mendable ?? "python3-venv"]));
+  if (hasVenv()) return none;
+  const all = await findPythons(signal);
+  const pythons = inOrderOfChoice(all);
+  if (pythons.length > 0) {
+    const passedOver = all.flatMap((python) => {
+      const reason = whyNot(python);
+      return reason === undefined ? [] : [`${nameOf(python)}: ${reason}`];
+    });
+    return { ...none, pythons, passedOver };
   }
-  return { python, sshd, missing, packages };
+  const found = all.map((python) => `${nameOf(python)}, ${whyNot(python) ?? ""}`).join("; ");
+  const newEnough = all.filter(isNewEnough);
+  const what = newEnough.length === 0 ? "Python 3.10 or later" : "Python's venv and ensurepip";
+  const mendable = newEnough.map(aptPackageForVenv).find((name) => name !== undefined);
+  return {
+    ...none,
+    missing: [found === "" ? what : `${what} (found: ${found})`],
+    packages: newEnough.length === 0 ? ["python3", "python3-venv"] : [mendable ?? "python3-venv"],
+  };
 }
 
 /**
@@ -58,15 +85,22 @@ async function look(signal) {
  */
 export async function checkSystem(lifetime) {
   let findings = await step("system check", () => look(lifetime.signal));
-  if (findings.missing.length === 0) return findings;
+  if (findings.missing.length > 0) {
+    if (await tryToInstall(findings, lifetime)) findings = await look(lifetime.signal);
+    if (findings.missing.length > 0) warn(`Not found: ${findings.missing.join(", ")}.\n${howToInstall(findings)}`);
+    if (!findings.sshd) warn("Going on without demo hosts; `localhost` works without sshd.");
+  }
+  requirePython(findings);
+  return findings;
+}
 
-  if (await tryToInstall(findings, lifetime)) findings = await look(lifetime.signal);
-  if (findings.missing.length > 0) warn(`Not found: ${findings.missing.join(", ")}.\n${howToInstall(findings)}`);
-  if (findings.python === undefined && !hasVenv()) {
+/** @param {Pick<Findings, "pythons" | "passedOver">} findings */
+export function requirePython({ pythons, passedOver }) {
+  if (hasVenv()) return;
+  if (pythons.length === 0) {
     throw new Error(
-      "Without Python ≥ 3.10 and its venv module there is no JupyterLab. Install it, then run the same command again.",
+      "Without Python ≥ 3.10 and its venv module there is neither JupyterLab nor an agent for the hosts. Install it, then run the same command again.",
     );
   }
-  if (!findings.sshd) warn("Going on without demo hosts; `localhost` works without sshd.");
-  return findings;
+  for (const other of passedOver) say(`  Not taken: ${other}.`);
 }

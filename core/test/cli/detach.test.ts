@@ -43,11 +43,14 @@ function startDetached(task: string, input?: unknown): Manager {
   return startManager(body, { env: env(), input, cwd: folder });
 }
 
+/** Of a user's number; the folder of a connection has 16 digits, which may all be decimal. */
+const OF_DETACHED = /^lazycluster-\d{1,10}$/;
+
 /** What detached agents have on the host now. */
 function detachedThere(): string[] {
   const tmp = join(hosts.hosts[0]!.dir, "tmp");
   return readdirSync(tmp)
-    .filter((name) => /^lazycluster-\d+$/.test(name))
+    .filter((name) => OF_DETACHED.test(name))
     .flatMap((name) => readdirSync(join(tmp, name)));
 }
 const leftThere = (id: string): boolean => detachedThere().includes(`task-${id}`);
@@ -383,7 +386,7 @@ describe("a detached task that is followed while its process ends", () => {
     manager.kill("SIGSTOP");
     const processes = (await hosts.hosts[0]!.processes()).filter(({ args }) => args.includes("sleep 4713"));
     expect(processes).not.toEqual([]);
-    for (const name of readdirSync(join(hosts.hosts[0]!.dir, "tmp")).filter((at) => /^lazycluster-\d+$/.test(at)))
+    for (const name of readdirSync(join(hosts.hosts[0]!.dir, "tmp")).filter((at) => OF_DETACHED.test(at)))
       rmSync(join(hosts.hosts[0]!.dir, "tmp", name, `task-${id}`), { recursive: true, force: true });
     manager.kill();
     await manager.exited;

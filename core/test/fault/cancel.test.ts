@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, startHosts, needsIsolation } from "../hosts";
 import {
   Environment,
   type ExecutionType,
@@ -111,7 +111,7 @@ describe("cancel while", () => {
     await eventually(() => expect(openDescriptors()).toBeLessThanOrEqual(descriptors), 3000, "descriptors");
   });
 
-  it.runIf(canIsolate())("bootstrapping through a slow shell", async () => {
+  it("bootstrapping through a slow shell", needsIsolation(), async () => {
     const slow = await startHosts({ shell: { script: '#!/bin/sh\nsleep 2\nexec /bin/bash "$@"\n' } });
     Environment.sshConfigFile = slow.configFile;
     try {

@@ -3,14 +3,14 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHosts, startHosts, needsRoot } from "../hosts";
 import { type Workspace, expectCleanHost, startManager, workspace } from "../support";
 
 let hosts: TestHosts;
 let space: Workspace;
 let mount: string;
 
-describe.runIf(canIsolate())("a manager's disk", () => {
+describe("a manager's disk", needsRoot(), () => {
   beforeAll(async () => {
     hosts = await startHosts();
     space = workspace(hosts.configFile);

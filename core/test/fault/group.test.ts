@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHosts, startHosts, needsIsolation } from "../hosts";
 import {
   type GroupErrorType,
   Runtime,
@@ -39,7 +39,7 @@ afterAll(async () => {
   space.remove();
 });
 
-describe.runIf(canIsolate())("a host that dies in the middle of a broadcast", () => {
+describe("a host that dies in the middle of a broadcast", needsIsolation(), () => {
   it("loses its task within the keepalive bound; all others finish, and one error has it all", async () => {
     const dying = hosts.hosts[2]!;
     const group = new RuntimeGroup({ hosts: HOSTS, ...OPTIONS });

@@ -72,7 +72,14 @@ interface Entry {
   readonly data: Buffer;
 }
 const NONE = Buffer.alloc(0);
-const dir = (path: string): Entry => ({ letter: "d", path: Buffer.from(path), size: 0n, extra: NONE, data: NONE });
+const dir = (path: string): Entry => ({
+  letter: "d",
+  path: Buffer.from(path),
+  size: 0n,
+  extra: NONE,
+  mode: 0o755,
+  data: NONE,
+});
 const file = (path: string, text = "evil", size: bigint | number = text.length): Entry => ({
   ...dir(path),
   letter: "f",

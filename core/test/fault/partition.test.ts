@@ -1,7 +1,7 @@
 /** A network that is cut: both sides notice, and go on when it is back. */
 import { truncateSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, startHosts, needsIsolation } from "../hosts";
 import {
   Runtime,
   RuntimeTask,
@@ -20,7 +20,7 @@ const OPTIONS = { leaseMs: 2000, connection: { keepaliveIntervalMs: 400 } };
 /** [ms] Three silent intervals, and what a busy machine adds. */
 const NOTICED = 2500;
 
-describe.runIf(canIsolate())("a cut network", () => {
+describe("a cut network", needsIsolation(), () => {
   let hosts: TestHosts;
   let host: TestHost;
   let space: Workspace;

@@ -14,6 +14,8 @@ import {
   makeKey,
   publicKey,
   startHosts,
+  needsIsolation,
+  unless,
 } from "../hosts";
 import {
   AuthenticationError,
@@ -192,7 +194,7 @@ describe("one clear error for", () => {
 
   for (const version of ["3.7.16", "3.6.15", "2.7.18"]) {
     const there = existsSync(join(homedir(), ".pyenv", "versions", version)) && canIsolate();
-    it.skipIf(!there)(`a too old Python (${version})`, async () => {
+    it(`a too old Python (${version})`, unless(!there && `no Python ${version} of pyenv here`), async () => {
       const python = `${PYTHONS}/${version}/bin/python`;
       await expectRefusal(
         "host-1",
@@ -222,7 +224,7 @@ describe("one clear error for", () => {
   });
 });
 
-describe.runIf(canIsolate())("a login shell", () => {
+describe("a login shell", needsIsolation(), () => {
   let odd: TestHosts | null = null;
 
   async function start(options: Parameters<typeof startHosts>[0]): Promise<TestHost> {
@@ -298,7 +300,7 @@ describe.runIf(canIsolate())("a login shell", () => {
   });
 });
 
-describe.runIf(canIsolate())("a file system", () => {
+describe("a file system", needsIsolation(), () => {
   it("that is full: the task fails, names the reason, leaves the old file and nothing else", async () => {
     await host.mountTmpfs("/mnt/small", 512);
     const runtime = new Runtime("host-1", { workingDir: "/mnt/small" });

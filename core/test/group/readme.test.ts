@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "n
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { files, logging, managerGroup, preprocessing, runtimesAndGroups } from "../api/examples";
-import { type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHosts, canIsolate, startHosts, needsIsolation } from "../hosts";
 import {
   Environment,
   NoRuntimesDetectedError,
@@ -22,7 +22,7 @@ const { logger } = Environment;
 
 beforeAll(async () => {
   if (!canIsolate()) return;
-  hosts = await startHosts({ count: 3, user: "root", path: "/tmp/bin:/usr/local/bin:/usr/bin:/bin" });
+  hosts = await startHosts({ count: 3, path: "/tmp/bin:/usr/local/bin:/usr/bin:/bin" });
   const config = readFileSync(hosts.configFile, "utf8");
   writeFileSync(hosts.configFile, config + config.replace(/^Host host-/gm, "Host gaia-"));
   space = workspace(hosts.configFile);
@@ -45,7 +45,7 @@ function install(dir: string, name: string, script: string): void {
   chmodSync(join(bin, name), 0o755);
 }
 
-describe.runIf(canIsolate())("the reference's README", () => {
+describe("the reference's README", needsIsolation(), () => {
   it("Create Runtimes & RuntimeGroups", async () => {
     const [mixed, same, group] = await runtimesAndGroups();
     expect([mixed!.runtimes, mixed!.hosts]).toEqual([same!.runtimes, ["host-1", "host-2"]]);

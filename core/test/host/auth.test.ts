@@ -6,7 +6,7 @@ import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { PromptRequest } from "../../src/engine/protocol/host-spec";
-import { canIsolate, makeKey, must, publicKey, startHosts, type TestHosts } from "../hosts";
+import { canIsolate, makeKey, must, publicKey, startHosts, type TestHosts, needsIsolation, unless } from "../hosts";
 import { connectHost } from "../../src/host/connect";
 import { connect, failureOf, specOf, whoAmI } from "./helpers";
 
@@ -24,7 +24,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
   let stranger: string;
   beforeAll(async () => {
     lab = await startHosts({
-      user: canIsolate() ? "ordinary" : "root",
+      user: "ordinary",
       password: "open sesame",
       sshdConfig: ["PasswordAuthentication yes"],
     });
@@ -156,7 +156,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
       );
     });
 
-    test.skipIf(transport === "openssh")("what ssh2 cannot use is named", async () => {
+    test("what ssh2 cannot use is named", unless(transport === "openssh" && "of ssh2 alone"), async () => {
       const pkcs8 = await makeKey(join(lab.dir, "id_pkcs8"), { type: "rsa" });
       await must("ssh-keygen", ["-q", "-p", "-N", "", "-P", "", "-m", "PKCS8", "-f", pkcs8]);
       const garbage = join(lab.dir, "id_garbage");
@@ -170,7 +170,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
     });
   });
 
-  describe.skipIf(!canIsolate())("passwords", () => {
+  describe("passwords", needsIsolation(), () => {
     const connection = { identityFile: [] as string[] };
 
     test("by the option", async () => {
@@ -336,7 +336,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
     });
 
     // ssh itself waits for its agent until the time limit.
-    test.skipIf(transport === "openssh")("one that hangs neither", async () => {
+    test("one that hangs neither", unless(transport === "openssh" && "of ssh2 alone"), async () => {
       const hanging = createServer(() => undefined).listen(join(lab.dir, "hanging"));
       await once(hanging, "listening");
       expect(

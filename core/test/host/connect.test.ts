@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { canIsolate, startHosts, type TestHost, type TestHosts } from "../hosts";
+import { startHosts, type TestHost, type TestHosts, needsIsolation } from "../hosts";
 import { connect, failureOf, openSockets, output, whoAmI } from "./helpers";
 
 let lab: TestHosts;
@@ -320,7 +320,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
       await connection.close();
     });
 
-    test.skipIf(!canIsolate())("by the network: noticed within the keepalives", async () => {
+    test("by the network: noticed within the keepalives", needsIsolation(), async () => {
       const connection = await connect("host-2", { configFile, transport, connection: { keepaliveIntervalMs: 200 } });
       const process = await connection.exec("cat");
       const started = performance.now();
@@ -337,7 +337,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
       }
     });
 
-    test.skipIf(!canIsolate())("close() does not wait for a host that is gone", async () => {
+    test("close() does not wait for a host that is gone", needsIsolation(), async () => {
       const connection = await connect("host-2", { configFile, transport, connection: { keepaliveIntervalMs: 0 } });
       await lab.hosts[1]!.linkDown();
       const started = performance.now();

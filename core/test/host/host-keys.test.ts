@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { canIsolate, makeKey, must, publicKey, startHosts, type TestHosts } from "../hosts";
+import { makeKey, must, publicKey, startHosts, type TestHosts, needsIsolation } from "../hosts";
 import { connect, failureOf } from "./helpers";
 
 /** The same known_hosts means the same to both transports, on a host that has an ed25519 and an RSA key. */
-describe.skipIf(!canIsolate())("known_hosts on a real host", () => {
+describe("known_hosts on a real host", needsIsolation(), () => {
   const PORT = 2200;
   let lab: TestHosts;
   /** `type base64` */

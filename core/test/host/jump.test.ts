@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { canIsolate, makeKey, startHosts, type TestHosts } from "../hosts";
+import { canIsolate, makeKey, startHosts, type TestHosts, needsIsolation } from "../hosts";
 import { connect, failureOf, openSockets, output, whoAmI } from "./helpers";
 
 describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
@@ -188,7 +188,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
     await lab.hosts[3]!.startSshd();
   });
 
-  test.skipIf(!canIsolate())("a password of the hop is asked for by its name, once", async () => {
+  test("a password of the hop is asked for by its name, once", needsIsolation(), async () => {
     const asking = await startHosts({ count: 2, password: "open sesame", sshdConfig: ["PasswordAuthentication yes"] });
     const config = join(asking.dir, "asking");
     const text = readFileSync(asking.configFile, "utf8");
@@ -201,7 +201,7 @@ describe.each(["ssh2", "openssh"] as const)("over %s", (transport) => {
       ),
     );
     expect(prompt).toHaveBeenCalledTimes(1);
-    expect(prompt.mock.calls).toMatchObject([[{ kind: "password", host: "host-2", user: "root" }]]);
+    expect(prompt.mock.calls).toMatchObject([[{ kind: "password", host: "host-2", user: lab.hosts[1]!.user }]]);
     await Promise.all(connections.map((connection) => connection.close()));
     await asking.stop();
   });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fingerprint, HostKeyVerifier, keyType, type HostKeySettings } from "../../src/host/host-key";
 import { knownHostsName, lookUpKnownHosts } from "../../src/host/known-hosts";
 import { storeKnownHost } from "../../src/host/known-hosts-store";
-import { makeKey, must, publicKey } from "../hosts";
+import { makeKey, must, needsOrdinaryUser, publicKey } from "../hosts";
 
 const dir = mkdtempSync(join(tmpdir(), "known hosts "));
 const { signal } = new AbortController();
@@ -135,7 +135,7 @@ describe("what cannot be read is not trusted", () => {
     await expect(verdict({ files: [join(file("x"), "y")] })).rejects.toMatchObject({ data: { code: "ERR_HOST_KEY" } });
   });
 
-  test.skipIf(process.getuid?.() === 0)("a file of somebody else", async () => {
+  test("a file of somebody else", needsOrdinaryUser(), async () => {
     const path = file("gpu KEY_a\n");
     chmodSync(path, 0);
     await expect(verdict({ files: [path] })).rejects.toThrow(/permission denied/);

@@ -4,7 +4,16 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { canIsolate, makeKey, must, publicKey, startHosts, type TestHost, type TestHosts } from "../hosts";
+import {
+  canIsolate,
+  makeKey,
+  must,
+  publicKey,
+  startHosts,
+  type TestHost,
+  type TestHosts,
+  needsIsolation,
+} from "../hosts";
 import { listProcesses } from "../hosts/processes";
 import { AgentClient, connectHost, never } from "../support/engine-parts";
 import { connect, failureOf, output, specOf, whoAmI } from "./helpers";
@@ -115,13 +124,13 @@ describe("a ProxyCommand", () => {
     await vi.waitFor(() => expect(ours()).toEqual([]));
   });
 
-  test.skipIf(!canIsolate())("that logs in elsewhere does not get the password of the host", async () => {
+  test("that logs in elsewhere does not get the password of the host", needsIsolation(), async () => {
     const gate = await startHosts({ password: "gate", sshdConfig: ["PasswordAuthentication yes"] });
     const gateConfig = join(gate.dir, "gate");
     writeFileSync(gateConfig, readFileSync(gate.configFile, "utf8").replace(/IdentityFile .*/, "IdentityFile none"));
     // Where the gate ends does not matter: its login comes first.
     const config = configWith(`ProxyCommand ssh -F ${gateConfig} -W localhost:22 host-1`);
-    const asked = `root@${gate.hosts[0]!.address}'s password: `;
+    const asked = `${host.user}@${gate.hosts[0]!.address}'s password: `;
     const data = await failureOf("host-1", { configFile: config, connection: { password: "of the host" } });
     expect(data.message).toContain(`asks ${JSON.stringify(asked.trim())}, and nobody can answer`);
     const prompt = vi.fn(() => Promise.reject<string[]>(new Error("no")));
@@ -154,7 +163,7 @@ describe("a ProxyCommand", () => {
   });
 });
 
-describe.skipIf(!canIsolate())("certificates", () => {
+describe("certificates", needsIsolation(), () => {
   let userCa: string;
   let hostCa: string;
   let key: string;
@@ -169,7 +178,7 @@ describe.skipIf(!canIsolate())("certificates", () => {
     userCa = await makeKey(join(lab.dir, "user_ca"));
     hostCa = await makeKey(join(lab.dir, "host_ca"));
     key = await makeKey(join(lab.dir, "id_certified"));
-    await sign(userCa, key, "-n", "root", "-V", "+1h");
+    await sign(userCa, key, "-n", host.user, "-V", "+1h");
     for (const { dir, address } of lab.hosts) {
       copyFileSync(`${userCa}.pub`, join(dir, "user_ca.pub"));
       await sign(hostCa, join(dir, "host_ed25519"), "-h", "-n", address, "-V", "+1h");
@@ -191,17 +200,19 @@ describe.skipIf(!canIsolate())("certificates", () => {
 
   test("of the user, by CertificateFile", async () => {
     const bare = await makeKey(join(lab.dir, "id_bare"));
-    await sign(userCa, bare, "-n", "root", "-V", "+1h");
+    await sign(userCa, bare, "-n", host.user, "-V", "+1h");
     copyFileSync(`${bare}-cert.pub`, join(lab.dir, "elsewhere.pub"));
     await must("rm", [`${bare}-cert.pub`]);
     const lines = `IdentityFile ${bare}\nCertificateFile ${lab.dir}/elsewhere.pub`;
-    expect(await whoAmI("host-1", { configFile: configWith(lines, { withoutKey: true }) })).toMatch(/^root@/);
+    expect(await whoAmI("host-1", { configFile: configWith(lines, { withoutKey: true }) })).toMatch(
+      new RegExp(`^${host.user}@`),
+    );
   });
 
   test("of the user, for somebody else or too old", async () => {
     for (const [name, ...options] of [
       ["other", "-n", "alice", "-V", "+1h"],
-      ["old", "-n", "root", "-V", "20200101:20200102"],
+      ["old", "-n", host.user, "-V", "20200101:20200102"],
     ]) {
       const file = await makeKey(join(lab.dir, `id_${name!}`));
       await sign(userCa, file, ...options);
@@ -209,13 +220,15 @@ describe.skipIf(!canIsolate())("certificates", () => {
         configFile: configWith(`IdentityFile ${file}`, { withoutKey: true }),
       });
       expect(data).toMatchObject({ code: "ERR_AUTHENTICATION" });
-      expect(data.message).toMatch(/login as root refused; tried: .*id_(other|old)/);
+      expect(data.message).toMatch(new RegExp(`login as ${host.user} refused; tried: .*id_(other|old)`));
     }
   });
 
   test("of the host, by @cert-authority; ssh2 says that it cannot", async () => {
     const knownHostsFile = knownHosts("by_authority", `@cert-authority ${host.address} ${await publicKey(hostCa)}\n`);
-    expect(await whoAmI("host-1", { configFile, transport, connection: { knownHostsFile } })).toMatch(/^root@/);
+    expect(await whoAmI("host-1", { configFile, transport, connection: { knownHostsFile } })).toMatch(
+      new RegExp(`^${host.user}@`),
+    );
     const data = await failureOf("host-1", { configFile, transport: "ssh2", connection: { knownHostsFile } });
     expect(data.code).toBe("ERR_HOST_KEY");
     expect(data.message).toMatch(/@cert-authority line matches, but .*use the transport "openssh"/);

@@ -4,12 +4,27 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join, sep } from "node:path";
 import { tmpdir } from "node:os";
 
-const STATE_DIR = join(tmpdir(), `lazycluster-test-hosts-${process.getuid?.() ?? 0}`);
+const UID = process.getuid?.() ?? 0;
+/** Once: tests give their managers another one. */
+const TEMPORARY = tmpdir();
+const STATE_DIR = join(TEMPORARY, `lazycluster-test-hosts-${UID}`);
 const RANGES = 200;
+/** Of the names of hosts' directories. */
+export const HOSTS_PREFIX = "lazycluster-hosts-";
 
 export interface Claim {
   /** Of `10.88.<range>.0/24`. */
@@ -24,11 +39,18 @@ export interface Claim {
 
 export function claimRange(dir: string): Claim {
   mkdirSync(STATE_DIR, { recursive: true, mode: 0o700 });
+  requirePrivate(STATE_DIR);
   sweep();
   const first = Math.floor(Math.random() * RANGES);
   for (let offset = 0; offset < RANGES; offset++) {
     const range = (first + offset) % RANGES;
-    const claim: Claim = { range, bridge: `lct${range}`, dir, pid: process.pid, startedAt: startOf(process.pid) ?? "" };
+    const claim: Claim = {
+      range,
+      bridge: bridgeOf(range),
+      dir,
+      pid: process.pid,
+      startedAt: startOf(process.pid) ?? "",
+    };
     try {
       const file = openSync(fileOf(range), "wx", 0o600);
       writeFileSync(file, JSON.stringify(claim));
@@ -43,27 +65,62 @@ export function claimRange(dir: string): Claim {
 
 /** Removes what the claim names; what is gone already is fine. Synchronous, so that it works at process exit. */
 export function release(claim: Claim): void {
-  if (process.getuid?.() === 0) {
-    for (const name of readdirSync("/sys/class/net")) {
-      if (name === claim.bridge || name.startsWith(`${claim.bridge}-`))
-        spawnSync("ip", ["link", "del", name], { stdio: "ignore" });
-    }
+  for (const name of networkLinks()) {
+    if (name === claim.bridge || name.startsWith(`${claim.bridge}-`))
+      spawnSync("ip", ["link", "del", name], { stdio: "ignore" });
   }
-  rmSync(claim.dir, { recursive: true, force: true });
+  removeTree(claim.dir);
   rmSync(fileOf(claim.range), { force: true });
+}
+
+/** Also what an ordinary user made unwritable for itself. Synchronous. */
+export function removeTree(dir: string): void {
+  if (UID !== 0) spawnSync("chmod", ["-R", "u+rwX", dir], { stdio: "ignore" });
+  rmSync(dir, { recursive: true, force: true });
 }
 
 /** Only what belongs to processes that are dead. Their hosts ended by themselves, at the end of their input. */
 function sweep(): void {
   for (const name of readdirSync(STATE_DIR)) {
-    let claim: Claim;
-    try {
-      claim = JSON.parse(readFileSync(join(STATE_DIR, name), "utf8")) as Claim;
-    } catch {
-      continue; // being written, or gone
-    }
-    if (startOf(claim.pid) !== claim.startedAt) release(claim);
+    const claim = readClaim(name);
+    if (claim && startOf(claim.pid) !== claim.startedAt) release(claim);
   }
+}
+
+/** What the file says only counts where it names what a run of ours can have made. */
+function readClaim(name: string): Claim | null {
+  try {
+    const claim = JSON.parse(readFileSync(join(STATE_DIR, name), "utf8")) as Claim;
+    const { range, bridge, dir } = claim;
+    const ours = name === basename(fileOf(range)) && bridge === bridgeOf(range) && mayRemove(dir);
+    return ours ? claim : null;
+  } catch {
+    return null; // being written, or gone
+  }
+}
+
+/** A directory of hosts, ours, below the temporary directory; or nothing any more. */
+function mayRemove(dir: string): boolean {
+  if (!basename(dir).startsWith(HOSTS_PREFIX)) return false;
+  const found = lstatSync(dir, { throwIfNoEntry: false });
+  if (!found) return true;
+  return found.isDirectory() && found.uid === UID && realpathSync(dir).startsWith(realpathSync(TEMPORARY) + sep);
+}
+
+/** Everybody may make it, where everybody can write; then its files would say what we remove. */
+function requirePrivate(dir: string): void {
+  const found = lstatSync(dir);
+  if (found.isDirectory() && found.uid === UID && (found.mode & 0o077) === 0) return;
+  throw new Error(`${dir} is not a private directory of this user; remove it, or set TMPDIR`);
+}
+
+/** Of this process's network; /sys shows the one in which it was mounted. */
+export function networkLinks(): string[] {
+  return [...readFileSync("/proc/self/net/dev", "utf8").matchAll(/^ *([^ :]+):/gm)].map(([, name]) => name!);
+}
+
+function bridgeOf(range: number): string {
+  return `lct${range}`;
 }
 
 function fileOf(range: number): string {

@@ -1,7 +1,9 @@
 # First process of a test host, in namespaces of its own. $1: the host's directory, $2: host name, $3: user,
-# $4: directory with interpreters, or nothing. $5: the project's .venv, or nothing.
+# $4: directory with interpreters, or nothing. $5: the project's .venv, or nothing. $6: not empty where root is an ordinary user outside.
 set -e
 hostname "$2"
+# The host's sshd listens on port 22 also where it is not root's.
+if [ -n "$6" ]; then echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start; fi
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/host /run/sshd /run/lock /run/pythons /run/venv
 if [ -n "$4" ]; then

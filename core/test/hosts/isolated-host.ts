@@ -1,4 +1,8 @@
-/** A host in namespaces of its own: network, processes, mounts, name. Needs root. */
+/**
+ * A host in namespaces of its own: network, processes, mounts, name. Needs root, or what an ordinary user is in a user
+ * namespace (see scripts/lib/isolation.mjs). There the host's root is nobody else than this user, and so is its one
+ * ordinary user, in a user namespace within: sshd asks for more than one uid where it runs as root.
+ */
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -14,6 +18,7 @@ import { SshdHost, type HostPlan } from "./sshd-host";
 
 const ORDINARY = { name: "lctest", id: 61234 } as const;
 const DIR_ON_HOST = "/run/host";
+const IS_ROOT = process.getuid?.() === 0;
 const SESSION_PATH = "/usr/local/bin:/usr/bin:/bin";
 
 export class IsolatedHost extends SshdHost {
@@ -28,7 +33,7 @@ export class IsolatedHost extends SshdHost {
     readonly bridge: string,
   ) {
     super(plan);
-    const ordinary = plan.options.user === "ordinary";
+    const ordinary = plan.options.user === "ordinary" || !IS_ROOT;
     this.user = ordinary ? ORDINARY.name : "root";
     this.home = ordinary ? `/home/${ORDINARY.name}` : "/root";
     this.#cable = `${bridge}-${plan.index}`;
@@ -58,10 +63,9 @@ export class IsolatedHost extends SshdHost {
 
   override exec(argv: readonly string[], options: { asRoot?: boolean; input?: string } = {}): Promise<RunResult> {
     const ordinary = this.user !== "root" && options.asRoot !== true;
-    const id = ordinary ? ["--setgid", String(ORDINARY.id), "--setuid", String(ORDINARY.id)] : [];
     const home = ordinary ? this.home : "/root";
     const env = ["env", "-i", `HOME=${home}`, `PATH=${SESSION_PATH}:/usr/sbin:/sbin`, "LANG=C.UTF-8"];
-    return run("nsenter", [...this.#enter(), ...id, "--", ...env, ...argv], options.input);
+    return run("nsenter", [...this.#enter(), ...(ordinary ? asOrdinary() : ["--"]), ...env, ...argv], options.input);
   }
 
   override processes(): Promise<HostProcess[]> {
@@ -97,14 +101,15 @@ export class IsolatedHost extends SshdHost {
   protected override async launchSshd(): Promise<void> {
     await must("nsenter", [
       ...this.#enter(),
-      "--",
+      ...(IS_ROOT ? ["--"] : asOrdinary()),
       "/usr/sbin/sshd",
       ...["-f", `${DIR_ON_HOST}/sshd_config`, "-E", `${DIR_ON_HOST}/sshd.log`],
     ]);
   }
 
   #enter(): string[] {
-    return ["--target", String(this.#initPid()), "--mount", "--net", "--uts", "--pid", "--ipc", "--wd=/"];
+    const user = IS_ROOT ? [] : ["--user", "--preserve-credentials"];
+    return ["--target", String(this.#initPid()), ...user, "--mount", "--net", "--uts", "--pid", "--ipc", "--wd=/"];
   }
 
   #all(): HostProcess[] {
@@ -129,7 +134,9 @@ export class IsolatedHost extends SshdHost {
     await chmod(join(dir, "tmp"), 0o1777);
     if (this.user !== "root") {
       await mkdir(join(dir, "root-home"), { recursive: true });
-      await chown(join(dir, "home"), ORDINARY.id, ORDINARY.id);
+      if (IS_ROOT) await chown(join(dir, "home"), ORDINARY.id, ORDINARY.id);
+      // There root's files are the ordinary user's too.
+      else await chmod(join(dir, "root-home"), 0o500);
     }
     const shell = typeof options.shell === "object" ? `${DIR_ON_HOST}/shell` : (options.shell ?? "/bin/bash");
     if (typeof options.shell === "object") await writeFile(join(dir, "shell"), options.shell.script, { mode: 0o755 });
@@ -148,13 +155,13 @@ export class IsolatedHost extends SshdHost {
   async #writeAccounts(shell: string): Promise<void> {
     const { password } = this.plan.options;
     const hash = password === undefined ? "*" : (await must("openssl", ["passwd", "-6", "-stdin"], password)).trim();
-    const [passwd, group, shadow] = await Promise.all(
-      ["passwd", "group", "shadow"].map((name) => readFile(`/etc/${name}`, "utf8")),
-    );
+    const [passwd, group] = await Promise.all(["passwd", "group"].map((name) => readFile(`/etc/${name}`, "utf8")));
+    // Only root reads the machine's.
+    const shadow = IS_ROOT ? await readFile("/etc/shadow", "utf8") : "root:*:19000::::::\n";
     const isRoot = this.user === "root";
     const withShell = passwd!.replace(/^(root:.*:)[^:]*$/m, isRoot ? `$1${shell}` : "$1/bin/sh");
     const ours = `${ORDINARY.name}:x:${ORDINARY.id}:${ORDINARY.id}::/home/${ORDINARY.name}:${isRoot ? "/bin/sh" : shell}\n`;
-    const withHash = shadow!.replace(/^root:[^:]*:/m, `root:${isRoot ? hash : "*"}:`);
+    const withHash = shadow.replace(/^root:[^:]*:/m, `root:${isRoot ? hash : "*"}:`);
     await Promise.all([
       writeFile(join(this.dir, "passwd"), withShell + ours, { mode: 0o644 }),
       writeFile(join(this.dir, "group"), `${group!}${ORDINARY.name}:x:${ORDINARY.id}:\n`, { mode: 0o644 }),
@@ -165,11 +172,13 @@ export class IsolatedHost extends SshdHost {
   }
 
   async #startInit(): Promise<void> {
-    const pythons = this.plan.options.pythons === true ? join(userInfo().homedir, ".pyenv", "versions") : "";
+    const versions = join(userInfo().homedir, ".pyenv", "versions");
+    const pythons = this.plan.options.pythons === true && existsSync(versions) ? versions : "";
     const project = join(__dirname, "..", "..", "..", ".venv");
     const venv = this.plan.options.pythons === true && existsSync(project) ? realpathSync(project) : "";
     const script = join(__dirname, "host-init.sh");
     const namespaces = [
+      ...(IS_ROOT ? [] : ["--user", "--map-root-user"]),
       "--net",
       "--mount",
       "--uts",
@@ -179,10 +188,14 @@ export class IsolatedHost extends SshdHost {
       "--mount-proc",
       "--kill-child=SIGKILL",
     ];
-    this.#init = spawn("unshare", [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons, venv], {
-      stdio: ["pipe", "pipe", "pipe"],
-      detached: true,
-    });
+    this.#init = spawn(
+      "unshare",
+      [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons, venv, IS_ROOT ? "" : "user"],
+      {
+        stdio: ["pipe", "pipe", "pipe"],
+        detached: true,
+      },
+    );
     let said = "";
     this.#init.stderr!.setEncoding("utf8").on("data", (text: string) => (said += text));
     this.#init.stdin!.on("error", () => undefined);
@@ -218,4 +231,12 @@ export class IsolatedHost extends SshdHost {
     await must(nsenter, [...args, "addr", "add", `${address}/24`, "dev", "eth0"]);
     await must(nsenter, [...args, "link", "set", "eth0", "up"]);
   }
+}
+
+/** Arguments for nsenter, after which those of a program follow. */
+function asOrdinary(): string[] {
+  const id = String(ORDINARY.id);
+  return IS_ROOT
+    ? ["--setgid", id, "--setuid", id, "--"]
+    : ["--", "unshare", "--user", `--map-user=${id}`, `--map-group=${id}`, "--"];
 }

@@ -85,13 +85,16 @@ export abstract class SshdHost implements TestHost {
   }
 }
 
-/** By connecting: an sshd has no other way to say that it is there. */
+/**
+ * By connecting: an sshd has no other way to say that it is there. Until it has said so, for what it writes about this
+ * connection into its log would come at any time later, or never.
+ */
 async function waitForPort(host: string, port: number): Promise<void> {
   const deadline = Date.now() + START_MS;
   for (;;) {
     const socket = connect({ host, port });
     try {
-      await once(socket, "connect", { signal: AbortSignal.timeout(1_000) });
+      await once(socket, "data", { signal: AbortSignal.timeout(START_MS) });
       return;
     } catch (error) {
       if (Date.now() > deadline) throw new Error(`no sshd at ${host}:${port}: ${String(error)}`);

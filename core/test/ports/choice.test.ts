@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import type { Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, startHosts, needsRoot } from "../hosts";
 import {
   InvalidArgumentError,
   type Manager,
@@ -301,7 +301,7 @@ it("two managers never touch each other's ports", async () => {
   await script.exited;
 });
 
-describe.runIf(canIsolate())("other users of the machine", () => {
+describe("other users of the machine", needsRoot(), () => {
   it("are refused where we accept; `anyUser: true` lets them in; sshd's own listener cannot ask", async () => {
     const runtime = open("host-1");
     const asNobody = async (machine: typeof here, port: number): Promise<string> => {

@@ -1,6 +1,6 @@
 /** How port exposures live and end: with their host, their Runtime, their manager. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, startHosts, needsIsolation } from "../hosts";
 import {
   Environment,
   type Manager,
@@ -109,9 +109,9 @@ describe.each(WAYS)("a port that is exposed to a host, $name", ({ options }) => 
     expect(await listeners(host, port)).toEqual([]);
   });
 
-  it.runIf(canIsolate())(
+  it(
     "comes back with its host, and says so; nothing listens there when the lease is over",
-    { timeout: 90_000 },
+    { ...needsIsolation(), timeout: 90_000 },
     async () => {
       const port = await anyPort();
       await serveHere(port);
@@ -140,7 +140,7 @@ describe.each(WAYS)("a port that is exposed to a host, $name", ({ options }) => 
   );
 });
 
-describe.runIf(canIsolate())("a cut network", () => {
+describe("a cut network", needsIsolation(), () => {
   it.each([60_000, 0])(
     "does not keep a stop or a cleanup waiting (keepaliveIntervalMs %d)",
     { timeout: 60_000 },
@@ -170,9 +170,9 @@ describe.runIf(canIsolate())("a cut network", () => {
   );
 });
 
-it.runIf(canIsolate())(
+it(
   "a host that is back before its lease is over frees the port of the old connection first",
-  { timeout: 90_000 },
+  { ...needsIsolation(), timeout: 90_000 },
   async () => {
     const port = await anyPort();
     await serveHere(port);
@@ -190,9 +190,9 @@ it.runIf(canIsolate())(
 );
 
 describe("a port that is exposed from a host", () => {
-  it.runIf(canIsolate())(
+  it(
     "keeps its port while the host is away: connections fail one by one, and work again when it is back",
-    { timeout: 90_000 },
+    { ...needsIsolation(), timeout: 90_000 },
     async () => {
       const port = await anyPort();
       const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 400 } });

@@ -332,8 +332,8 @@ describe("a handle", () => {
       runtime,
       py`
     def make():
-        import sys
-        sys.path.insert(0, "/root/modules")
+        import os, sys
+        sys.path.insert(0, os.path.expanduser("~/modules"))
         import only_here
         return only_here.Thing()
     `,

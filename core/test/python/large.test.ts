@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync, statfsSync } from "node:fs";
 import { freemem } from "node:os";
 import { join } from "node:path";
 import { type TestContext, afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, run, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, run, startHosts, needsRoot } from "../hosts";
 import {
   Runtime,
   RuntimeTask,
@@ -214,9 +214,9 @@ Image(b"z")
     expect((await (await runtime.executeFunction(py`def fine(): return 1`)).returns())[0]).toBe(1);
   });
 
-  it.skipIf(!canIsolate())(
+  it(
     "that no disk has room for are one clear error, and the next call works",
-    { timeout: 60_000 },
+    { ...needsRoot(), timeout: 60_000 },
     async () => {
       const small = space.path("small");
       await run("mkdir", ["-p", small]);

@@ -1,7 +1,8 @@
 /** Folders of a test file on the manager, and the settings that keep it from the user's own. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeTree } from "../hosts";
 import { Environment } from "./lazycluster";
 
 const MANAGER_TMP = "manager-tmp";
@@ -40,7 +41,7 @@ export function workspace(configFile: string | null): Workspace {
     remove: () => {
       if (TMPDIR === undefined) delete process.env["TMPDIR"];
       else process.env["TMPDIR"] = TMPDIR;
-      rmSync(dir, { recursive: true, force: true });
+      removeTree(dir);
     },
   };
 }

@@ -546,7 +546,7 @@ describe("a Runtime", () => {
 
   it("keeps a given working directory, and changes it from now on", async () => {
     const owner = new Runtime("host-1", { workingDir: "~/kept dir/sub" });
-    expect(await owner.workingDir).toBe("/root/kept dir/sub");
+    expect(await owner.workingDir).toBe(`${host.home}/kept dir/sub`);
     await owner.executeTask(new RuntimeTask().runCommand("touch file"));
     await owner.setWorkingDir("/tmp/elsewhere");
     const task = await owner.executeTask(new RuntimeTask().runCommand("pwd"));
@@ -657,12 +657,12 @@ describe("a bare Connection", () => {
     expect(connection).toMatchObject({ host: "host-1", transport: "ssh2", closed: false, workingDir: "" });
     const task = new RuntimeTask().runCommand('pwd; echo "$WORKING_DIR"');
     await task.execute(connection);
-    expect(task.executionLog).toEqual(["/root\n/root\n"]);
+    expect(task.executionLog).toEqual([`${host.home}\n${host.home}\n`]);
     mkdirSync(join(host.dir, "home", "sub dir"));
     connection.workingDir = "sub dir";
     await task.execute(connection);
-    expect(task.executionLog[0]!.split("\n")[0]).toBe("/root/sub dir");
-    expect(task.executionLog[0]!.split("\n")[1]).toBe("/root/sub dir");
+    expect(task.executionLog[0]!.split("\n")[0]).toBe(`${host.home}/sub dir`);
+    expect(task.executionLog[0]!.split("\n")[1]).toBe(`${host.home}/sub dir`);
     const running = new RuntimeTask().runCommand("sleep 6006");
     const failure = rejection(running.execute(connection));
     await processesWith(host, "sleep 6006");
@@ -671,7 +671,7 @@ describe("a bare Connection", () => {
     expect(await failure).toMatchObject({ name: "TaskExecutionError", reason: "cancelled" });
     expect(running.state).toBe("cancelled");
     expect(() => task.execute(connection)).toThrow(LazyclusterError);
-    await host.exec(["rmdir", "/root/sub dir"]);
+    await host.exec(["rmdir", `${host.home}/sub dir`]);
   });
 });
 

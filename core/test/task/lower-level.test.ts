@@ -1,6 +1,6 @@
 /** The reference's README: "Usage example lower-level API", from a script. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHosts, needsRoot, startHosts } from "../hosts";
 import { type Workspace, expectCleanHost, startManager, workspace } from "../support";
 
 const EXAMPLE = `
@@ -15,7 +15,10 @@ const EXAMPLE = `
   console.log((await generator.next()).value);
 `;
 
-describe.each(["root", "ordinary"] as const)("as %s on the host", (user) => {
+describe("as root on the host", needsRoot(), () => as("root"));
+describe("as an ordinary user on the host", () => as("ordinary"));
+
+function as(user: "root" | "ordinary"): void {
   let hosts: TestHosts;
   let space: Workspace;
 
@@ -28,15 +31,12 @@ describe.each(["root", "ordinary"] as const)("as %s on the host", (user) => {
     space.remove();
   });
 
-  it.skipIf(user === "root" && !canIsolate())(
-    "runs the reference's lower-level README example from a script, which ends by itself and leaves nothing",
-    async () => {
-      const script = startManager(EXAMPLE, { env: space.env });
-      const { code, stdout, stderr } = await script.exited;
-      expect(stderr).toBe("");
-      expect(stdout).toBe('Task "my-first_task" on host-1:\n[0] Hello World!\n[1] \nHello World!\n');
-      expect(code).toBe(0);
-      await expectCleanHost(hosts.hosts[0]!, 2000);
-    },
-  );
-});
+  it("runs the reference's lower-level README example from a script, which ends by itself and leaves nothing", async () => {
+    const script = startManager(EXAMPLE, { env: space.env });
+    const { code, stdout, stderr } = await script.exited;
+    expect(stderr).toBe("");
+    expect(stdout).toBe('Task "my-first_task" on host-1:\n[0] Hello World!\n[1] \nHello World!\n');
+    expect(code).toBe(0);
+    await expectCleanHost(hosts.hosts[0]!, 2000);
+  });
+}

@@ -23,7 +23,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type DelayProxy, canIsolate, startDelayProxy } from "../hosts";
+import { type DelayProxy, startDelayProxy, needsIsolation } from "../hosts";
 import {
   Environment,
   Runtime,
@@ -216,9 +216,9 @@ describe("an interrupted transfer", () => {
     rmSync(folder, { recursive: true });
   });
 
-  it.runIf(canIsolate())(
+  it(
     "by a line that is cut: the old file stays here, and the next transfer goes on",
-    { timeout: 60_000 },
+    { ...needsIsolation(), timeout: 60_000 },
     async () => {
       const sum = makeBig(join(site.seen, "big"), 96 * MIB);
       const outlasting = join(site.host.dir, "tmp", "outlasting");

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { canIsolate } from "../hosts";
+import { needsIsolation } from "../hosts";
 import { RuntimeTask, type SyncOptions, rejection, startManager } from "../support";
 import { shapeOf, useSite } from "./site";
 
@@ -342,7 +342,7 @@ it("sendFile leaves out what `.lazyignore` names", async () => {
   expect(readdirSync(join(site.seen, "folder"), { recursive: true }).sort()).toEqual([".lazyignore", "b", "b/d"]);
 });
 
-describe.runIf(canIsolate())("when it fails", () => {
+describe("when it fails", needsIsolation(), () => {
   it("a full disk on the host leaves everything as it was", async () => {
     await site.runtime.executeTask(new RuntimeTask().runCommand("mkdir folder"));
     await site.host.mountTmpfs(join(site.there, "folder"), 512);

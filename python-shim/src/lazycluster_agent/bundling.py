@@ -50,7 +50,7 @@ def borrowed() -> List[str]:
     for package in BORROWED:
         spec = find_spec(package)
         if spec is None or not spec.origin:
-            raise RuntimeError("%s is missing here. Run pip install -r requirements-dev.txt." % package)
+            raise RuntimeError("%s is missing here. It is in scripts/requirements.txt." % package)
         folders.append(os.path.dirname(spec.origin))
     return folders
 
