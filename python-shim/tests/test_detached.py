@@ -236,6 +236,21 @@ def test_whoever_looks_leaves_its_lease_alone(detached: Detached, tmp_path: Path
         assert follow(manager)[0][-1][0]["state"] == "failed"
 
 
+def test_what_a_client_started_itself_ends_with_it(detached: Detached, tmp_path: Path) -> None:
+    path = tmp_path / "ticks"
+    detached.begin(command("while :; do printf . >> '%s'; sleep 0.1; done" % path)).close()
+    with detached.attach() as manager:
+        ids = [
+            manager.start_run("echo $$; exec sleep 300"),
+            manager.start_call("import os, time\ndef f():\n  print(os.getpid())\n  time.sleep(300)"),
+            manager.start_cell("import os, time\nprint(os.getpid())\ntime.sleep(300)"),
+        ]
+        manager.wait(lambda: all(manager.results[id].out for id in ids))
+        pids = [int(manager.results[id].out) for id in ids]
+    until(lambda: not any(map(alive, pids)))
+    wait_for_ticks(path, 3)
+
+
 def test_its_own_lease_is_not_that_of_its_clients(detached: Detached) -> None:
     with detached.begin(command("exec sleep 300"), lease=0.5) as manager:
         # It is heard of nobody, whatever lease the client has.

@@ -117,7 +117,7 @@ def test_many_end_at_once_among_many_others(python: str) -> None:
                 pings += 1
             assert {manager.results[id].last["why"] for id in ids} == {"cancelled"}
             assert pings > 3
-            # A look reads twice of each process. One for each step would be more, even if it were the only one.
+            # A look reads twice of each process; a single one for each step would be more.
             assert reads(manager.pid) - before - pings < 2 * steps * len(snapshot())
         finally:
             os.killpg(bystanders.pid, signal.SIGKILL)
@@ -165,6 +165,27 @@ def test_more_commands_than_files_allow(python: str) -> None:
             manager.cancel(id)
         assert {manager.finish(id).last["why"] for id in started} == {"cancelled"}
         assert manager.call("def f(): return 1").value == 1
+
+
+def test_more_ports_than_files_allow(python: str) -> None:
+    """What there is no descriptor for ends with an error; nothing else does."""
+    with Manager(python, before="ulimit -n 40;") as manager:
+        sleeper = manager.start_run("echo; exec sleep 300", tag=TAG + "/sleeper")
+        manager.wait(lambda: manager.results[sleeper].out)
+        listens = [manager.start("listen", port=0, anyUser=bool(number % 2)) for number in range(30)]
+        manager.wait(lambda: all(manager.results[id].frames for id in listens))
+        first = [manager.results[id].frames[0][0] for id in listens]
+        refused = [header for header in first if header["op"] == "error"]
+        assert {header["kind"] for header in refused} == {"limit"}
+        assert {header["op"] for header in first} == {"error", "listening"}
+        port = next(header["port"] for header in first if header["op"] == "listening")
+        dials = [manager.start("dial", port=port) for _ in range(30)]
+        manager.wait(lambda: all(manager.results[id].frames for id in dials))
+        first = [manager.results[id].frames[0][0] for id in dials]
+        assert {header["kind"] for header in first if header["op"] == "error"} == {"limit"}
+        assert not manager.results[sleeper].last
+        manager.cancel(sleeper)
+        assert manager.finish(sleeper).last["why"] == "cancelled"
 
 
 def test_sessions_beyond_the_limits(python: str) -> None:

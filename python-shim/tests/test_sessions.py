@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator
@@ -127,6 +128,35 @@ def test_what_a_session_survives(session: Manager, source: str) -> None:
     if source != SURVIVED["memory"]:
         assert value(result) == 1
     assert b"on\n" in result.out
+
+
+@pytest.mark.parametrize("error", ["TimeoutError", "ValueError"])
+def test_a_handler_that_raises_between_two_calls(session: Manager, tmp_path: Path, error: str) -> None:
+    rung = tmp_path / "rung"
+    value(
+        session.cell(
+            "import signal\n"
+            "def alarm(number, frame):\n"
+            "    open(%r, 'w').close()\n"
+            "    raise %s('too late')\n"
+            "signal.signal(signal.SIGALRM, alarm)\n"
+            "x = 1" % (str(rung), error)
+        )
+    )
+    for delay in (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01):
+        # It may ring in the call itself, which is then its own affair.
+        session.cell("signal.setitimer(signal.ITIMER_REAL, %r)" % delay)
+        until(rung.exists)
+        rung.unlink()
+    os.kill(value(session.cell("import os\nos.getpid()")), signal.SIGALRM)
+    until(rung.exists)
+    result = session.cell("y = x + 1\ny")
+    assert value(result) == 2
+    assert b"raised this between two calls" in result.err and b"%s: too late" % error.encode() in result.err
+    assert value(session.cell("signal.getsignal(signal.SIGALRM) is alarm")) is True
+    # Where it can be caught, it is still raised.
+    waiting = "import time\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\ntime.sleep(100)"
+    assert raised(session.cell(waiting))["type"] == error
 
 
 GARBAGE = """

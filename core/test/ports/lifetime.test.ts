@@ -7,6 +7,7 @@ import {
   PortExposure,
   type PortExposureType,
   Runtime,
+  RuntimeTask,
   type RuntimeType,
   type Workspace,
   eventually,
@@ -47,6 +48,32 @@ const WAYS = [
   { name: "by sshd", options: {} },
   { name: "by the agent", options: { anyUser: false } },
 ];
+
+describe("a host that allows the agent few files", () => {
+  it("refuses exposures beyond them, and keeps what runs", async () => {
+    const runtime = new Runtime("host-1", { workingDir: "/tmp" });
+    const few = "import resource, sys; resource.prlimit(int(sys.argv[1]), resource.RLIMIT_NOFILE, (30, 30))";
+    await runtime.executeTask(new RuntimeTask("few").runCommand(`python3 -c '${few}' $PPID`));
+    const sleeper = runtime.executeTask(new RuntimeTask("sleeps").runCommand("sleep 4713"));
+    const opened = await Promise.allSettled(
+      Array.from({ length: 20 }, async () => {
+        const port = await anyPort();
+        return runtime.exposePortToRuntime(port, port, { anyUser: false });
+      }),
+    );
+    const refused = opened.filter(({ status }) => status === "rejected");
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThan(opened.length);
+    for (const result of refused) {
+      expect(String((result as PromiseRejectedResult).reason)).toContain("allows the agent no more files");
+    }
+    expect(sleeper.process).toMatchObject({ alive: true, state: "running" });
+    await sleeper.cancel();
+    expect(sleeper.task.state).toBe("cancelled");
+    await runtime.cleanup();
+    await expectCleanHost(host, 2000);
+  });
+});
 
 describe.each(WAYS)("a port that is exposed to a host, $name", ({ options }) => {
   it("listens on the loopback only, and is closed by cleanup(), which breaks its connections off", async () => {

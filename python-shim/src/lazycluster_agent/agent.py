@@ -8,10 +8,10 @@ import sys
 
 from . import fields, system
 from .channel import Channel
-from .errors import Failure, ProtocolError, exhausted, internal, printable
+from .errors import Failure, ProtocolError, failure_of, internal, printable
 from .lease import Lease
 from .leftovers import Leftovers
-from .loop import READ, Loop
+from .loop import READ, MainLoop
 from .operations import MESSAGES, OPERATIONS
 from .surroundings import Surroundings
 
@@ -41,7 +41,7 @@ class Agent:
         self, connection: Optional[Tuple[int, int]], keeper: int, keeper_lives: int, notes: int, mark: bytes
     ) -> None:
         """Without a connection its first client is still to come (detached.py)."""
-        self.loop = Loop(self._before_wait)
+        self.loop = MainLoop(self._before_wait)
         self.channel: Channel = self._open(connection)
         self.keeper = keeper
         self._keeper_lives = keeper_lives
@@ -186,8 +186,7 @@ class Agent:
 
         family = Family(system.CONNECTION_VARIABLE, self.mark, ancestor=os.getpid())
         end_now(family, GRACE)
-        for operation in list(self.operations.values()):
-            operation.release()
+        self.let_go_of_all()
         self.leftovers.remove_all()
         if self.session and self._exit == EXIT_LOST:
             from .relay_sshd import end_session
@@ -238,7 +237,13 @@ class Agent:
         if id in self.operations:
             raise ProtocolError("operation %d twice" % id)
         self._get_ready()
-        operation = OPERATIONS[op](self, id, header)
+        try:
+            operation = OPERATIONS[op](self, id, header)
+        except ProtocolError:
+            raise
+        except Exception as error:
+            self.channel.send({"op": "error", "id": id, **failure_of(error).fields()})
+            return
         self.operations[id] = operation
         if operation.needs_environment:
             self.surroundings.when_known(lambda failure: self._start(operation, failure))
@@ -256,12 +261,18 @@ class Agent:
             action()
         except ProtocolError:
             raise
-        except Failure as failure:
-            operation.fail(failure)
-        except OSError as error:
-            operation.fail(exhausted(error) or internal(error))
         except Exception as error:
-            operation.fail(internal(error))
+            try:
+                operation.fail(failure_of(error))
+            except Exception as another:
+                # The manager has been told; what it could not let go of ends with the connection.
+                self._last_words(internal(another).message)
+
+    def let_go_of_all(self) -> None:
+        for operation in list(self.operations.values()):
+            self.operations.pop(operation.id, None)
+            operation.finished = True
+            self.guard(operation, operation.release)
 
     def forget(self, operation: Operation) -> None:
         self.operations.pop(operation.id, None)
@@ -322,4 +333,4 @@ class Agent:
             if self.channel.congested:
                 break
             if operation.may_send:
-                operation.resume()
+                self.guard(operation, operation.resume)

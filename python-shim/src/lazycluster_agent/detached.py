@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Client = Tuple[socket.socket, socket.socket]
 
 
+#: [s] until the next try when there is no descriptor left for a client.
+PAUSE = 0.1
+
+
 class Silence(Channel):
     """The channel while nobody is there."""
 
@@ -60,6 +64,9 @@ class DetachedAgent(Agent):
     def _meet(self, leftover: bytes) -> None:
         self._own_lease = Lease(self.loop, FIRST_LEASE, self._last_heard, self._on_own_end)
         self._listener.setblocking(False)
+        self._listen()
+
+    def _listen(self) -> None:
         self.loop.watch(self._listener.fileno(), READ, self._accept)
 
     def _get_ready(self) -> None:
@@ -69,12 +76,20 @@ class DetachedAgent(Agent):
     def _accept(self) -> None:
         try:
             accepted, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
         except OSError:
+            self._pause()
             return
         # The last one counts: the one before it may be a connection that died without a word.
         self._part()
-        # Reading and writing are waited for apart, so each has its own descriptor.
-        client = self._client = accepted, accepted.dup()
+        try:
+            # Reading and writing are waited for apart, so each has its own descriptor.
+            client = self._client = accepted, accepted.dup()
+        except OSError:
+            accepted.close()
+            self._pause()
+            return
         fds = client[0].fileno(), client[1].fileno()
         channel = Channel(self.loop, *fds, self._on_frame, lambda why: self._left(client), self._on_drained)
         self.channel = channel
@@ -82,6 +97,11 @@ class DetachedAgent(Agent):
             # It ends with this client, for nobody else knows of it.
             self._own_lease.cancel()
         self._welcome(b"")
+
+    def _pause(self) -> None:
+        """There is no descriptor for a client. Without a pause it would be tried again at once, and again."""
+        self.loop.forget(self._listener.fileno())
+        self.loop.later(PAUSE, self._listen)
 
     def _last_heard(self) -> float:
         return self.channel.heard
@@ -112,10 +132,9 @@ class DetachedAgent(Agent):
             end.close()
         self._client = None
         self.channel = Silence(self.channel.heard)
-        for operation in list(self.operations.values()):
-            self.operations.pop(operation.id, None)
-            operation.finished = True
-            operation.release()
+        self.let_go_of_all()
+        for session in list(self.sessions.values()):
+            session.end(lambda: None)
         if self.recording is None:
             self._stopping = True
             self.loop.stop()

@@ -63,7 +63,11 @@ class Round:
     @property
     def over(self) -> bool:
         """Nobody was left at the last look, or nothing more can be done."""
-        return not self._members or self._elapsed() > self._grace + PATIENCE
+        return self.late or not self._members
+
+    @property
+    def late(self) -> bool:
+        return self._elapsed() > self._grace + PATIENCE
 
     def wait(self) -> float:
         """The time until the next look: never beyond the end of the grace."""
@@ -76,6 +80,7 @@ class Round:
 
 
 def strike(rounds: List[Round], table: ProcessTable) -> None:
+    """Raises OSError where nothing could be seen."""
     end = time.monotonic() + BURST_TIME
     for _ in range(BURST):
         look = table.look()
@@ -108,7 +113,12 @@ class Endings:
     def _strike(self) -> None:
         self._timer = None
         begin = time.monotonic()
-        strike([round for round, _ in self._rounds], self._table)
+        try:
+            strike([round for round, _ in self._rounds], self._table)
+        except OSError:
+            # There is no descriptor to look with. Whoever has them may end by itself.
+            self._strike_in(LAST_LOOK)
+            return
         now = time.monotonic()
         self._next = now + REST * (now - begin)
         going_on: List[Tuple[Round, Done]] = []
@@ -125,11 +135,15 @@ class Endings:
 def end_now(family: Family, grace: float) -> None:
     """Ends a family when there is nothing else left to do; reaps on the way."""
     round, table = Round(family, grace), ProcessTable()
-    strike([round], table)
-    while not round.over:
+    while not round.late:
+        try:
+            strike([round], table)
+            if round.over:
+                break
+        except OSError:
+            pass  # There is no descriptor to look with.
         time.sleep(max(round.wait(), 0))
         while reap():
             pass
-        strike([round], table)
     while reap():
         pass

@@ -63,11 +63,22 @@ def exhausted(error: OSError) -> Optional[Failure]:
     return Failure.of("limit", error, b"", what, "Run fewer steps at once, or raise its limits (ulimit -a).")
 
 
+def failure_of(error: Exception) -> Failure:
+    """What the manager is told of whatever ends an operation."""
+    if isinstance(error, Failure):
+        return error
+    return (exhausted(error) if isinstance(error, OSError) else None) or internal(error)
+
+
 def internal(error: BaseException) -> Failure:
     """A fault of ours. It costs one operation, not the connection."""
-    import traceback
+    try:
+        import traceback
 
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except OSError:
+        # No descriptor was left to read that module.
+        trace = repr(error)
     return Failure("internal", "The agent failed; please report this.\n%s" % trace)
 
 

@@ -68,6 +68,43 @@ class Job:
 
 
 class Loop:
+    """What its users see of it."""
+
+    def watch(self, fd: int, events: int, action: Action) -> None:
+        """Calls `action` while `fd` is ready. It must cope with a call for nothing."""
+        raise NotImplementedError
+
+    def forget(self, fd: int) -> None:
+        """Must come before `fd` is closed: a forked child may keep what it refers to open."""
+        raise NotImplementedError
+
+    def later(self, seconds: float, action: Action) -> Timer:
+        raise NotImplementedError
+
+    def soon(self, action: Action) -> None:
+        raise NotImplementedError
+
+
+class GuardedLoop(Loop):
+    """For one user, whose guard runs its actions: what goes wrong in one of them is that user's alone."""
+
+    def __init__(self, loop: Loop, guard: Callable[[Action], None]) -> None:
+        self._loop, self._guard = loop, guard
+
+    def watch(self, fd: int, events: int, action: Action) -> None:
+        self._loop.watch(fd, events, lambda: self._guard(action))
+
+    def forget(self, fd: int) -> None:
+        self._loop.forget(fd)
+
+    def later(self, seconds: float, action: Action) -> Timer:
+        return self._loop.later(seconds, lambda: self._guard(action))
+
+    def soon(self, action: Action) -> None:
+        self._loop.soon(lambda: self._guard(action))
+
+
+class MainLoop(Loop):
     def __init__(self, before_wait: Action) -> None:
         #: Called before every wait, to send what the round has gathered.
         self._before_wait = before_wait
@@ -82,12 +119,10 @@ class Loop:
         self._stopped = False
 
     def watch(self, fd: int, events: int, action: Action) -> None:
-        """Calls `action` while `fd` is ready. It must cope with a call for nothing."""
         self._epoll.register(fd, events)
         self._watched[fd] = action
 
     def forget(self, fd: int) -> None:
-        """Must come before `fd` is closed: a forked child may keep what it refers to open."""
         if self._watched.pop(fd, None):
             self._epoll.unregister(fd)
 

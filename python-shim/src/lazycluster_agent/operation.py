@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from .errors import Failure, ProtocolError
 from .frames import FRAME_COST, INITIAL_CREDIT, MAX_PAYLOAD
+from .loop import GuardedLoop
 from .msgpack import NotData
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, TypeVar
 
     from .agent import Agent
     from .frames import Buffer, Header
 
+    T = TypeVar("T")
+
 
 class Operation:
+    """Its constructor reads what the message says, and nothing else: what may fail comes with `start`."""
+
     #: Whether it starts only when the login environment is known.
     needs_environment = False
 
     def __init__(self, agent: Agent, id: int) -> None:
         self.agent = agent
-        self.loop = agent.loop
+        self.loop = GuardedLoop(agent.loop, self._guard)
         self.id = id
         self.finished = False
         #: What we may still send.
@@ -30,6 +35,13 @@ class Operation:
         #: What the manager may still send, and what of it waits to be given back.
         self._inbound = INITIAL_CREDIT
         self._owed = 0
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        self.agent.guard(self, action)
+
+    def guarded(self, action: Callable[[T], None]) -> Callable[[T], None]:
+        """For whoever else calls us back."""
+        return lambda value: self._guard(lambda: action(value))
 
     # What kinds of operations differ in.
 
@@ -52,7 +64,8 @@ class Operation:
         """There is credit again, or the connection takes output again."""
 
     def release(self) -> None:
-        """Called once, after the last frame or when the connection ends: lets go of everything."""
+        """Called once, after the last frame or when the connection ends: lets go of everything, also after a
+        failure half-way."""
 
     # Sending.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from .system import SIGINT
@@ -33,6 +34,7 @@ class Process:
 
 
 def snapshot() -> Table:
+    """Raises OSError when we may not open anything now."""
     table: Table = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -90,7 +92,9 @@ def interrupt_group(leader: int) -> None:
 def _read(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise  # It may well run.
         return b""
     try:
         pieces: List[bytes] = []

@@ -33,7 +33,7 @@ class Reap(Operation):
                 leaders += [session.pid] if session.pid is not None else []
                 session.end(lambda: None)
         family = Family(system.TAG_VARIABLE, self._tag, below=True, leaders=leaders)
-        self.agent.endings.end(family, GRACE, self._ended)
+        self.agent.endings.end(family, GRACE, self.guarded(self._ended))
 
     def _covers(self, tag: bytes) -> bool:
         return tag == self._tag or tag.startswith(self._tag + b"/")

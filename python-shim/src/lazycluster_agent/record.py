@@ -110,7 +110,7 @@ class Follow(OfRecording):
 
     def start(self) -> None:
         self._file = os.open(self.recording.spool.path, os.O_RDONLY | os.O_CLOEXEC)
-        self.recording.followers.append(self.resume)
+        self.recording.followers.append(self)
         self.resume()
 
     def resume(self) -> None:
@@ -125,7 +125,7 @@ class Follow(OfRecording):
 
     def release(self) -> None:
         if self._file >= 0:
-            self.recording.followers.remove(self.resume)
+            self.recording.followers.remove(self)
             os.close(self._file)
             self._file = -1
 

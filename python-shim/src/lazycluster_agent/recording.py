@@ -81,8 +81,8 @@ class Recording:
         #: Why it had to be ended, if so.
         self._failure: Optional[Failure] = None
         self.over = False
-        #: Are called when there is more to read.
-        self.followers: List[Callable[[], None]] = []
+        #: Go on when there is more to read.
+        self.followers: List[Operation] = []
 
     def input_path(self, step: int) -> bytes:
         return os.path.join(self._agent.folder, b"input-%d" % step)
@@ -169,7 +169,7 @@ class Recording:
 
     def _tell_followers(self) -> None:
         for follower in self.followers:
-            self._agent.loop.soon(follower)
+            follower.loop.soon(follower.resume)
 
     def _give_up(self, failure: Failure) -> None:
         if self._failure is None:

@@ -7,8 +7,9 @@ import os
 import struct
 
 from . import fields
-from .errors import Failure
+from .errors import Failure, exhausted
 from .frames import PIECE
+from .limits import check_room
 from .loop import READ, WRITE
 from .operation import Operation
 from .system import close_quietly
@@ -45,6 +46,7 @@ class Relay(Operation):
         self._reader = fd
         os.set_blocking(fd, False)
         self._writer = os.dup(fd)
+        check_room([self._reader, self._writer])
         configure(fd, _socket.IPPROTO_TCP, _socket.TCP_NODELAY, struct.pack("i", 1))
         self.resume()
         self._write()
@@ -167,7 +169,7 @@ class Dial(Relay):
             self._socket.connect((address, self._port))
         except BlockingIOError:
             assert self._socket is not None
-            self.loop.watch(self._socket.fileno(), WRITE, lambda: self.agent.guard(self, self._answered))
+            self.loop.watch(self._socket.fileno(), WRITE, self._answered)
         except OSError as error:
             self._refused(error)
         else:
@@ -193,7 +195,9 @@ class Dial(Relay):
             self.start()
             return
         what = "Port %d of the host cannot be reached" % self._port
-        raise Failure.of("connection", self._refusal, b"", what, "Does the service run there?")
+        raise exhausted(self._refusal) or Failure.of(
+            "connection", self._refusal, b"", what, "Does the service run there?"
+        )
 
     def _drop(self) -> None:
         sock, self._socket = self._socket, None

@@ -8,6 +8,7 @@ import struct
 
 from . import fields
 from .errors import Failure
+from .limits import allow_more, check_room
 from .loop import READ
 from .operation import Operation
 from .relay import LOOPBACK, Relay, configure
@@ -36,8 +37,9 @@ class Listen(Operation):
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._port = fields.integer(header, "port", 0, 65535)
-        self._peers = None if fields.flag(header, "anyUser") else Peers(os.getuid())
-        self._socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        self._any_user = fields.flag(header, "anyUser")
+        self._peers: Optional[Peers] = None
+        self._socket: Optional[_socket.socket] = None
         self._watching = False
         self._timer: Optional[Timer] = None
         self._count = 0
@@ -45,15 +47,40 @@ class Listen(Operation):
 
     def start(self) -> None:
         try:
-            self._socket.setblocking(False)
-            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-            self._socket.bind((LOOPBACK, self._port))
-            self._socket.listen(BACKLOG)
+            self._open()
+        except OSError as error:
+            if not allow_more(error):
+                raise
+            self._open()
+        self.send("listening", port=self._listener.getsockname()[1])
+        self._watch()
+
+    def _open(self) -> None:
+        self._close()
+        self._socket = listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        self._peers = None if self._any_user else Peers(os.getuid())
+        check_room([listener.fileno()])
+        listener.setblocking(False)
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, self._port))
+            listener.listen(BACKLOG)
         except OSError as error:
             what = "The port %d of the host cannot be listened on" % self._port
             raise Failure.of("port", error, b"", what, "Choose another port.") from None
-        self.send("listening", port=self._socket.getsockname()[1])
-        self._watch()
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._peers is not None:
+            self._peers.close()
+            self._peers = None
+
+    @property
+    def _listener(self) -> _socket.socket:
+        assert self._socket is not None
+        return self._socket
 
     def take(self, number: int) -> int:
         """The descriptor of a connection that waits; Failure when it does not any more."""
@@ -67,16 +94,16 @@ class Listen(Operation):
         self._timer = None
         if not self._watching and not self.finished and len(self._waiting) < MAX_WAITING:
             self._watching = True
-            self.loop.watch(self._socket.fileno(), READ, self._accept)
+            self.loop.watch(self._listener.fileno(), READ, self._accept)
 
     def _pause(self) -> None:
         if self._watching:
             self._watching = False
-            self.loop.forget(self._socket.fileno())
+            self.loop.forget(self._listener.fileno())
 
     def _accept(self) -> None:
         try:
-            fd, address = self._socket._accept()  # type: ignore[attr-defined]
+            fd, address = self._listener._accept()  # type: ignore[attr-defined]
         except (BlockingIOError, ConnectionError):
             return
         except OSError:
@@ -98,18 +125,16 @@ class Listen(Operation):
         if self._peers is None:
             return True
         # Who comes from another address of this host may use the port number of somebody who is trusted.
-        return address[0] == LOOPBACK and self._peers.trusts(address[1], self._socket.getsockname()[1])
+        return address[0] == LOOPBACK and self._peers.trusts(address[1], self._listener.getsockname()[1])
 
     def release(self) -> None:
         self._pause()
         if self._timer is not None:
             self._timer.cancel()
-        self._socket.close()
+        self._close()
         for fd in self._waiting.values():
             close_quietly(fd)
         self._waiting.clear()
-        if self._peers is not None:
-            self._peers.close()
 
 
 class Accept(Relay):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 
 from . import fields
+from .errors import exhausted
 from .loop import Job
 from .operation import Operation
 
@@ -49,7 +50,9 @@ PLACES = [(_socket.AF_INET, "0.0.0.0"), (_socket.AF_INET6, "::")]
 def may_bind(family: int, address: str, port: int) -> bool:
     try:
         probe = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if exhausted(error):
+            raise  # That says nothing about the port.
         return family != _socket.AF_INET  # A host without IPv6.
     try:
         probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)

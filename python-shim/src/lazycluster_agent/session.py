@@ -251,10 +251,10 @@ class Session:
         else:
             self._end_processes(GRACE)
 
-    def kill(self, call: SessionCall) -> None:
-        """The call did not answer an interrupt."""
+    def kill(self, call: SessionCall, why: str) -> None:
+        """The call cannot be ended without it."""
         if call is self.current:
-            self._kill("a call did not answer its interrupt, so it was killed")
+            self._kill(why)
 
     def _kill(self, why: str) -> None:
         if self.lost is None:

@@ -71,12 +71,13 @@ class SessionCall(CallStep):
         super().pass_on(data, cost, end)
 
     def on_answer(self, header: Header, payload: memoryview) -> None:
-        self.answered = True
-        super().on_answer(header, payload)
+        if not self.finished:
+            self.answered = True
+            super().on_answer(header, payload)
 
     def output(self, stream: int, data: Buffer) -> None:
         # Of a call that was cancelled too late nothing is wanted any more, and it must not wait for credit.
-        if self._why == "exit" or not self.answered:
+        if not self.finished and (self._why == "exit" or not self.answered):
             super().output(stream, data)
 
     def cancel(self) -> None:
@@ -101,7 +102,8 @@ class SessionCall(CallStep):
             self._inlet.write(memoryview(frame_head({"op": "data", "eof": True, "aborted": True})), 0)
         else:
             session.interrupt()
-        self._timers.append(self.loop.later(GRACE, lambda: session.kill(self)))
+        why = "a call did not answer its interrupt, so it was killed"
+        self._timers.append(self.loop.later(GRACE, lambda: session.kill(self, why)))
 
     def ended(self, code: int) -> None:
         """It has ended, and the session lives on."""
@@ -118,6 +120,11 @@ class SessionCall(CallStep):
         if self._why != "exit":
             self.failure = None
         super().settled(code, signal)
+
+    def _abandon(self) -> None:
+        # Only while it runs is the process what it would be for another call.
+        if self._session is not None:
+            self._session.kill(self, "nobody was left to hear of what it ran")
 
     def release(self) -> None:
         # They are the session's.

@@ -8,6 +8,7 @@ import sys
 from . import system
 from .calls import Call
 from .session_space import SessionSpace
+from .shield import Shield
 from .worker import finish, flush, perform, settle_in, stream
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ class SessionChild:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._space = SessionSpace()
+        self._shield = Shield()
         #: Whether a SIGINT found nothing that it could interrupt.
         self._ignored = False
         self._settled = False
@@ -53,14 +55,25 @@ class SessionChild:
         def action() -> Any:
             while True:
                 try:
+                    self._shield.take_down()
                     return self._interruptible(request, document)
                 except Ignored:
                     # It may have been meant for this call; the agent knows.
                     self._ignored = False
                     self._line.tell("ignored")
                     self._line.send()
+                finally:
+                    self._put_up_shield()
 
         return perform(self._line, action)
+
+    def _put_up_shield(self) -> None:
+        while True:
+            try:
+                self._shield.put_up()
+                return
+            except Exception:
+                pass  # From a handler, at the last moment.
 
     def _interruptible(self, request: Header, document: Arguments) -> Any:
         """What a SIGINT may end; it does nothing where this is not on the stack."""

@@ -42,8 +42,9 @@ class Step(Operation):
         self.raised: Optional[Dict[str, Any]] = None
         self._status: Optional[int] = None
         self._why = "exit"
-        #: Its processes are being ended.
+        #: Its processes are being ended, or were.
         self._ending = False
+        self._done_for = False
         self._timers: List[Timer] = []
         self._announcement: Optional[Timer] = None
 
@@ -67,7 +68,7 @@ class Step(Operation):
 
     def started(self, pid: int) -> None:
         self.pid = pid
-        self.agent.children[pid] = self.exited
+        self.agent.children[pid] = self.guarded(self.exited)
         self.announce()
         if self.timeout is not None:
             self._timers.append(self.loop.later(self.timeout, lambda: self._stop("timeout")))
@@ -98,11 +99,11 @@ class Step(Operation):
             if self._status is None:
                 self._why = why
             self._ending = True
-            self.agent.endings.end(self.family(), GRACE, self._ended)
+            self.agent.endings.end(self.family(), GRACE, self.guarded(self._ended))
 
     def _ended(self, count: int) -> None:
         """Nothing of the step runs any more, or it is stuck beyond our reach."""
-        self._ending = False
+        self._ending, self._done_for = False, True
         self.agent.reap()
         self._expire_later()
         if self._status is None:
@@ -151,7 +152,13 @@ class Step(Operation):
         for outlet in self.outlets:
             outlet.resume()
 
+    def _abandon(self) -> None:
+        """It runs, and nobody will hear of it: it failed half-way, or its client has left."""
+        self.agent.endings.end(self.family(), GRACE, lambda count: self.agent.reap())
+
     def release(self) -> None:
+        if self.pid is not None and self._status is None and not self._ending and not self._done_for:
+            self._abandon()
         for timer in self._timers:
             timer.cancel()
         for outlet in self.outlets:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
-from .errors import Failure, exhausted, internal
+from .errors import failure_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional
 
     from .agent import Agent
+    from .errors import Failure
 
     #: Is told why the login environment could not be had, if so.
     WhenKnown = Callable[[Optional[Failure]], None]
@@ -36,7 +37,7 @@ class Surroundings:
         try:
             LoginEnvironment(agent, self._know)
         except OSError as error:
-            self._know({}, exhausted(error) or internal(error))
+            self._know({}, failure_of(error))
 
     def when_known(self, action: WhenKnown) -> None:
         """At once where nothing has to be waited for."""

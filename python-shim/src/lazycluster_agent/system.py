@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import signal
     from types import FrameType
     from typing import Any, Callable, Container, Dict, Optional, Tuple
+
+    Handler = Callable[[int, Optional[FrameType]], Any]
 else:
     import _signal as signal
 
@@ -67,8 +69,22 @@ def on_termination(action: Callable[[], None]) -> None:
         signal.signal(number, lambda number, frame: action())
 
 
-def on_interrupt(handler: Callable[[int, Optional[FrameType]], None]) -> None:
+def on_interrupt(handler: Handler) -> None:
     signal.signal(signal.SIGINT, handler)
+
+
+def handlers() -> Dict[int, Handler]:
+    """All that are written in Python."""
+    found = ((number, signal.getsignal(number)) for number in range(1, signal.NSIG))
+    return {number: handler for number, handler in found if callable(handler)}
+
+
+def handler_of(number: int) -> object:
+    return signal.getsignal(number)
+
+
+def set_handler(number: int, handler: Handler) -> None:
+    signal.signal(number, handler)
 
 
 def restore_signals() -> None:
