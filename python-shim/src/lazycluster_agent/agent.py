@@ -80,7 +80,6 @@ class Agent:
         self._meet(leftover)
         self.loop.later(0, self._get_ready)
         self._check_lease()
-        # A forked child on its way to another role (errors.Become) passes here and must end nothing.
         try:
             while True:
                 try:
