@@ -4,12 +4,14 @@ import math
 import os
 import shutil
 import time
+import zlib
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 from conftest import PYTHONS
-from manager import TAG, Manager, Result, alive, until
+from manager import BUNDLE, TAG, Manager, Result, alive, until
+from test_endurance import below
 
 from lazycluster_agent.msgpack import NotData
 from lazycluster_agent.values import encode_document
@@ -436,3 +438,27 @@ def test_a_virtual_environment(shared: Manager, python: str, tmp_path: Path) -> 
     prefix, packages = shared.call(source, python="venv/bin/python", cwd=str(tmp_path)).value
     assert prefix == str(tmp_path / "venv") and packages[0].startswith(prefix)
     shutil.rmtree(tmp_path / "venv")
+
+
+def test_arguments_that_do_not_fit_into_memory(python: str) -> None:
+    with Manager(python, before="ulimit -v 400000;") as manager:
+        last = manager.call("def f(x): return len(x)", bytes(450_000_000)).last
+        assert (last["op"], last["kind"]) == ("error", "limit")
+        assert "arguments do not fit" in last["message"]
+        assert manager.session_call("def f(): global kept; kept = 1").last["code"] == 0
+        last = manager.session_call("def f(x): return len(x)", bytes(450_000_000)).last
+        assert (last["op"], last["kind"]) == ("error", "limit")
+        # The session lives on.
+        assert manager.session_call("def f(): return kept").value == 1
+
+
+def test_a_child_that_cannot_begin_ends(python: str) -> None:
+    text = zlib.decompress(BUNDLE).decode()
+    place = "os.setsid()\\n        system.become_function_child()"
+    assert text.count(place) == 1
+    text = text.replace(place, "raise OSError(5)")
+    with Manager(python, text=zlib.compress(text.encode())) as manager:
+        for _ in range(3):
+            assert manager.call("def f(): return 1").last["code"] == 1
+        # The agent and one fork server: no child has become another one.
+        until(lambda: len(below(manager)) == 2)

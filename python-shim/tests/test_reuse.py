@@ -1,15 +1,17 @@
-"""A child takes another function only when the one before has left nothing in it."""
+"""A child takes its function again only when that has left nothing in it, and never another function."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-from typing import Any, Tuple
+from typing import Any
 
 import pytest
-from manager import Manager, until
+from manager import Manager, Sent, until
 from test_endurance import settled
+
+from lazycluster_agent.values import EXT_FUNCTION
 
 PID = "import os\ndef f(*a): return os.getpid()"
 
@@ -58,33 +60,113 @@ TRACES = {
     "a blocked signal": "import _signal as s; s.pthread_sigmask(s.SIG_BLOCK, [s.SIGTERM])",
     "a limit of recursion": "sys.setrecursionlimit(500)",
     "no garbage collection": "import gc; gc.disable()",
+    "a callback of the garbage collection": "import gc; gc.callbacks.append(print)",
+    "longer numbers": "getattr(sys, 'set_int_max_str_digits', sys.setrecursionlimit)(10000)",
+    "a hook of generators": "sys.set_asyncgen_hooks(print)",
+    "the stack of threads": "import _thread; _thread.stack_size(1 << 20)",
+    "a timeout of sockets": "import _socket; _socket.setdefaulttimeout(1)",
+    "a limit": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))",
+    "a foreign function": "import ctypes; ctypes.CDLL(None).getpid()",
+    "a changed module without a state": "import json; json.dumps = print",
+    "another module of a known name": "import json; sys.modules['json'] = sys",
     "memory": "global x; x = sys.stdin; x.kept = bytearray(b'x') * 50_000_000",
     "an error": "1 / 0",
     "an exit": "sys.exit(0)",
 }
 
 
-def pids(manager: Manager, body: str) -> Tuple[Any, int, int]:
-    """Of a call with this body, and of the one after it."""
-    # Whoever ran last is the next to be asked, as soon as there are enough spare ones.
-    until(lambda: manager.call(PID).value == manager.call(PID).value)
-    first = manager.call("import os, sys\ndef f(*a):\n    %s" % body, [], env={})
-    return first, first.pid, manager.call(PID).value
+def function(body: str) -> str:
+    """Runs the body or does nothing, so that it is the same function that comes before and after."""
+    return "import os, sys\ndef f(go, *a):\n    if go:\n        %s\n    return os.getpid()" % body.replace(
+        "\n    ", "\n        "
+    )
+
+
+def again(manager: Manager, source: str, *args: Any) -> Any:
+    """Runs it until its own child takes it again, which is the case as soon as what it imports is at hand."""
+    until(lambda: manager.call(source, *args).value == manager.call(source, *args).value)
+    return manager.call(source, *args).value
 
 
 @pytest.mark.parametrize("name", CLEAN)
 def test_is_taken_again_after(shared: Manager, name: str) -> None:
-    result, before, after = pids(shared, CLEAN[name])
-    assert result.last["code"] == 0, result.last
-    assert after == before
+    source = function(CLEAN[name])
+    before = again(shared, source, True, [])
+    result = shared.call(source, True, [], env={})
+    assert (result.last["code"], result.value) == (0, before), result.last
+    assert shared.call(source, False).value == before
 
 
 @pytest.mark.parametrize("name", TRACES)
 def test_is_not_taken_again_after(shared: Manager, name: str) -> None:
     if name == "fewer cores" and len(os.sched_getaffinity(0)) == 1:
         pytest.skip("one core only")
-    _, before, after = pids(shared, TRACES[name])
-    assert after != before
+    source = function(TRACES[name])
+    before = again(shared, source, False)
+    assert shared.call(source, True, []).pid == before
+    assert shared.call(source, False).value != before
+
+
+#: What one function changes, what shows it to others, and how often it changes it: once what it needs is at
+#: hand its child could be taken for another function.
+CHANGES = {
+    "json.dumps = None": "json.dumps is not None",
+    "json.JSONEncoder.default = None": "json.JSONEncoder.default is not None",
+    "json.made = 1": "not hasattr(json, 'made')",
+    "datetime.datetime = None": "datetime.datetime is not None",
+    "math.pi = 3": "math.pi > 3",
+    "getattr(sys, 'set_int_max_str_digits', print)(0)": "getattr(sys, 'get_int_max_str_digits', bool)() != 0 "
+    "or not hasattr(sys, 'get_int_max_str_digits')",
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))": "resource.getrlimit(1)[0] != 1000",
+    "copy._deepcopy_dispatch.clear()": "copy._deepcopy_dispatch",
+    "re.Pattern = None": "re.Pattern",
+    "os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()": "time.timezone != -9 * 3600",
+}
+IMPORTS = "import copy, datetime, json, math, os, re, resource, sys, time\n"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_functions_see_nothing_of(own: Manager, change: str) -> None:
+    source = IMPORTS.replace(" resource,", "" if "resource" not in change else " resource,")
+    look = source + "def f(): return bool(%s)" % CHANGES[change]
+    for _ in range(6):
+        assert own.call(source + "def f(): %s" % change).last["op"] == "exit"
+        assert own.call(look).value is True
+
+
+def test_a_limit_is_gone_where_the_agent_has_raised_its_own(python: str) -> None:
+    change = "import resource\ndef f(): resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))"
+    with Manager(python, before="ulimit -S -n 64;") as manager:
+        for id in [manager.start_run("sleep 1") for _ in range(30)]:
+            manager.finish(id)
+        for _ in range(4):
+            assert manager.call(change).last["code"] == 0
+            assert manager.call("import resource\ndef f(): return resource.getrlimit(1)[0]").value != 1000
+        source = "import resource\ndef f(): return resource.getrlimit(resource.RLIMIT_NOFILE)[0]"
+        assert manager.call(source).value == 64
+
+
+def test_what_objects_print_at_their_end_belongs_to_their_call(shared: Manager) -> None:
+    source = (
+        "class Last:\n    def __del__(self): print('gone')\n"
+        "def f(go):\n    if go: x = Last(); x.x = x\n    import os; return os.getpid()"
+    )
+    for go in (True, True, False, True):
+        assert shared.call(source, go).out == (b"gone\n" if go else b"")
+
+
+def test_code_among_the_arguments_counts(shared: Manager) -> None:
+    source = "def f(g=None): return g() if g else bound()"
+
+    def bound(body: str) -> Sent:
+        return Sent(EXT_FUNCTION, [{"kind": "source", "source": body, "name": "g", "file": "g"}, {}])
+
+    change = "import json\ndef g(): json.dumps = None"
+    look = "import json\ndef g(): return json.dumps is not None"
+    for _ in range(4):
+        for fields in ({"args": [bound(change)]}, {"args": [], "bind": {"bound": bound(change)}}):
+            assert shared.call(source, *fields["args"], bind=fields.get("bind")).last["code"] == 0
+            assert shared.call(source, bound(look)).value is True
 
 
 def test_has_nothing_of_the_call_before(shared: Manager) -> None:

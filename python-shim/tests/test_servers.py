@@ -48,7 +48,7 @@ def limited(python: str) -> Iterator[Callable[[int, float], Manager]]:
 
 def there(folder: Path) -> Set[str]:
     """Names of the interpreters that have processes."""
-    return {name for name in NAMES if processes_with("%s\0-u\0" % (folder / name))}
+    return {name for name in NAMES if processes_with("%s\0-c\0" % (folder / name))}
 
 
 def becomes(folder: Path, names: str) -> None:

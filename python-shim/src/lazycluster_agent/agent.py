@@ -77,7 +77,6 @@ class Agent:
         self.loop.watch(self._keeper_lives, READ, self._on_keeper_end)
         self._meet(leftover)
         self.loop.later(0, self._get_ready)
-        # A forked child on its way to another role (errors.Become) passes here and must end nothing.
         try:
             while True:
                 try:

@@ -1,7 +1,9 @@
 """The first code that runs on a host: makes the other modules importable, and divides into keeper and agent.
 
 What is sent is one text of two lines: `SOURCES = {...}`, the text of every module by its name, and a line
-that runs this one (see bundle.py). In `f` it finds the buffered stdin that it came from (see bootstrap.sh).
+that runs this one (see bundle.py). Beside it there is what bootstrap.sh has made: in `f` the buffered stdin
+that it came from, in `b` the bytes that came, in `p` what `sys.path` was before the standard library was
+put first.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
-    from typing import Any, Callable, Dict, NoReturn, Optional, Sequence
+    from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
+
+    from lazycluster_agent.shadows import Shadows
 
     Role = Callable[[], NoReturn]
 
@@ -42,14 +46,21 @@ ModuleSpec: Any = type(sys.__spec__)
 class Importer:
     """Compiles the modules of the package when they are first needed."""
 
-    def __init__(self, sources: Dict[str, str]) -> None:
+    def __init__(self, sources: Dict[str, str], bundle: bytes) -> None:
         self.lazycluster_sources = sources
+        self.lazycluster_bundle = bundle
+        #: What is done when a package of this name is first looked for, whoever does it.
+        self.awaited: Dict[str, Callable[[], None]] = {}
+        #: Set where modules of the user stand in front of the standard library.
+        self.shadows: Optional[Shadows] = None
         #: Where the keeper passes on what it compiles for us, and what came that way.
         self.help: Optional[io.BufferedReader] = None
         self._codes: Dict[str, Any] = {}
         self._count = 0
 
     def find_spec(self, name: str, path: Optional[Sequence[str]] = None, target: Any = None) -> Any:
+        if name in self.awaited:
+            self.awaited.pop(name)()
         package, _, module = name.partition(".")
         return self.specify(name, module) if package == PACKAGE else None
 
@@ -68,8 +79,12 @@ class Importer:
 
     def exec_module(self, module: Any) -> None:
         name = module.__spec__.loader_state
-        code = self._helped(name) if name in HELPED else None
-        exec(code or self.compile(name), module.__dict__)
+        code = (self._helped(name) if name in HELPED else None) or self.compile(name)
+        if self.shadows is None:
+            exec(code, module.__dict__)
+        else:
+            with self.shadows:
+                exec(code, module.__dict__)
 
     def compile(self, name: str) -> Any:
         return compile(self.lazycluster_sources[name], filename(name), "exec", dont_inherit=True)
@@ -121,23 +136,15 @@ def filename(module: str) -> str:
     return "<%s/%s.py>" % (PACKAGE, module)
 
 
-def main(texts: Dict[str, str], stdin: io.BufferedReader) -> NoReturn:
+def main(texts: Dict[str, str], stdin: io.BufferedReader, bundle: bytes, path: List[str]) -> NoReturn:
     # Nothing that is made at the start is garbage.
     gc.disable()
-    importer = Importer(texts)
+    importer = Importer(texts, bundle)
     sys.meta_path.insert(0, importer)
     restore_utf8_variable()
-    role: Optional[Role] = None
     code = 70
     try:
-        role = choose_role(importer, stdin)
-        from lazycluster_agent.errors import Become
-
-        while True:
-            try:
-                role()
-            except Become as change:
-                role = change.role
+        choose_role(importer, stdin, path)()
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException:
@@ -157,17 +164,10 @@ def restore_utf8_variable() -> None:
         os.environ.pop("PYTHONUTF8", None)
 
 
-def choose_role(importer: Importer, stdin: io.BufferedReader) -> Role:
+def choose_role(importer: Importer, stdin: io.BufferedReader, path: List[str]) -> Role:
     if len(sys.argv) > 2:
-        # Started by an agent, for functions that want another interpreter.
-        control = int(sys.argv[2])
-
-        def serve() -> NoReturn:
-            from lazycluster_agent.forkserver import ForkServer
-
-            ForkServer(control).run()
-
-        return serve
+        # Started by an agent, for functions.
+        return serve_functions(importer, int(sys.argv[2]), path)
     mode, _, name = stdin.readline().decode("ascii", "replace").strip().partition(" ")
     if mode == "agent":
         return divide_here(importer, stdin)
@@ -178,6 +178,22 @@ def choose_role(importer: Importer, stdin: io.BufferedReader) -> Role:
     if mode == "attach":
         return detach.attach(name, stdin)
     return detach.start(name, stdin, lambda listener, folder: divide_apart(importer, listener, folder))
+
+
+def serve_functions(importer: Importer, control: int, path: List[str]) -> Role:
+    """In an interpreter as users start it, to which our imports must make no difference."""
+    from lazycluster_agent.shadows import begin
+
+    importer.shadows = begin(path)
+    # Without the working directory of the moment, as a call brings its own.
+    sys.path[:] = filter(None, path)
+
+    def serve() -> NoReturn:
+        from lazycluster_agent.forkserver import ForkServer
+
+        ForkServer(control, importer).run()
+
+    return serve
 
 
 def divide_here(importer: Importer, stdin: io.BufferedReader) -> Role:
@@ -243,4 +259,4 @@ def divide(importer: Importer, fds: Sequence[int], run: Callable[..., int]) -> R
 
 
 if __name__ == "__main__":
-    main(globals()["SOURCES"], globals()["f"])
+    main(*map(globals().get, ("SOURCES", "f", "b", "p")))  # type: ignore[arg-type]

@@ -16,6 +16,11 @@ RUN = 'exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))'
 
 
 def bundle() -> bytes:
+    """On a host what came; else it is made of the files."""
+    for finder in sys.meta_path:
+        came = getattr(finder, "lazycluster_bundle", None)
+        if came is not None:
+            return bytes(came)
     import zlib
 
     return zlib.compress(("SOURCES = %s\n%s\n" % (ascii(sources()), RUN)).encode(), 9)
@@ -23,10 +28,6 @@ def bundle() -> bytes:
 
 def sources() -> Dict[str, str]:
     """The text of every module by its name."""
-    for finder in sys.meta_path:
-        texts = getattr(finder, "lazycluster_sources", None)
-        if texts is not None:
-            return dict(texts)
     texts = read_folder(os.path.dirname(os.path.abspath(__file__)))
     for folder in borrowed():
         texts.update(read_folder(folder, os.path.basename(folder) + "/"))
@@ -56,14 +57,8 @@ def borrowed() -> List[str]:
 
 
 def start_line() -> List[bytes]:
-    """The arguments of an interpreter that reads a bundle, as bootstrap.sh has them."""
-    return [
-        b"-u",
-        b"-S",
-        b"-c",
-        b"import sys;v=sys.version_info;"
-        b"v>=(3,8) or (sys.stdout.write(sys.argv[1]%v[:3]+chr(10)),sys.exit(3));"
-        b"sys.path[:]=[d for d in sys.path if d];import zlib;f=sys.stdin.buffer;"
-        b"exec(zlib.decompress(f.read(int(f.readline()))))",
-        b"lazycluster: old python %d.%d.%d",
-    ]
+    """What makes an interpreter read a bundle: the arguments that started us, as bootstrap.sh has them."""
+    with open("/proc/self/cmdline", "rb") as file:
+        words = file.read().split(b"\0")
+    at = words.index(b"-c")
+    return words[at : at + 3]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .agent import Agent
     from .frames import Header
+    from .spares import Identity
 
 #: The strings that each kind of function is told by.
 TEXTS = {
@@ -53,6 +54,11 @@ class Calling:
         self.handles = [] if header.get("handles") is None else fields.raw_list(header, "handles")
         self.modules = [] if header.get("modules") is None else fields.text_list(header, "modules")
         self.interpreter = fields.optional_text(header, "python")
+        #: What tells its code from that of other calls; what is bound is data.
+        self.identity: Identity = (
+            tuple((name, value) for name, value in self.function.items() if name != "bind"),
+            tuple(self.handles) if kind in NUMBERS else (),
+        )
 
     def request(self, agent: Agent, **more: Any) -> bytes:
         """The frame that tells a child what to do. Raises Failure."""

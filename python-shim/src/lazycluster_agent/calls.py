@@ -41,6 +41,8 @@ class Call:
         self.folder: bytes = request["folder"]
         self._handles: List[bytes] = request["handles"]
         self._loaded: Dict[int, object] = {}
+        #: Whether there are functions or objects among the arguments.
+        self.brought_code = False
 
     def perform(self, document: Arguments) -> List[Buffer]:
         """The document of the result. Raises Failure, CellRaised, or what the function raises."""
@@ -63,10 +65,12 @@ class Call:
     def _revive(self, kind: int, content: Any) -> object:
         """An argument that is no data."""
         if kind == EXT_HANDLE and isinstance(content, int):
+            self.brought_code = True
             return self.handle(content)
         if kind == EXT_REFERENCE and isinstance(content, int):
             return self.space.deref(content)
         if kind == EXT_FUNCTION and isinstance(content, list) and len(content) == 2:
+            self.brought_code = True
             return self._function(*content)
         raise WireError("ext type %d where it has no meaning" % kind)
 
@@ -83,7 +87,7 @@ class Call:
             raise WireError("a function that is neither source nor in a module")
         if kind == "module":
             return import_function(fn["module"], fn["name"])
-        return define_function(self.space.new_module(), fn, bind)
+        return define_function(self.space, self.space.new_module(), fn, bind)
 
     def handle(self, index: int) -> Any:
         """Loaded once, for an argument may come twice."""
@@ -126,7 +130,9 @@ def first(arguments: Dict[str, Any]) -> object:
 
 
 def call_source(call: Call, arguments: Dict[str, Any]) -> object:
-    return call.invoke(define_function(call.space.module(), call.fn, arguments["bind"]), arguments)
+    return call.invoke(
+        define_function(call.space, call.space.module(), call.fn, arguments["bind"]), arguments
+    )
 
 
 def call_module(call: Call, arguments: Dict[str, Any]) -> object:
@@ -190,7 +196,8 @@ def import_function(module: str, name: str) -> Any:
     return find(target, name, "The module %s" % module)
 
 
-def define_function(module: Any, fn: Dict[str, Any], bind: Dict[str, Any]) -> Any:
+def define_function(space: Space, module: Any, fn: Dict[str, Any], bind: Dict[str, Any]) -> Any:
+    space.remember((module.__name__, fn["source"], fn["file"], bind))
     module.__dict__.update(bind)
     exec(compile_source(fn["source"], fn["file"]), module.__dict__)
     return find(module, fn["name"], "The source %s" % fn["file"])

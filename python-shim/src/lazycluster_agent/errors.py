@@ -1,4 +1,4 @@
-"""What goes wrong, in three kinds: with the protocol, with one operation, and a change of role."""
+"""What goes wrong, in two kinds: with the protocol, and with one operation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, NoReturn, Optional, Union
+    from typing import Any, Dict, Optional, Union
 
     PathLike = Union[str, bytes]
 
@@ -80,17 +80,6 @@ def internal(error: BaseException) -> Failure:
         # No descriptor was left to read that module.
         trace = repr(error)
     return Failure("internal", "The agent failed; please report this.\n%s" % trace)
-
-
-class Become(BaseException):
-    """Unwinds a freshly forked process to `boot`, where it takes up another role on a clean stack.
-
-    Not an Exception, so that no handler on the way mistakes it for an error.
-    """
-
-    def __init__(self, role: Callable[[], NoReturn]) -> None:
-        super().__init__()
-        self.role = role
 
 
 def printable(path: PathLike) -> str:

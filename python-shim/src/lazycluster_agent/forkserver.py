@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import select
-import sys
 
 from . import system, warmth
 from .descriptors import Control, stream_pair
-from .limits import restore_limit
 from .msgpack import WireError
 from .traces import Names
 from .worker import Worker, make_ready, rehearse
@@ -18,49 +16,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, NoReturn
 
+    from .boot import Importer
+
 
 #: How often a function is run for nothing.
 REHEARSALS = 20
 
 
 class ForkServer:
-    def __init__(self, control: int) -> None:
+    def __init__(self, control: int, importer: Importer) -> None:
         self._control = Control(control)
+        self._importer = importer
 
     def run(self) -> NoReturn:
         """Serves until the agent closes the control socket."""
         self._warm_up()
-        woken = system.wake_on_child()
+        self._woken = system.wake_on_child()
         poller = select.poll()
         poller.register(self._control.fileno(), select.POLLIN)
-        poller.register(woken, select.POLLIN)
+        poller.register(self._woken, select.POLLIN)
         self._control.send({"op": "ready"})
         try:
             while True:
                 poller.poll()
-                system.drain(woken)
+                system.drain(self._woken)
                 self._tell_ended()
                 self._serve()
         except (EOFError, OSError, WireError):
             os._exit(0)
 
     def _warm_up(self) -> None:
-        # What is left of the agent that we were forked from goes first, for some of it holds descriptors.
         gc.enable()
-        gc.collect()
-        system.restore_signals()
-        restore_limit()
-        # SIGPIPE as every Python program has it, and so for the children.
-        system.ignore_signals("SIGINT", "SIGPIPE")
+        system.ignore_signals("SIGINT")
         system.null_stdio(0, 1, 2)
-        system.close_all_but((self._control.fileno(),))
         system.become_subreaper()
-        # We were started with -S. Functions expect what a normal start gives: site-packages, a venv.
-        import site
-
-        site.main()
         make_ready()
-        offer_cloudpickle()
+        # To hosts that have none.
+        self._importer.stand_in_for("cloudpickle")
         # Newer Pythons rewrite code that has run a few times; each child would do it, and copy it for that.
         for _ in range(REHEARSALS):
             rehearse()
@@ -68,6 +60,7 @@ class ForkServer:
 
     def _freeze(self) -> None:
         """What lives until now stays untouched in the children, and so shared with them."""
+        warmth.watch()
         self._names = Names()
         gc.collect()
         gc.freeze()
@@ -95,7 +88,14 @@ class ForkServer:
             pid = os.fork()
             if pid == 0:
                 # Not by way of `boot` for a clean stack: what that touches would have to be copied.
-                Worker(theirs, out_end, err_end, self._names).run()
+                try:
+                    for fd in (ours, out, err, self._woken):
+                        os.close(fd)
+                    self._control.close()
+                    Worker(theirs, out_end, err_end, self._names, self._importer).run()
+                finally:
+                    # Whatever has happened, there is one fork server.
+                    os._exit(1)
             # The agent writes to one `ours` and reads from the other.
             self._control.send({"op": "spare", "pid": pid}, (ours, ours, out, err))
         except OSError as error:
@@ -111,11 +111,3 @@ class ForkServer:
             if ended is None:
                 return
             self._control.send({"op": "ended", "pid": ended[0], "status": ended[1]})
-
-
-def offer_cloudpickle() -> None:
-    """To hosts that have none."""
-    for finder in sys.meta_path:
-        if hasattr(finder, "stand_in_for"):
-            finder.stand_in_for("cloudpickle")
-            return

@@ -1,4 +1,4 @@
-"""`call`: a Python function in a fresh child of a fork server."""
+"""`call`: a Python function in a child of a fork server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .agent import Agent
     from .frames import Header
-    from .functions import Server
+    from .server import Server
     from .turns import Turn
 
 
@@ -102,7 +102,7 @@ class Function(CallStep):
         environment = block(self.full_environment(server.environment))
         self._request = self.calling.request(self.agent, cwd=self.cwd, env=environment)
         self._server = server
-        server.acquire(self._assigned)
+        server.acquire(self._assigned, self.calling.identity)
 
     def _assigned(self, failure: Optional[Failure], pid: int, fds: Tuple[int, ...]) -> None:
         if failure is None:
@@ -184,7 +184,7 @@ class Function(CallStep):
 
     def _take_back(self) -> None:
         assert self._server is not None and self.pid is not None
-        self._server.take_back(self.pid, self._fds)
+        self._server.take_back(self.pid, self._fds, self.calling.identity)
 
     def _let_go(self) -> None:
         if self._server is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 
+from .shadows import among_ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +27,9 @@ def describe(error: BaseException) -> Dict[str, Any]:
     return {
         "type": kind.__qualname__ if plain else "%s.%s" % (kind.__module__, kind.__qualname__),
         "message": shorten(message, MAX_MESSAGE, head=MAX_MESSAGE),
-        "traceback": shorten(format_traceback(error), MAX_TRACEBACK, head=MAX_TRACEBACK // 4),
+        "traceback": shorten(
+            among_ours(lambda: format_traceback(error)), MAX_TRACEBACK, head=MAX_TRACEBACK // 4
+        ),
     }
 
 

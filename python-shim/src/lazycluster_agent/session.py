@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
     from .agent import Agent
-    from .functions import Server
+    from .server import Server
     from .session_call import SessionCall
 
     Key = Tuple[str, str]
@@ -91,7 +91,7 @@ class Session:
         if self.server is not None:
             return  # The child is on its way already.
         self.server = functions_of(self.agent).server(call.calling.interpreter, call.cwd, call.environment)
-        self.server.acquire(self._assigned)
+        self.server.acquire(self._assigned, None)
 
     def _assigned(self, failure: Optional[Failure], pid: int, fds: Tuple[int, ...]) -> None:
         call = self.current

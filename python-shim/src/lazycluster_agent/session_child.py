@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 from . import system
 from .calls import Call
 from .session_space import SessionSpace
 from .shield import Shield
-from .worker import finish, flush, perform, settle_in, stream
+from .worker import finish, flush, perform, set_variables, settle_in, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ class SessionChild:
 
     def run(self, request: Header, document: Optional[Arguments]) -> NoReturn:
         system.on_interrupt(self._on_interrupt)
-        quiet_figures()
         line = self._line
         while True:
             code = 1 if document is None else self._serve(request, document)
@@ -83,8 +83,7 @@ class SessionChild:
             settle_in(request)
             self._settled = True
         else:
-            for name, value in request["more"].items():
-                os.environb[os.fsencode(name)] = value
+            set_variables({os.fsencode(name): value for name, value in request["more"].items()})
         result = Call(request, self._space).perform(document)
         # A full pipe may make this wait.
         flush()
@@ -116,9 +115,7 @@ class SessionChild:
 INTERRUPTIBLE = SessionChild._interruptible.__code__
 
 
-def quiet_figures() -> None:
-    """Figures are shown when a cell ends, so `show()` need not warn that it cannot."""
-    import warnings
-
-    warnings.filterwarnings("ignore", "FigureCanvas.* is non-interactive", UserWarning)
-    warnings.filterwarnings("ignore", "Matplotlib is currently using agg", UserWarning)
+# Figures are shown when a cell ends, so `show()` need not warn that it cannot. This is here because an import
+# of ours finds what it needs in the standard library (shadows.py); only the process of a session imports it.
+warnings.filterwarnings("ignore", "FigureCanvas.* is non-interactive", UserWarning)
+warnings.filterwarnings("ignore", "Matplotlib is currently using agg", UserWarning)

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List
 
+    from .published import Source
+
 
 class SessionSpace(Space):
     def __init__(self) -> None:
@@ -26,6 +28,9 @@ class SessionSpace(Space):
     def _add(self, name: str) -> Any:
         # Thousands of calls may bring functions; they live as long as somebody holds them.
         return type(sys)(name)
+
+    def remember(self, source: Source) -> None:
+        """Its functions are those of `__main__`, which no other process can import."""
 
     def wait(self, awaitable: Any) -> object:
         """In one event loop, for objects may belong to it that are used by later calls."""

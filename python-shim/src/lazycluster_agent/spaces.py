@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List
 
+    from .published import Source
     from .values import Special
 
 
@@ -19,6 +20,8 @@ class Space:
 
     def __init__(self) -> None:
         self._count = 0
+        #: What its modules are made of.
+        self._sources: List[Source] = []
 
     @property
     def names(self) -> Dict[str, Any]:
@@ -40,6 +43,15 @@ class Space:
         # It is found by this name where functions are pickled for processes of the function's own.
         module = sys.modules[name] = type(sys)(name)
         return module
+
+    def remember(self, source: Source) -> None:
+        self._sources.append(source)
+
+    def publish(self) -> None:
+        """The function is about to start processes that may need its modules."""
+        from .published import publish
+
+        publish(self._sources)
 
     def wait(self, awaitable: Any) -> object:
         import asyncio

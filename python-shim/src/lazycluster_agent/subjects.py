@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import sys
 
 from .outcome import own_module, shorten
@@ -34,8 +35,6 @@ def is_long(subject: Any) -> bool:
 
 
 def brief(subject: object) -> str:
-    import reprlib
-
     shortener = reprlib.Repr()
     for limit in ("maxlist", "maxtuple", "maxset", "maxfrozenset", "maxdict"):
         setattr(shortener, limit, 100)

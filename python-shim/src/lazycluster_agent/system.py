@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pwd
     import signal
     from types import FrameType
-    from typing import Any, Callable, Container, Dict, Optional, Tuple
+    from typing import Any, Callable, Dict, Optional, Tuple
 
     Handler = Callable[[int, Optional[FrameType]], Any]
 else:
@@ -37,16 +37,30 @@ def become_subreaper() -> None:
     Where this is not possible they are still found by session, group and environment.
     """
     try:
-        c: Any = __import__("_ctypes")
-        prctl = c.dlsym(c.dlopen(None, 0), "prctl")
-        c.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        _prctl(PR_SET_CHILD_SUBREAPER)
     except (ImportError, AttributeError, OSError):
-        try:
-            import ctypes
+        pass
 
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        except (ImportError, AttributeError, OSError):
-            pass
+
+def _prctl(option: int) -> None:
+    # Kept, for later these modules count as used by whoever touches them (warmth.py).
+    global _prctl
+    try:
+        c: Any = __import__("_ctypes")
+        call, function = c.call_function, c.dlsym(c.dlopen(None, 0), "prctl")
+
+        def _prctl(option: int) -> None:
+            call(function, (option, 1, 0, 0, 0))
+
+    except (ImportError, AttributeError, OSError):
+        import ctypes
+
+        library = ctypes.CDLL(None)
+
+        def _prctl(option: int) -> None:
+            library.prctl(option, 1, 0, 0, 0)
+
+    _prctl(option)
 
 
 def wake_on_child() -> int:
@@ -97,15 +111,16 @@ def restore_signals() -> None:
 
 def become_function_child() -> None:
     """From the signals of a fork server to those of every Python program."""
-    signal.set_wakeup_fd(-1)
+    close_quietly(signal.set_wakeup_fd(-1))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def signal_state() -> Tuple[object, ...]:
     """What a program may have set for itself."""
-    handlers = tuple(map(signal.getsignal, DEFAULTED_SIGNALS))
-    return handlers, signal.getitimer(signal.ITIMER_REAL), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    handlers = tuple(map(signal.getsignal, ALL_SIGNALS))
+    timers = tuple(map(signal.getitimer, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)))
+    return handlers, timers, signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 #: What we, or whoever started us, may have changed and a started program must not inherit.
@@ -114,6 +129,7 @@ DEFAULTED_NAMES = (
     "SIGALRM SIGTSTP SIGTTIN SIGTTOU SIGXFSZ SIGWINCH"
 )
 DEFAULTED_SIGNALS = tuple(int(getattr(signal, name)) for name in DEFAULTED_NAMES.split())
+ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
 
 
 def signal_name(number: int) -> str:
@@ -169,22 +185,6 @@ def close_quietly(fd: int) -> None:
         pass
 
 
-#: A fork server has no descriptors from here on.
-LOW = 64
-
-
-def close_all_but(keep: Container[int]) -> None:
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in keep:
-            close_quietly(int(name))
-
-
-def close_low_but(keep: int) -> None:
-    """The same for a process that is known to have only low ones, many times as fast."""
-    os.closerange(3, keep)
-    os.closerange(keep + 1, LOW)
-
-
 def null_stdio(*fds: int) -> None:
     """/dev/null in place of standard streams. Descriptors 0 to 2 must never be free for other files."""
     null = os.open(os.devnull, os.O_RDWR)
@@ -230,4 +230,4 @@ def user_shell() -> bytes:
 
 
 def interpreter() -> str:
-    return sys.executable or "python3"
+    return sys.executable or os.readlink("/proc/self/exe")

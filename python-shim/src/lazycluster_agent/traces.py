@@ -1,11 +1,14 @@
 """What a function may leave behind in its process. A child in which nothing shows takes another function.
 
 What is looked at is what Python code can change without bringing in a module of its own: everything else
-shows as a module that was not there before.
+shows as a module that was not there before. Attributes of classes and what containers hold are not looked at:
+the same function finds what it has changed in them, and no other function gets the child.
 """
 
 from __future__ import annotations
 
+import _socket
+import _thread
 import atexit
 import gc
 import linecache
@@ -17,19 +20,13 @@ from .calls import MODULE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterator, List, Tuple
+    from typing import Any, Callable, Dict, Iterator, List, Tuple
 
-#: Of the standard library, without a state that a program could change by using them.
-STATELESS_NAMES = (
-    "_bisect _blake2 _collections _datetime _functools _hashlib _heapq _json _md5 _operator _sha1 _sha2 "
-    "_sha256 _sha3 _sha512 _sre _string _strptime _struct base64 binascii bisect cmath collections copy "
-    "copyreg dataclasses datetime enum functools hashlib heapq itertools json keyword math operator re "
-    "reprlib sre_compile sre_constants sre_parse string struct textwrap time types zlib"
-)
-STATELESS = frozenset(STATELESS_NAMES.split())
 #: Bytes that a child may have grown by.
 GROWTH = 16 * 1024 * 1024
 PAGE = os.sysconf("SC_PAGESIZE")
+#: Newer ones, and those that were mended, convert only so many.
+digits: Callable[[], int] = getattr(sys, "get_int_max_str_digits", int)
 #: Functions that one child runs: what cannot be seen must not add up.
 MOST = 500
 
@@ -38,7 +35,7 @@ class Names:
     """Of the fork server, and so of its new children: the modules, and what they contain."""
 
     def __init__(self) -> None:
-        self._modules = dict(sys.modules)
+        self.modules = dict(sys.modules)
         self._names = [(names, dict(names)) for names in namespaces()]
         self._lists = [(kept, list(kept)) for kept in lists()]
         self._warmth = warmth.state()
@@ -59,13 +56,10 @@ class Names:
             del sys.modules[name]
         for file in [file for file in linecache.cache if file not in self._sources]:
             del linecache.cache[file]
-        if any(sys.modules.get(name) is not module for name, module in self._modules.items()):
+        if len(sys.modules) != len(self.modules) or warmth.touched():
             return False
-        if len(sys.modules) > len(self._modules):
-            new = sys.modules.keys() - self._modules.keys()
-            if any(name.partition(".")[0] not in STATELESS for name in new):
-                return False
-            self._modules.update((name, sys.modules[name]) for name in new)
+        if any(sys.modules.get(name) is not module for name, module in self.modules.items()):
+            return False
         if any(now != before for now, before in self._names):
             return False
         if any(len(now) != len(before) or now != before for now, before in self._lists):
@@ -93,7 +87,7 @@ def namespaces() -> Iterator[Dict[Any, Any]]:
 
 def lists() -> Iterator[List[Any]]:
     """What programs change in place."""
-    yield from (sys.argv, sys.meta_path, sys.path_hooks)
+    yield from (sys.argv, sys.meta_path, sys.path_hooks, gc.callbacks)
     warnings: Any = sys.modules.get("warnings")
     if warnings is not None:
         yield warnings.filters
@@ -113,19 +107,18 @@ class Traces:
         self._memory = 0
         self._state = self._look()
 
-    def none(self, path: List[str]) -> bool:
-        """Whether the process is, as far as it can be seen, as it was before it ran a function."""
+    def none(self, path: List[str], flush: Callable[[], None]) -> bool:
+        """Whether the process is, as far as it can be seen, as it was before it ran a function.
+
+        What objects print at their end is sent by `flush`: it belongs to the call that made them."""
         self._left -= 1
         try:
-            return (
-                self._left > 0
-                and bool(self._state)
-                and not has_children()
-                and self._names.restore(path)
-                # What nobody refers to any more may still hold a file.
-                and gc.collect() >= 0
-                and self._look() == self._state
-            )
+            if self._left <= 0 or not self._state or has_children() or not self._names.restore(path):
+                return False
+            # What nobody refers to any more may still hold a file.
+            gc.collect()
+            flush()
+            return self._look() == self._state
         except Exception:
             # Something stands in the place of what we use.
             return False
@@ -161,9 +154,22 @@ class Traces:
                 sys.getswitchinterval(),
                 sys.gettrace(),
                 sys.getprofile(),
+                sys.getdlopenflags(),
+                sys.get_asyncgen_hooks(),
+                sys.get_coroutine_origin_tracking_depth(),
+                digits(),
+                _thread.stack_size(),
+                _socket.getdefaulttimeout(),
+                locale(),
             )
         except OSError:
             return ()
+
+
+def locale() -> object:
+    """Python has it before `locale` is imported."""
+    module: Any = sys.modules.get("_locale")
+    return module and module.setlocale(module.LC_ALL)
 
 
 def mask() -> int:

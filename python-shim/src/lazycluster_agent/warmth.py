@@ -1,4 +1,4 @@
-"""What a fork server imports before it forks its next children, once a function has used it.
+"""What a fork server has imported before it forks its next children, once functions have used it.
 
 Only what may be imported ahead: it comes from the interpreter's own folders, a fork loses no thread of it,
 and what it remembers can be put back.
@@ -9,26 +9,64 @@ from __future__ import annotations
 import os
 import sys
 
+from .libraries import NUMPY, PICKLES, PLAIN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Tuple
+    from typing import Any, List, Tuple
 
-PICKLES = "pickles"
-LIBRARIES = ("numpy",)
+    from .traces import Names
+
 #: What comes with one: parts that it would import when they are first asked for.
-PARTS = {"numpy": ("numpy.random",)}
-NAMES = (PICKLES, *LIBRARIES)
-#: Variables that the libraries read when they are imported: who sets one gets a child without them.
-VARIABLES = (b"OMP_", b"OPENBLAS_", b"GOTO_", b"MKL_", b"BLIS_", b"KMP_", b"NPY_", b"LD_")
+PARTS = {NUMPY: ("numpy.random",)}
+#: Who uses one of these may change what cannot be seen.
+POWERFUL = ("_ctypes", "ctypes", "resource")
+LIBRARY = os.path.dirname(os.path.dirname(sys.modules["encodings"].__file__ or ""))
+_touched: List[str] = []
 
 
-def used(path: Iterable[str]) -> List[str]:
-    """In a child: what its function has brought in. `path`: where the interpreter's own modules are."""
-    found = [PICKLES] if "%s.%s" % (__package__, PICKLES) in sys.modules else []
-    for name in LIBRARIES:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file and os.path.dirname(os.path.dirname(file)) in path:
-            found.append(name)
+class Watched(type(sys)):  # type: ignore[misc]
+    """A module until somebody uses it."""
+
+    def __getattribute__(self, name: str) -> Any:
+        touch(self)
+        return getattr(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        touch(self)
+        setattr(self, name, value)
+
+
+def touch(module: Any) -> None:
+    _touched.append("")
+    object.__setattr__(module, "__class__", type(sys))
+
+
+def watch() -> None:
+    """In the fork server: modules that came with others."""
+    for name in POWERFUL:
+        module = sys.modules.get(name)
+        if type(module) is type(sys):
+            module.__class__ = Watched
+
+
+def touched() -> bool:
+    return bool(_touched)
+
+
+def used(names: Names) -> List[str]:
+    """In a child: what its function has brought in."""
+    found = []
+    for name in sys.modules.keys() - names.modules.keys():
+        if name == "%s.%s" % (__package__, PICKLES):
+            found.append(PICKLES)
+        elif name == NUMPY or name in PLAIN:
+            file = getattr(sys.modules[name], "__file__", None)
+            folder = os.path.dirname(file) if file else LIBRARY
+            if os.path.basename(file or "").startswith("__init__."):
+                folder = os.path.dirname(folder)
+            if folder in names.path if name == NUMPY else folder.startswith(LIBRARY):
+                found.append(name)
     return found
 
 
@@ -40,7 +78,7 @@ def prepare(name: str) -> None:
         pickles.prepare()
     else:
         try:
-            for module in (name, *PARTS[name]):
+            for module in (name, *PARTS.get(name, ())):
                 __import__(module)
         except Exception:
             pass  # A child could; whoever needs it is told by its own import.
@@ -55,16 +93,7 @@ def begin() -> None:
 
 def state() -> Tuple[Any, ...]:
     """What functions may set in it."""
-    numpy: Any = sys.modules.get("numpy")
-    return () if numpy is None else (numpy.geterr(), numpy.geterrcall(), numpy.get_printoptions())
-
-
-def unwanted(wanted: Dict[bytes, bytes], given: Dict[bytes, bytes], cwd: bytes) -> bool:
-    """By the agent: whether a function must not find a library that was imported before.
-
-    `wanted`: the function's variables. `given`: those of the fork server."""
-    if any(name.startswith(VARIABLES) and given.get(name) != value for name, value in wanted.items()):
-        return True
-    # The working directory comes first where modules are looked for.
-    own = [os.path.join(cwd, os.fsencode(name)) for name in LIBRARIES]
-    return any(os.path.exists(path + b".py") or os.path.exists(path + b"/__init__.py") for path in own)
+    numpy: Any = sys.modules.get(NUMPY)
+    if numpy is None:
+        return ()
+    return numpy.geterr(), numpy.geterrcall(), numpy.get_printoptions(), numpy.getbufsize()

@@ -10,11 +10,12 @@ import atexit
 import linecache
 import os
 import sys
+import time
 
 from . import system, warmth
 from .calls import MODULE, Call, CellRaised
 from .errors import Failure, printable
-from .line import Arguments, Line
+from .line import TOO_LARGE, Arguments, Line
 from .msgpack import NotData
 from .outcome import complete, describe
 from .spaces import Space
@@ -23,71 +24,81 @@ from .values import encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, NoReturn, Optional
+    from typing import Any, Callable, Dict, NoReturn, Optional, Tuple
 
+    from .boot import Importer
     from .frames import Header
     from .traces import Names
 
 
 class Worker:
-    def __init__(self, control: int, out: int, err: int, names: Names) -> None:
+    def __init__(self, control: int, out: int, err: int, names: Names, importer: Importer) -> None:
         self._control, self._out, self._err = control, out, err
-        self._names = names
+        self._names, self._importer = names, importer
 
     def run(self) -> NoReturn:
         self._prepare()
         rehearse()
         line = Line(self._control)
         traces = Traces(self._names)
-        code: Optional[int] = None
+        code = 1
         try:
-            while code is None:
+            again = True
+            while again:
                 request = line.receive()
                 if request is None:
                     os._exit(0)  # We were not needed.
-                code = 1
                 header, document = request
+                again = False
                 if header["kept"]:
                     from .session_child import SessionChild
 
                     SessionChild(line).run(header, document)
                 elif document is not None:
-                    code = self._serve(line, traces, header, document)
+                    again, code = self._serve(line, traces, header, document)
                 del request, header, document
+        except MemoryError:
+            line.tell("failed", **Failure("limit", TOO_LARGE).fields())
+            line.tell("ending", code=1, warm=[])
+            line.send()
         except OSError as error:
             if not line.lost:
                 # Most likely the function closed every descriptor that it found.
                 system.write_quietly(2, b"lazycluster: the result was lost: %s\n" % str(error).encode())
-            code = 1
         finally:
-            os._exit(code or 0)
+            os._exit(code)
 
-    def _serve(self, line: Line, traces: Traces, request: Header, document: Arguments) -> Optional[int]:
-        """The exit code; None when the process can take another function."""
-        returned = False
+    def _serve(self, line: Line, traces: Traces, request: Header, document: Arguments) -> Tuple[bool, int]:
+        """Whether the process can run the function again, and its exit code if it ends."""
+        call: Optional[Call] = None
 
         def action() -> Any:
-            nonlocal returned
-            result = run_once(request, document)
-            returned = True
+            nonlocal call
+            settle_in(request)
+            space = Space()
+            self._importer.awaited["multiprocessing"] = space.publish
+            found = Call(request, space)
+            result = found.perform(document)
+            # Code among the arguments may be other code the next time.
+            call = None if found.brought_code else found
             return result
 
         code = perform(line, action)
         if line.lost:
-            return finish(code)
-        if returned and traces.none([os.fsdecode(request["cwd"]), *self._names.path]):
-            line.tell("ending", code=0, warm=warmth.used(self._names.path), again=True)
+            return False, finish(code)
+        if call is not None and traces.none([os.fsdecode(request["cwd"]), *self._names.path], flush):
+            line.tell("ending", code=0, warm=[], again=True)
             line.send()
-            return None
+            return True, 1
         if lingers():
             line.send()
         code = finish(code)
-        line.tell("ending", code=code, warm=warmth.used(self._names.path))
+        line.tell("ending", code=code, warm=warmth.used(self._names))
         line.send()
         # The end of the process takes longer than all the rest, so nobody waits for it.
         for fd in (1, 2):
             system.close_quietly(fd)
-        return code
+        return False, code
 
     def _prepare(self) -> None:
         """All that can be done before the function is known, and not before the fork."""
@@ -96,13 +107,9 @@ class Worker:
         system.become_subreaper()
         os.dup2(self._out, 1)
         os.dup2(self._err, 2)
-        system.close_low_but(self._control)
+        os.close(self._out)
+        os.close(self._err)
         warmth.begin()
-
-
-def run_once(request: Header, document: Arguments) -> Any:
-    settle_in(request)
-    return Call(request, Space()).perform(document)
 
 
 def perform(line: Line, action: Callable[[], Any]) -> int:
@@ -165,6 +172,14 @@ def make_ready() -> None:
 def stream(fd: int, mode: str) -> Any:
     """Text by lines, so that a log shows what happened when; no text can fail to be written."""
     return open(fd, mode, buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def set_variables(variables: Dict[bytes, bytes]) -> None:
+    """On top of what is there."""
+    zone = os.environb.get(b"TZ")
+    os.environb.update(variables)
+    if os.environb.get(b"TZ") != zone:
+        time.tzset()
 
 
 def replace_environment(block: bytes) -> None:
