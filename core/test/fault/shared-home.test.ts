@@ -4,16 +4,11 @@ import { existsSync, readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Start, starter } from "../cli/program";
-import { type TestHosts, startHosts } from "../hosts";
+import { type TestHosts, startHosts, unless } from "../hosts";
 import { Machine, type Manager, type Workspace, noMachines, startManager, workspace } from "../support";
 
 const JOURNAL = join(__dirname, "..", "..", "dist", "engine", "journal");
 const impossible = noMachines();
-const NAME =
-  impossible === null
-    ? "a state directory that machines share"
-    : `a state directory that machines share (skipped: ${impossible})`;
-
 interface Place {
   readonly machine: Machine;
   readonly start: Start;
@@ -31,7 +26,7 @@ interface Line {
   readonly elsewhere: string | null;
 }
 
-describe.skipIf(impossible !== null)(NAME, () => {
+describe("a state directory that machines share", unless(impossible), () => {
   let hosts: TestHosts;
   let space: Workspace;
   /** `twin`: another container of `one`, with its id and name, which shares its temporary folder. */

@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, needsIsolation, startHosts } from "../hosts";
 import {
   type LazyclusterErrorType,
   Runtime,
@@ -55,7 +55,7 @@ const waits = (): Promise<unknown> =>
   eventually(async () => (await host.processes()).some(({ args }) => args.startsWith("sleep 0.05")), 10_000);
 
 // A host without a file system of its own has the .bashrc of whoever runs the tests.
-describe.runIf(canIsolate())("what is said of start-up files", () => {
+describe("what is said of start-up files", needsIsolation(), () => {
   const runtime = runtimeOver.bind(null, "ssh2");
 
   it("that wait for a lock: said so, after the time that was given", async () => {
@@ -88,7 +88,7 @@ describe.runIf(canIsolate())("what is said of start-up files", () => {
   });
 });
 
-describe.runIf(canIsolate()).each(["ssh2", "openssh"] as const)("over %s, start-up files", (transport) => {
+describe.each(["ssh2", "openssh"] as const)("over %s, start-up files", needsIsolation(), (transport) => {
   const runtime = runtimeOver.bind(null, transport);
 
   it("that take long, and a time that is long enough: it works", async () => {

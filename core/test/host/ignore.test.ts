@@ -8,12 +8,12 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { IgnoreRules } from "../../src/host/tree/ignore";
 import { scan } from "../../src/host/tree/plan";
 import { Slices } from "../../src/host/tree/slices";
+import { unless } from "../hosts";
 
 /** Folders with rules of their own that are compared at once. */
 const SITES = 24;
 const HAS_GIT = spawnSync("git", ["--version"]).status === 0;
-if (!HAS_GIT)
-  console.log("skipped: what git makes of the same rules, for there is no git; recorded answers are compared");
+const needsGit = unless(!HAS_GIT && "needs git; recorded answers are compared all the same");
 
 let root: string;
 beforeEach(() => {
@@ -53,7 +53,7 @@ function gits(encoding: "utf8" | "latin1" = "utf8"): string[] {
 
 const FILES = ["a", "b.log", "d/a", "d/b.log", "d/e/a", "d/e/b.log", "d/e/f/c", "build/x", "d/build/y", "ünï cödé/a"];
 
-describe.skipIf(!HAS_GIT)("what is left out is what git leaves out", () => {
+describe("what is left out is what git leaves out", needsGit, () => {
   it.each<[string, Record<string, string>]>([
     ["a name at any depth", { "": "a\n" }],
     ["a pattern", { "": "*.log\n" }],
@@ -162,7 +162,7 @@ it("for rules of which git was asked before", () => {
   for (const vector of vectors) expect([...vector.slice(0, 3), leftOut(vector)]).toEqual(vector);
 });
 
-it.skipIf(!HAS_GIT)("for any rules, what is left out is what git leaves out", { timeout: 60_000 }, () => {
+it("for any rules, what is left out is what git leaves out", { timeout: 60_000, ...needsGit }, () => {
   const atom = fc.constantFrom(
     ...[
       "a",
