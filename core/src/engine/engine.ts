@@ -183,7 +183,7 @@ export class Engine {
     const detaching = {
       pool: this.pool,
       objects: this.objects,
-      log: (level: "info" | "warn", message: string) => this.client.log(level, message),
+      log: (level: "debug" | "info" | "warn", message: string) => this.client.log(level, message),
       detached: (detachment: Detachment) => journal({ detachment }),
     };
     const execution = new Execution(spec, this.owner(spec.owner), detaching, (change) => {

@@ -11,6 +11,8 @@ import { within } from "./within";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
+/** [ms] between two heartbeats, at least. */
+const LEAST_BEAT_MS = 200;
 /** [ms] beyond an interval by which a heartbeat is late only when our own process stood still. */
 const STANDSTILL_MS = 1000;
 /** [ms] that the bootstrap may take, where the user does not say. */
@@ -50,7 +52,7 @@ export class AgentClient {
       const timeoutMs = spec.connection.connectTimeoutMs ?? START_MS;
       const started = await startAgent(connection, spec, mode, timeoutMs, signal);
       const hello = await readHello(connection, started, timeoutMs, signal);
-      return new AgentClient(connection, spec, started.process, hello);
+      return new AgentClient(connection, spec, mode, started.process, hello);
     } catch (error) {
       await connection.close();
       throw error;
@@ -60,6 +62,7 @@ export class AgentClient {
   private constructor(
     private readonly connection: HostConnection,
     private readonly spec: HostSpec,
+    private readonly mode: AgentMode,
     private readonly process: RemoteProcess,
     { decoder, info, early }: Hello,
   ) {
@@ -188,9 +191,9 @@ export class AgentClient {
     if (!this.alive) return;
     const wanted = this.connection.keepaliveIntervalMs;
     // Even without keepalive the agent must hear of us before its lease ends.
-    const interval = Math.max(200, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
+    const interval = Math.max(LEAST_BEAT_MS, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
     // A little less than the whole, for timers come late and early.
-    const patience = (MISSED - 0.1) * wanted;
+    const patience = (MISSED - 0.1) * Math.max(LEAST_BEAT_MS, wanted);
     let beatAt = performance.now();
     this.heartbeat = setInterval(() => {
       const now = performance.now();
@@ -218,10 +221,17 @@ export class AgentClient {
       {
         code: "ERR_CONNECTION",
         host: this.host,
-        message: `${this.host}: the host was lost: ${what}. What ran there ends by itself; run the task again when the host is back.`,
+        message: `${this.host}: the host was lost: ${what}.${this.whatNow}`,
       },
       cause,
     );
+  }
+
+  /** A detached agent's tasks are not lost with the connection: who follows them says what becomes of them. */
+  private get whatNow(): string {
+    return this.mode.kind === "agent"
+      ? " What ran there ends by itself; run the task again when the host is back."
+      : "";
   }
 
   private end(why: EngineFailure | null): void {

@@ -21,7 +21,7 @@ export function takeOver(history: EngineHistory, id: string): Execution | null {
   if (!claim) return null;
   const { owner, steps, cwd } = detachment;
   const task = RuntimeTask.of(name, steps);
-  const detach = { name: detachment.name, takeOver: { cwd } };
+  const detach = { name: detachment.name, takeOver: { cwd, cancelWanted: record.cancelWanted } };
   const run = task.begin(
     { id, name, owner, steps, env: {}, logFile, startedAt, detach },
     { debug: false, omitOnJoin: undefined, trusted: false },

@@ -83,7 +83,7 @@ export class TaskRun {
     });
   }
 
-  /** Resolves when it has ended. Rejects LazyclusterError when the engine cannot be asked. */
+  /** Resolves when it has ended. Rejects LazyclusterError when the engine cannot be asked, or the host of a detached task does not confirm it. */
   async cancel(): Promise<void> {
     if (this.ended) return;
     try {
@@ -189,6 +189,7 @@ export class TaskRun {
         // Whoever waits already still does.
         if (this.awaited) this.engine.hold(this.spec.id);
         return;
+      case "cancelWanted":
       case "pid":
         this.current = applyChange(this.current, change);
         return;

@@ -71,7 +71,14 @@ export interface ExecutionSpec {
   readonly logFile: string;
   readonly startedAt: number;
   /** Null: it ends with us. `takeOver`: it runs already, in this directory, and its log goes on. */
-  readonly detach: { readonly name: string; readonly takeOver: { readonly cwd: string } | null } | null;
+  readonly detach: {
+    readonly name: string;
+    readonly takeOver: {
+      readonly cwd: string;
+      /** Somebody wanted its end before, and the host was away. */
+      readonly cancelWanted: boolean;
+    } | null;
+  } | null;
 }
 
 /** What the agent said of its host, and the way to it. */
