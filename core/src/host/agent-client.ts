@@ -17,6 +17,8 @@ const LEAST_BEAT_MS = 200;
 const STANDSTILL_MS = 1000;
 /** [ms] that the bootstrap may take, where the user does not say. */
 const START_MS = 30_000;
+/** [ms] for an answer to what should take a moment. */
+const ANSWER_MS = 60_000;
 /** [ms] that a polite end may take. */
 const BYE_MS = 1500;
 const MAX_ID = 2 ** 31 - 1;
@@ -116,14 +118,19 @@ export class AgentClient {
     return operation;
   }
 
-  /** An operation that only asks: resolves with the fields of `done`. Rejects the agent's `error` by `explain`, or the loss. */
-  ask(
+  /**
+   * An operation that only asks: resolves with the fields of `done`. Rejects the agent's `error` by `explain`, the loss, or ERR_TIMEOUT when the
+   * answer takes longer than `timeoutMs`, also where no keepalive would tell that the host is silent.
+   */
+  async ask(
     op: string,
     fields: { readonly [field: string]: Encodable },
     explain: (error: Header) => EngineFailure,
+    timeoutMs = ANSWER_MS,
   ): Promise<Header> {
-    return new Promise((resolve, reject) => {
-      this.open(op, fields, {
+    let operation: Operation | null = null;
+    const answer = new Promise<Header>((resolve, reject) => {
+      operation = this.open(op, fields, {
         message: () => undefined,
         ended: (outcome) => {
           if (outcome instanceof EngineFailure) reject(outcome);
@@ -132,16 +139,22 @@ export class AgentClient {
         },
       });
     });
+    return within(timeoutMs, answer, () => {
+      operation?.cancel();
+      const message = `${this.host}: the host did not answer within ${String(timeoutMs / 1000)} s (${op}). Check that it is well: a file system there may hang.`;
+      throw new EngineFailure({ code: "ERR_TIMEOUT", host: this.host, message });
+    });
   }
 
   /** [ms] of a round trip to the agent, or until the host was lost. */
   async ping(): Promise<number> {
     const start = performance.now();
     if (this.alive) {
-      await new Promise<void>((resolve) => {
+      const answered = new Promise<void>((resolve) => {
         this.pings.push(resolve);
         this.outbox.post(encodeFrameHead({ op: "ping", t: OURS }));
       });
+      await within(ANSWER_MS, answered, () => undefined);
     }
     return performance.now() - start;
   }

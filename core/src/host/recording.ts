@@ -23,6 +23,7 @@ interface Recorded {
 
 /** One of the recorded steps. */
 export class Track implements ProcessHost {
+  readonly recorded = true;
   private readonly early: Recorded[] = [];
   private listener: OperationListener | null = null;
   private readonly unreleased: (() => void)[] = [];
