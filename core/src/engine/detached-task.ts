@@ -19,7 +19,7 @@ const LEASE_MS = 24 * 3600 * 1000;
 export interface DetachedContext {
   readonly pool: HostPool;
   readonly objects: ObjectStore;
-  readonly log: (level: "info" | "warn", message: string) => void;
+  readonly log: (level: "debug" | "info" | "warn", message: string) => void;
   /** It goes on by itself from now on. */
   readonly detached: (detachment: Detachment) => void;
   /** Who has taken it over from us; null: nobody. */
@@ -60,6 +60,16 @@ export class DetachedTask {
     private readonly context: DetachedContext,
     readonly workplace: Workplace,
   ) {}
+
+  /** The host runs it by itself. */
+  get begun(): boolean {
+    return this.recording !== null;
+  }
+
+  /** Whether its host can be asked now. */
+  get there(): boolean {
+    return this.recording?.there ?? this.workplace.agent.alive;
+  }
 
   /** What the process of a step is asked for. The first one hands all of them over. Rejects EngineFailure. */
   async step(index: number, place: ProcessPlace, signal: AbortSignal): Promise<RecordedStep> {
@@ -118,20 +128,20 @@ export class DetachedTask {
     return callRequest(step, place, agent, held.paths);
   }
 
-  private async attach(): Promise<AgentClient> {
+  private async attach(signal: AbortSignal): Promise<AgentClient> {
     const { host } = this.spec.owner;
     const taker = this.context.takenBy();
     if (taker) {
       this.taken = true;
       throw takenOver(this.spec, taker);
     }
-    return this.context.pool.open(host, { kind: "attach", name: this.name }, new AbortController().signal);
+    return this.context.pool.open(host, { kind: "attach", name: this.name }, signal);
   }
 
   private follow(): Recording {
     const { host } = this.spec.owner;
     this.recording = new Recording(this.workplace.agent, {
-      attach: () => this.attach(),
+      attach: (signal) => this.attach(signal),
       patienceMs: Math.max(LEASE_MS, host.leaseMs),
       log: this.context.log,
     });

@@ -185,7 +185,7 @@ export class Engine {
     const detaching = {
       pool: this.pool,
       objects: this.objects,
-      log: (level: "info" | "warn", message: string) => this.client.log(level, message),
+      log: (level: "debug" | "info" | "warn", message: string) => this.client.log(level, message),
       detached: (detachment: Detachment) => journal({ detachment }),
       takenBy: () => lastHolder(id, this.journal?.folder ?? null),
     };

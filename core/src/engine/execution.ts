@@ -1,6 +1,7 @@
 /** One execution of a task: its steps in order, its log, its changes, and exactly one end. */
 import { type DetachedContext, DetachedTask, isProcess } from "./detached-task";
 import { LogWriter, type LoggedSoFar, spoolPath } from "./journal";
+import { within } from "../host";
 import type { Owner, Workplace } from "./owner";
 import {
   EngineFailure,
@@ -20,6 +21,8 @@ import {
 import { type StepOutcome, sentence } from "./judge";
 import { runStep } from "./step";
 
+/** [ms] in which the host of a detached task confirms its end, or is away. */
+const CONFIRM_MS = 10_000;
 /** [ms] between two reports of a log's growth or a transfer's progress. */
 const REPORT_MS = 50;
 
@@ -31,6 +34,7 @@ export class Execution {
   private readonly throttle: Throttle;
   /** It goes on without us from then on, if it is to. */
   private readonly begun: Promise<void>;
+  private detached: DetachedTask | null = null;
   private hasBegun: () => void = () => undefined;
   private readonly left: Promise<void>;
   private abandon: () => void = () => undefined;
@@ -72,17 +76,41 @@ export class Execution {
     await this.settled;
   }
 
-  /** Resolves when it has ended, by this or otherwise. */
+  /**
+   * Resolves when it has ended, by this or otherwise. Rejects EngineFailure when that of a detached one is not confirmed: it runs on, and its
+   * host is asked again whenever it is there.
+   */
   async cancel(): Promise<void> {
     // It runs on the host whatever we do until we are there.
     if (this.spec.detach?.takeOver) await Promise.race([this.begun, this.settled]);
+    this.wantEnd();
+    await (this.spec.detach ? within(CONFIRM_MS, this.settled, () => undefined) : this.settled);
+    if (this.current.state === "running") throw this.unconfirmed();
+  }
+
+  private wantEnd(): void {
+    if (this.current.detached !== null && this.current.state === "running" && !this.current.cancelWanted)
+      this.change({ kind: "cancelWanted", time: Date.now() });
     this.abort.abort();
-    await this.settled;
+  }
+
+  private unconfirmed(): EngineFailure {
+    const { host } = this.owner;
+    const why = this.detached?.there
+      ? `its host did not confirm it within ${String(CONFIRM_MS)} ms`
+      : "its host is away, and the task runs on there";
+    return new EngineFailure({
+      code: "ERR_CONNECTION",
+      host,
+      message:
+        `${host}: task ${JSON.stringify(this.spec.name)} was not cancelled: ${why}. It is asked again whenever somebody who looks after ` +
+        "the task finds the host back: this process while it runs, or `lazycluster cancel`.",
+    });
   }
 
   /** Whatever happens, it ends once, and says so; unless it was left to go on. */
   private async run(): Promise<void> {
-    const opened: Opened = { log: null, detached: null };
+    const opened: Opened = { log: null };
     let end: EndChange | null = null;
     let left = false;
     try {
@@ -102,17 +130,20 @@ export class Execution {
     const { log, soFar } = this.openLog();
     opened.log = log;
     const { owner, steps, detach } = this.spec;
-    if (detach) opened.detached = await DetachedTask.open(this.spec, detach, this.context(), signal);
+    if (detach) this.detached = await DetachedTask.open(this.spec, detach, this.context(), signal);
     if (detach?.takeOver) {
-      this.context().detached({ name: detach.name, owner, steps, cwd: detach.takeOver.cwd });
+      const { cwd, cancelWanted } = detach.takeOver;
+      this.context().detached({ name: detach.name, owner, steps, cwd });
+      if (cancelWanted) this.wantEnd();
     }
-    const { detached } = opened;
+    const { detached } = this;
     const workplace = detached?.workplace ?? (await this.owner.workplace(owner.workingDir, signal));
     const left = this.left.then(() => null);
     return Promise.race([left, this.runSteps({ workplace, log, detached, logged: soFar })]);
   }
 
-  private async clearUp({ log, detached }: Opened, left: boolean): Promise<void> {
+  private async clearUp({ log }: Opened, left: boolean): Promise<void> {
+    const { detached } = this;
     if (left) await detached?.leave();
     // Where its host was not there, or another process has it, it goes on, and so does its log.
     const goesOn = left || (Boolean(this.spec.detach?.takeOver) && !detached) || detached?.isTaken;
@@ -150,6 +181,7 @@ export class Execution {
       detached: (detachment) => {
         this.surroundings.detached(detachment);
         this.change({ kind: "detached", name: detachment.name });
+        if (this.abort.signal.aborted) this.wantEnd();
         this.hasBegun();
       },
     };
@@ -157,7 +189,8 @@ export class Execution {
 
   private async runSteps(stage: Stage): Promise<EndChange> {
     for (const [index, step] of this.spec.steps.entries()) {
-      if (this.abort.signal.aborted) return this.failed(index, step, CANCELLED);
+      // What the host runs by itself may have ended before it heard of it.
+      if (this.abort.signal.aborted && !stage.detached?.begun) return this.failed(index, step, CANCELLED);
       const { outcome, endedAt } = await this.runOne(index, step, stage);
       this.throttle.flush();
       const reason = outcome.failure?.reason;
@@ -223,6 +256,8 @@ export class Execution {
 
   private reasonOf(error: unknown, { workplace, detached }: Stage): TaskFailureReason {
     const code = error instanceof EngineFailure ? error.data.code : null;
+    // Nobody has confirmed the end of what runs there.
+    if (detached?.begun && code !== null && AWAY.has(code)) return "lost";
     if (code === "ERR_CANCELLED" || this.abort.signal.aborted) return "cancelled";
     // A recording comes back to its host by itself; what it cannot come back to is lost.
     if (detached) return code !== null && AWAY.has(code) ? "lost" : "failed";
@@ -273,7 +308,6 @@ type EndChange = Extract<TaskChange, { readonly kind: "end" }>;
 /** What is to be closed at the end. */
 interface Opened {
   log: LogWriter | null;
-  detached: DetachedTask | null;
 }
 
 /** Where its steps run, and what becomes of their output. */
@@ -300,7 +334,13 @@ function behind(step: number, logged: LoggedSoFar | null, output: Output): Outpu
 }
 
 /** Why a recording cannot be come back to. */
-const AWAY: ReadonlySet<ErrorCode> = new Set(["ERR_CONNECTION", "ERR_INVALID_RUNTIME", "ERR_TASK_LOST"]);
+const AWAY: ReadonlySet<ErrorCode> = new Set([
+  "ERR_AUTHENTICATION",
+  "ERR_CONNECTION",
+  "ERR_HOST_KEY",
+  "ERR_INVALID_RUNTIME",
+  "ERR_TASK_LOST",
+]);
 
 const DONE = { exitCode: null, signal: null, failure: null } as const satisfies StepOutcome;
 

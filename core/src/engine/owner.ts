@@ -11,7 +11,10 @@ import {
 } from "../host";
 import { type AnsweredFacts, askFacts } from "./facts";
 import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
+import type { Header } from "../wire";
 
+/** [ms] for a folder, which may hold millions of files. */
+const REMOVE_MS = 3600_000;
 /** [ms] for which a host may clear up when we leave; one that does not answer does it by itself, without us. */
 const RELEASE_MS = 5000;
 
@@ -96,7 +99,8 @@ export class Owner {
   async deleteDir(path: string, workingDir: WorkingDirSpec, signal: AbortSignal): Promise<boolean> {
     const { agent, cwd } = await this.workplace(workingDir, signal);
     try {
-      const done = await agent.ask("remove", { path, cwd }, (error) => agentFailure(agent.host, error));
+      const explain = (error: Header): EngineFailure => agentFailure(agent.host, error);
+      const done = await agent.ask("remove", { path, cwd }, explain, REMOVE_MS);
       return done.flag("removed");
     } catch (error) {
       // What the file system there refused.

@@ -11,10 +11,14 @@ import { within } from "./within";
 
 /** Silent intervals after which the host is lost. */
 const MISSED = 3;
+/** [ms] between two heartbeats, at least. */
+const LEAST_BEAT_MS = 200;
 /** [ms] beyond an interval by which a heartbeat is late only when our own process stood still. */
 const STANDSTILL_MS = 1000;
 /** [ms] that the bootstrap may take, where the user does not say. */
 const START_MS = 30_000;
+/** [ms] for an answer to what should take a moment. */
+const ANSWER_MS = 60_000;
 /** [ms] that a polite end may take. */
 const BYE_MS = 1500;
 const MAX_ID = 2 ** 31 - 1;
@@ -50,7 +54,7 @@ export class AgentClient {
       const timeoutMs = spec.connection.connectTimeoutMs ?? START_MS;
       const started = await startAgent(connection, spec, mode, timeoutMs, signal);
       const hello = await readHello(connection, started, timeoutMs, signal);
-      return new AgentClient(connection, spec, started.process, hello);
+      return new AgentClient(connection, spec, mode, started.process, hello);
     } catch (error) {
       await connection.close();
       throw error;
@@ -60,6 +64,7 @@ export class AgentClient {
   private constructor(
     private readonly connection: HostConnection,
     private readonly spec: HostSpec,
+    private readonly mode: AgentMode,
     private readonly process: RemoteProcess,
     { decoder, info, early }: Hello,
   ) {
@@ -113,14 +118,19 @@ export class AgentClient {
     return operation;
   }
 
-  /** An operation that only asks: resolves with the fields of `done`. Rejects the agent's `error` by `explain`, or the loss. */
-  ask(
+  /**
+   * An operation that only asks: resolves with the fields of `done`. Rejects the agent's `error` by `explain`, the loss, or ERR_TIMEOUT when the
+   * answer takes longer than `timeoutMs`, also where no keepalive would tell that the host is silent.
+   */
+  async ask(
     op: string,
     fields: { readonly [field: string]: Encodable },
     explain: (error: Header) => EngineFailure,
+    timeoutMs = ANSWER_MS,
   ): Promise<Header> {
-    return new Promise((resolve, reject) => {
-      this.open(op, fields, {
+    let operation: Operation | null = null;
+    const answer = new Promise<Header>((resolve, reject) => {
+      operation = this.open(op, fields, {
         message: () => undefined,
         ended: (outcome) => {
           if (outcome instanceof EngineFailure) reject(outcome);
@@ -129,16 +139,22 @@ export class AgentClient {
         },
       });
     });
+    return within(timeoutMs, answer, () => {
+      operation?.cancel();
+      const message = `${this.host}: the host did not answer within ${String(timeoutMs / 1000)} s (${op}). Check that it is well: a file system there may hang.`;
+      throw new EngineFailure({ code: "ERR_TIMEOUT", host: this.host, message });
+    });
   }
 
   /** [ms] of a round trip to the agent, or until the host was lost. */
   async ping(): Promise<number> {
     const start = performance.now();
     if (this.alive) {
-      await new Promise<void>((resolve) => {
+      const answered = new Promise<void>((resolve) => {
         this.pings.push(resolve);
         this.outbox.post(encodeFrameHead({ op: "ping", t: OURS }));
       });
+      await within(ANSWER_MS, answered, () => undefined);
     }
     return performance.now() - start;
   }
@@ -188,9 +204,9 @@ export class AgentClient {
     if (!this.alive) return;
     const wanted = this.connection.keepaliveIntervalMs;
     // Even without keepalive the agent must hear of us before its lease ends.
-    const interval = Math.max(200, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
+    const interval = Math.max(LEAST_BEAT_MS, Math.min(wanted === 0 ? Infinity : wanted, this.spec.leaseMs / 3));
     // A little less than the whole, for timers come late and early.
-    const patience = (MISSED - 0.1) * wanted;
+    const patience = (MISSED - 0.1) * Math.max(LEAST_BEAT_MS, wanted);
     let beatAt = performance.now();
     this.heartbeat = setInterval(() => {
       const now = performance.now();
@@ -218,10 +234,17 @@ export class AgentClient {
       {
         code: "ERR_CONNECTION",
         host: this.host,
-        message: `${this.host}: the host was lost: ${what}. What ran there ends by itself; run the task again when the host is back.`,
+        message: `${this.host}: the host was lost: ${what}.${this.whatNow}`,
       },
       cause,
     );
+  }
+
+  /** A detached agent's tasks are not lost with the connection: who follows them says what becomes of them. */
+  private get whatNow(): string {
+    return this.mode.kind === "agent"
+      ? " What ran there ends by itself; run the task again when the host is back."
+      : "";
   }
 
   private end(why: EngineFailure | null): void {

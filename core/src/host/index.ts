@@ -13,6 +13,7 @@ export type { Incoming, PortListener, PortStream, Ports } from "./forward";
 export { HostPorts } from "./forward-host";
 export { breakOff, join } from "./forward-join";
 export { listenFailure, portInUse } from "./forward-relay";
+export { ComeBack } from "./come-back";
 export { connectHost } from "./connect";
 export { reach } from "./reach";
 export { resolveRoute } from "./route";

@@ -1,6 +1,6 @@
 /** Logins in good order: not too many at once, and a second try where a busy sshd dropped one unheard. */
 
-import { setTimeout as sleep } from "node:timers/promises";
+import { tryAgain } from "./come-back";
 import { endpoint, type Target } from "./connection-errors";
 
 /** Hands out a fixed number of places; who waits is served in order. */
@@ -155,25 +155,25 @@ export async function retryDropped<R>(
   waiting: <W>(work: () => Promise<W>) => Promise<W>,
   attempt: () => Promise<R>,
 ): Promise<R> {
-  for (const [tries, pause] of [0, ...RETRY_AFTER_MS].entries()) {
-    try {
-      return await (tries === 0 ? attempt() : retryInTurn(endpoint(target), pause, signal, waiting, attempt));
-    } catch (error) {
-      if (!(error instanceof DroppedUnheard)) throw error;
-      if (tries === RETRY_AFTER_MS.length) throw error.failure;
-    }
+  const again = (failures: number): Promise<R> =>
+    failures === 0 ? attempt() : inTurn(endpoint(target), signal, waiting, attempt);
+  const rule = {
+    pauseMs: (failures: number) => RETRY_AFTER_MS[failures] ?? null,
+    isFinal: (error: unknown) => !(error instanceof DroppedUnheard),
+  };
+  try {
+    return await tryAgain(again, rule, signal);
+  } catch (error) {
+    throw error instanceof DroppedUnheard ? error.failure : error;
   }
-  throw new Error("unreachable: the last try returns or throws");
 }
 
-async function retryInTurn<R>(
+async function inTurn<R>(
   where: string,
-  pause: number,
   signal: AbortSignal,
   waiting: <W>(work: () => Promise<W>) => Promise<W>,
   attempt: () => Promise<R>,
 ): Promise<R> {
-  await sleep(pause * (0.5 + Math.random()), undefined, { signal });
   const queue = queues.get(where) ?? { place: new Semaphore(1), users: 0 };
   queues.set(where, queue);
   queue.users++;

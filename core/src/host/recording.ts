@@ -2,16 +2,16 @@
  * What a detached agent records of its steps, as the steps' own messages. It is followed from its beginning, whoever
  * began it, and followed on when the connection was lost: the steps know nothing of that.
  */
-import { type ArgumentData, EngineFailure } from "../engine/protocol";
+import { type ArgumentData, EngineFailure, toFailureData } from "../engine/protocol";
 import { type Encodable, type Frame, FrameDecoder, WireError } from "../wire";
 import type { AgentClient } from "./agent-client";
 import { agentFailure } from "./agent-error";
+import { ComeBack, isFinal } from "./come-back";
 import type { OperationListener } from "./operation";
 import { type InputSink, sendInput } from "./step-input";
 import type { ProcessHost, ProcessOperation } from "./step-process";
+import { within } from "./within";
 
-/** [ms] between attempts to get back to a host, the last one again and again. */
-const RETRY_MS = [500, 1000, 2000, 5000, 10_000, 30_000];
 /** [ms] for which the end of a step that shall stop is awaited while the host answers. */
 const STOP_MS = 10_000;
 
@@ -23,6 +23,7 @@ interface Recorded {
 
 /** One of the recorded steps. */
 export class Track implements ProcessHost {
+  readonly recorded = true;
   private readonly early: Recorded[] = [];
   private listener: OperationListener | null = null;
   private readonly unreleased: (() => void)[] = [];
@@ -36,6 +37,8 @@ export class Track implements ProcessHost {
   constructor(
     readonly host: string,
     private readonly stop: () => void,
+    /** What was recorded cannot be read. */
+    private readonly broken: (error: unknown) => void,
   ) {
     this.began = new Promise((resolve) => (this.begin = resolve));
   }
@@ -45,8 +48,13 @@ export class Track implements ProcessHost {
     // Whoever opens it gets the operation first.
     queueMicrotask(() => {
       this.listener = listener;
-      for (const recorded of this.early.splice(0)) this.deliver(recorded);
-      if (this.outcome instanceof EngineFailure) listener.ended(this.outcome);
+      const before = this.outcome;
+      try {
+        for (const recorded of this.early.splice(0)) this.deliver(recorded);
+      } catch (error) {
+        this.broken(error);
+      }
+      if (before instanceof EngineFailure && this.outcome === before) listener.ended(before);
     });
     return {
       grant: () => this.unreleased.shift()?.(),
@@ -95,10 +103,10 @@ export class Track implements ProcessHost {
 
 export interface RecordingOptions {
   /** Gets back to the detached agent. Rejects EngineFailure. */
-  readonly attach: () => Promise<AgentClient>;
+  readonly attach: (signal: AbortSignal) => Promise<AgentClient>;
   /** [ms] after which a host that does not come back is given up. */
   readonly patienceMs: number;
-  readonly log: (level: "info" | "warn", message: string) => void;
+  readonly log: (level: "debug" | "info" | "warn", message: string) => void;
 }
 
 export class Recording {
@@ -106,13 +114,13 @@ export class Recording {
   readonly over: Promise<void>;
   private readonly tracks = new Map<number, Track>();
   private readonly decoder = new FrameDecoder();
+  private readonly comeBack: ComeBack;
   private offset = 0;
-  private left = false;
+  private readonly leaving = new AbortController();
   private stopping = false;
   /** Nothing of it runs any more. */
   private complete = false;
   private failure: EngineFailure | null = null;
-  private wake: () => void = () => undefined;
 
   /** Hands the steps over; from then on nobody needs to stay. Rejects EngineFailure. */
   static async begin(
@@ -153,6 +161,7 @@ export class Recording {
     private agent: AgentClient,
     private readonly options: RecordingOptions,
   ) {
+    this.comeBack = new ComeBack(options.patienceMs);
     this.over = this.follow();
   }
 
@@ -161,10 +170,14 @@ export class Recording {
     return this.track(step);
   }
 
+  /** Whether its host can be asked now. */
+  get there(): boolean {
+    return this.agent.alive;
+  }
+
   /** Stops following, and lets the host go on. */
   async leave(): Promise<void> {
-    this.left = true;
-    this.wake();
+    this.leaving.abort();
     await this.agent.close();
     await this.over;
   }
@@ -173,34 +186,50 @@ export class Recording {
   async end(): Promise<void> {
     if (!this.complete) {
       await this.askToStop();
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, STOP_MS)));
-      await Promise.race([this.over, late]);
-      clearTimeout(timer);
+      await within(STOP_MS, this.over, () => undefined);
     }
     if (this.agent.alive) await this.agent.ask("forget", {}, plain(this.agent)).catch(() => undefined);
-    this.left = true;
-    this.wake();
+    this.leaving.abort();
     await this.agent.close();
   }
 
   private async follow(): Promise<void> {
-    for (;;) {
+    while (!this.isLeft()) {
       try {
         await this.followOnce();
         if (!this.complete) this.giveUp(this.withoutEnd());
         return;
       } catch (error) {
-        if (!(error instanceof EngineFailure)) throw error;
-        if (this.left) return;
-        if (this.agent.alive) {
-          this.giveUp(error);
+        if (this.isLeft() || this.failure) return;
+        if (isFinal(error)) {
+          this.giveUp(toFailure(error, this.agent.host));
           return;
         }
-        this.options.log("warn", `${error.message} What was detached there goes on; it is looked for again.`);
+        this.options.log("warn", `${messageOf(error)} What was detached there goes on; it is looked for again.`);
       }
-      if (!(await this.comeBack())) return;
+      try {
+        await this.agent.close();
+        const failed = (error: unknown): void => this.options.log("debug", messageOf(error));
+        await this.comeBack.run(() => this.attach(), this.leaving.signal, failed);
+      } catch (error) {
+        if (!this.isLeft()) this.giveUp(toFailure(error, this.agent.host));
+        return;
+      }
     }
+  }
+
+  private isLeft(): boolean {
+    return this.leaving.signal.aborted;
+  }
+
+  private async attach(): Promise<void> {
+    const agent = await this.options.attach(this.leaving.signal);
+    if (this.isLeft()) {
+      await agent.close();
+      return;
+    }
+    this.agent = agent;
+    this.options.log("info", `${agent.host}: what was detached there was found again.`);
   }
 
   /** Resolves at the end of the recording. Rejects EngineFailure. */
@@ -225,6 +254,11 @@ export class Recording {
 
   private read(outer: Frame, granted: () => void): void {
     if (outer.header.op !== "data") throw new WireError(`an unexpected ${outer.header.op}`);
+    // What cannot be read is not read on.
+    if (this.failure) {
+      granted();
+      return;
+    }
     // Credit of the whole is returned with the last of what came in it.
     let owed = 1;
     const release = (): void => {
@@ -233,16 +267,32 @@ export class Recording {
     };
     for (const piece of outer.pieces) {
       this.offset += piece.length;
-      for (const frame of this.decoder.push(piece)) {
-        const id = frame.header.integer("id");
-        if (frame.header.op === "over") this.finish(frame);
-        else {
-          owed += 1;
-          this.track(id - 1).receive({ frame, release });
-        }
+      try {
+        for (const frame of this.decoder.push(piece)) this.pass(frame, () => ((owed += 1), release));
+      } catch (error) {
+        this.broken(error);
       }
     }
     release();
+  }
+
+  private pass(frame: Frame, owe: () => () => void): void {
+    if (this.failure) return;
+    const id = frame.header.integer("id");
+    if (frame.header.op === "over") {
+      this.finish(frame);
+      return;
+    }
+    // A stop that came between two steps has stopped nothing.
+    if (frame.header.op === "begin" && this.stopping) void this.askToStop();
+    this.track(id - 1).receive({ frame, release: owe() });
+  }
+
+  /** It would be the same from any beginning, so nobody can say what becomes of the steps. */
+  private broken(error: unknown): void {
+    const { host } = this.agent;
+    const why = `${host}: what was recorded of the detached task cannot be read (${messageOf(error)}).`;
+    this.giveUp(new EngineFailure({ code: "ERR_TASK_LOST", host, message: why }, error));
   }
 
   /** The tracks of steps that never began end with it. */
@@ -273,60 +323,34 @@ export class Recording {
   private track(step: number): Track {
     const known = this.tracks.get(step);
     if (known) return known;
-    const track = new Track(this.agent.host, () => this.stop());
+    const stop = (): void => this.stop();
+    const track = new Track(this.agent.host, stop, (error) => this.broken(error));
     this.tracks.set(step, track);
     if (this.failure) track.fail(this.failure);
     return track;
   }
 
+  /** Until the host confirms it, it is asked again whenever it is back. */
   private stop(): void {
     if (this.stopping) return;
     this.stopping = true;
     void this.askToStop();
-    this.wake();
-    setTimeout(() => {
-      const { host } = this.agent;
-      const message = `${host}: cancelled; the host did not confirm it within ${String(STOP_MS)} ms, so it may go on there until its lease ends.`;
-      this.giveUp(new EngineFailure({ code: "ERR_CANCELLED", host, message }));
-    }, STOP_MS).unref();
   }
 
   private async askToStop(): Promise<void> {
     // Without a connection it is asked again over the next one.
     if (this.agent.alive) await this.agent.ask("stop", {}, plain(this.agent)).catch(() => undefined);
   }
-
-  /** False when it is given up. */
-  private async comeBack(): Promise<boolean> {
-    const deadline = performance.now() + this.options.patienceMs;
-    for (let attempt = 0; ; attempt += 1) {
-      await this.pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0);
-      if (this.left || this.failure) return false;
-      try {
-        this.agent = await this.options.attach();
-        this.options.log("info", `${this.agent.host}: what was detached there was found again.`);
-        return true;
-      } catch (error) {
-        if (!(error instanceof EngineFailure)) throw error;
-        // A host that answers, and has it no more, will not have it later either.
-        if (error.data.code === "ERR_CONNECTION" && performance.now() < deadline) continue;
-        this.giveUp(error);
-        return false;
-      }
-    }
-  }
-
-  private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
 }
 
 function plain(agent: AgentClient): (error: Frame["header"]) => EngineFailure {
   return (error) => agentFailure(agent.host, error);
+}
+
+function toFailure(error: unknown, host: string): EngineFailure {
+  return error instanceof EngineFailure ? error : new EngineFailure(toFailureData(error, host), error);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

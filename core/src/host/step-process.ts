@@ -7,7 +7,20 @@ import type { Operation, OperationListener } from "./operation";
 import { ResultReader } from "./result-reader";
 import { sendInput } from "./step-input";
 import type { Progress } from "./tree";
+import { within } from "./within";
 
+/** [ms] beyond its time limit for a step that its host ends: the agent gives processes three seconds, and a busy host some more. */
+const PATIENCE_MS = 30_000;
+const LATE: ProcessEnd = {
+  code: null,
+  signal: null,
+  why: "timeout",
+  raised: null,
+  sessionLost: false,
+  value: null,
+};
+/** [ms] that a timer can hold. */
+const MOST_MS = 2 ** 31 - 1;
 /** [bytes] from which arguments and values are worth a word on their progress. */
 const LARGE = 1024 * 1024;
 const KEEP = (): void => undefined;
@@ -49,6 +62,8 @@ export type ProcessOperation = Pick<Operation, "grant" | "cancel" | "send">;
 /** An agent, or what was recorded by one. */
 export interface ProcessHost {
   readonly host: string;
+  /** True: it goes on whether we are there or not. */
+  readonly recorded?: boolean;
   open(op: string, fields: { readonly [field: string]: Encodable }, listener: OperationListener): ProcessOperation;
 }
 
@@ -72,10 +87,24 @@ export function startProcess(
     settle = resolve;
     fail = reject;
   });
+  /** The host did not tell its end within its time limit, and long after. */
+  let late = false;
+  let runs = false;
+  const startClock = (): void => {
+    const { timeout } = fields;
+    if (runs || typeof timeout !== "number" || agent.recorded) return;
+    runs = true;
+    const onLate = (): void => {
+      late = true;
+      operation.cancel();
+    };
+    void within(Math.min(timeout + PATIENCE_MS, MOST_MS), settled, onLate).catch(() => undefined);
+  };
   const message = (frame: Frame): void => {
     const { header } = frame;
     if (header.op === "started") {
       sinks.started(header.integer("pid", 1));
+      startClock();
       return;
     }
     if (header.op !== "data") throw new WireError(`an unexpected ${header.op}`);
@@ -97,8 +126,10 @@ export function startProcess(
   const operation = agent.open(op, fields, {
     message,
     ended: (outcome) => {
-      if (outcome instanceof EngineFailure) fail(outcome);
-      else if (outcome.header.op === "exit") settle(readEnd(outcome.header));
+      if (outcome instanceof EngineFailure) {
+        if (late && outcome.data.code === "ERR_CANCELLED") settle(LATE);
+        else fail(outcome);
+      } else if (outcome.header.op === "exit") settle(late ? LATE : readEnd(outcome.header));
       else fail(agentFailure(agent.host, outcome.header));
     },
   });
@@ -111,7 +142,10 @@ export function startProcess(
       },
     );
   }
-  return { ended: finish(agent.host, settled, value, () => broken), cancel: () => operation.cancel() };
+  const ended = finish(agent.host, settled, value, () => broken);
+  // A call of a session waits for its turn before its time begins.
+  if (!("session" in fields)) startClock();
+  return { ended, cancel: () => operation.cancel() };
 }
 
 async function finish(

@@ -1,15 +1,18 @@
 /** A port of one place that leads to a port of another: kept up through losses, until it is stopped. */
-import { EngineFailure, type ExposureChange, type ExposureRecord, type ExposureWay } from "../engine/protocol";
-import { type Incoming, type PortListener, type PortStream, abortable, breakOff, join } from "../host";
+import {
+  EngineFailure,
+  type ExposureChange,
+  type ExposureRecord,
+  type ExposureWay,
+  toFailureData,
+} from "../engine/protocol";
+import { ComeBack, type Incoming, type PortListener, type PortStream, breakOff, join, within } from "../host";
 import type { Place, Reached } from "./place";
 
-/** [ms] until the first try after a loss, and the most between two. */
-const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 5000;
+/** [ms] in which a place says whether it listens, or is connected. */
+const ANSWER_MS = 60_000;
 /** Connections of one exposure at once: a bound on what a host can make us hold. */
 const MAX_CONNECTIONS = 10_000;
-/** What will not be better the next time: a login that is tried over and over is locked out. */
-const FINAL = ["ERR_AUTHENTICATION", "ERR_HOST_KEY", "ERR_INVALID_ARGUMENT"];
 
 export interface Route {
   /** Where it listens. */
@@ -37,6 +40,7 @@ export class Exposure {
   private to: Reached | null = null;
   private listener: PortListener | null = null;
   private opened = false;
+  private readonly comeBack = new ComeBack();
   private recovering: Promise<void> | null = null;
   private interrupted: string | null = null;
   /** The last that was told. */
@@ -97,7 +101,10 @@ export class Exposure {
       },
       () => undefined,
     );
-    await abortable(listening, signal, at.name);
+    const late = (): never => {
+      throw silent(at.name, `it did not say within ${String(ANSWER_MS)} ms whether it listens on port ${String(port)}`);
+    };
+    await within(ANSWER_MS, listening, late, { signal, host: at.name });
   }
 
   private watch(place: Reached): Reached {
@@ -150,9 +157,17 @@ export class Exposure {
 
   private dial(): Promise<PortStream> {
     const { to } = this;
-    if (this.isStopped() || !to?.alive) throw new Error(`${this.route.to.name} is away`);
+    const { to: place, targetPort } = this.route;
+    if (this.isStopped() || !to?.alive) throw new Error(`${place.name} is away`);
     if (this.connections > MAX_CONNECTIONS) throw new Error(`there are ${String(MAX_CONNECTIONS)} already`);
-    return to.ports.dial(this.route.targetPort);
+    const dialling = to.ports.dial(targetPort);
+    return within(ANSWER_MS, dialling, () => {
+      dialling.then(breakOff, () => undefined);
+      throw silent(
+        place.name,
+        `a connection to port ${String(targetPort)} did not stand within ${String(ANSWER_MS)} ms`,
+      );
+    });
   }
 
   private async recover(why: EngineFailure | null): Promise<void> {
@@ -160,20 +175,17 @@ export class Exposure {
     this.context.log("warn", `${this.name} is interrupted, and tried again until it is stopped: ${reason}`);
     this.interrupted = reason;
     this.context.changed({ kind: "down", message: reason });
-    for (let attempt = 0; ; attempt++) {
-      await pause(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt), this.stopping.signal);
-      if (this.isStopped()) return;
-      try {
-        await this.establish();
-        if (this.isUp()) break;
-      } catch (error) {
-        if (this.isStopped()) return;
-        if (error instanceof EngineFailure && FINAL.includes(error.data.code)) {
-          this.giveUp(error);
-          return;
-        }
-        this.context.log("debug", `${this.name}: ${messageOf(error)}`);
-      }
+    const attempt = async (): Promise<void> => {
+      await this.establish();
+      if (!this.isUp()) throw new Error("it was lost again");
+    };
+    const failed = (error: unknown): void => this.context.log("debug", `${this.name}: ${messageOf(error)}`);
+    try {
+      do await this.comeBack.run(attempt, this.stopping.signal, failed);
+      while (!this.isUp());
+    } catch (error) {
+      if (!this.isStopped()) this.giveUp(error);
+      return;
     }
     this.context.log("info", `${this.name} is there again`);
     // In one go with the look at what is up: a later loss starts another one.
@@ -190,13 +202,14 @@ export class Exposure {
     this.context.changed({ kind: "way", way: this.way });
   }
 
-  private giveUp(error: EngineFailure): void {
-    this.context.log("error", `${this.name} has ended: ${error.message}`);
+  private giveUp(error: unknown): void {
+    const failure = toFailureData(error, this.route.at.name);
+    this.context.log("error", `${this.name} has ended: ${failure.message}`);
     this.stopping.abort();
     this.unwatch();
     void this.listener?.close();
     for (const stream of this.streams) breakOff(stream);
-    this.context.changed({ kind: "end", failure: error.data });
+    this.context.changed({ kind: "end", failure });
   }
 
   private get name(): string {
@@ -205,18 +218,8 @@ export class Exposure {
   }
 }
 
-/** Resolves early when the signal is aborted. A little at random, for many hosts come back at once. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms * (0.8 + 0.4 * Math.random()));
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
+function silent(host: string, what: string): EngineFailure {
+  return new EngineFailure({ code: "ERR_CONNECTION", host, message: `${host}: ${what}. Check that the host is up.` });
 }
 
 function messageOf(error: unknown): string {

@@ -42,7 +42,7 @@ export interface ConnectionOptions {
    * ConnectTimeout, else 10000, for the login; 30000 for the agent.
    */
   connectTimeoutMs?: number;
-  /** [ms] between probes; a host that misses three is lost. Default: the ssh config's ServerAliveInterval, else 5000; 0: none. */
+  /** [ms] between probes, from 1000 on; a host that misses three is lost. Default: the ssh config's ServerAliveInterval, else 5000; 0: none. */
   keepaliveIntervalMs?: number;
   /** Asked for what a login needs and nobody gave; one answer per prompt. A rejection ends the login. Default: no questions. */
   prompt?: (request: PromptRequest) => Promise<string[]>;
@@ -76,6 +76,7 @@ export interface RuntimeOptions {
 
 const DEFAULT_LEASE_MS = 60_000;
 const LEAST_LEASE_MS = 1000;
+const LEAST_KEEPALIVE_MS = 1000;
 const TRANSPORTS: readonly unknown[] = ["ssh2", "openssh", "local"];
 export const RUNTIME_KEYS = [
   "workingDir",
@@ -167,7 +168,14 @@ const CHECKS: { readonly [K in keyof Required<ConnectionOptions>]: (value: unkno
     throw new InvalidArgumentError(`${what} is "yes" or "accept-new", not ${show(value)}.`);
   },
   connectTimeoutMs: (value, what) => requireDuration(value, what),
-  keepaliveIntervalMs: (value, what) => requireDuration(value, what, 0),
+  keepaliveIntervalMs: (value, what) => {
+    // Who thinks in seconds would lose every host at once.
+    if (value === 0 || (typeof value === "number" && value >= LEAST_KEEPALIVE_MS))
+      return requireDuration(value, what, 0);
+    throw new InvalidArgumentError(
+      `${what} must be milliseconds from ${String(LEAST_KEEPALIVE_MS)} on, or 0 for none, not ${show(value)}.`,
+    );
+  },
   prompt: (value, what) => {
     if (typeof value === "function") return value;
     throw new InvalidArgumentError(`${what} must be a function that gives a promise of answers, not ${show(value)}.`);

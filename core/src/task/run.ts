@@ -24,7 +24,7 @@ export interface Run {
   nextChange(seen?: number): Promise<void>;
   /** The values of its functions, each as soon as it is there. `next()` rejects the task's error. */
   values(): AsyncGenerator<unknown, void, undefined>;
-  /** Resolves when it has ended. Rejects LazyclusterError when the engine cannot be asked. */
+  /** Resolves when it has ended. Rejects LazyclusterError when the engine cannot be asked, or the host of a detached task does not confirm it. */
   cancel(): Promise<void>;
   /** Waits for its end. Rejects its error; a signal that is aborted ends the waiting only. */
   join(signal?: AbortSignal): Promise<void>;

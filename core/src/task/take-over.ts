@@ -22,7 +22,10 @@ export function takeOver(history: EngineHistory, id: string, force = false): Exe
   if (!claim) return null;
   const { owner, steps, cwd } = detachment;
   const task = RuntimeTask.of(name, steps);
-  const detach = { name: detachment.name, takeOver: { cwd, since: history.since.get(id) ?? startedAt } };
+  const detach = {
+    name: detachment.name,
+    takeOver: { cwd, since: history.since.get(id) ?? startedAt, cancelWanted: record.cancelWanted },
+  };
   const run = begin(
     task,
     { id, name, owner, steps, env: {}, logFile, startedAt, detach },

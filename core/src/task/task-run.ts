@@ -184,6 +184,7 @@ export class TaskRun implements Run {
         // Whoever waits already still does.
         if (this.awaited) this.engine.hold(this.spec.id);
         return;
+      case "cancelWanted":
       case "pid":
         this.current = applyChange(this.current, change);
         return;

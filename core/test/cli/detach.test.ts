@@ -447,7 +447,7 @@ def double(x):
     const { command, open } = gate();
     const body = `
       Environment.logger = { error() {}, warn: (text) => say("warn", text), info: (text) => say("info", text), debug() {} };
-      const runtime = new Runtime("host-1", { connection: { keepaliveIntervalMs: 300 } });
+      const runtime = new Runtime("host-1", { connection: { keepaliveIntervalMs: 1000 } });
       const task = new RuntimeTask("cut").runCommand(input);
       const execution = runtime.executeTask(task, { detach: true });
       await execution.detached();

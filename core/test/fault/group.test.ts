@@ -20,9 +20,9 @@ import {
 } from "../support";
 
 const HOSTS = ["host-1", "host-2", "host-3", "host-4"];
-const OPTIONS = { leaseMs: 2000, connection: { keepaliveIntervalMs: 400, connectTimeoutMs: 2000 } };
+const OPTIONS = { leaseMs: 2000, connection: { keepaliveIntervalMs: 1000, connectTimeoutMs: 2000 } };
 /** [ms] Three silent intervals, and what a busy machine adds. */
-const NOTICED = 2500;
+const NOTICED = 4500;
 
 let hosts: TestHosts;
 let space: Workspace;

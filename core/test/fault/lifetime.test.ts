@@ -98,7 +98,7 @@ it(
   async () => {
     const script = startManager(
       `
-    const runtime = new Runtime("host-1", { connection: { keepaliveIntervalMs: 500 } });
+    const runtime = new Runtime("host-1", { connection: { keepaliveIntervalMs: 1000 } });
     await runtime.workingDir;
     const execution = runtime.executeTask(new RuntimeTask().runCommand("while [ ! -e /tmp/awake ]; do sleep 0.1; done; echo fine"));
     say("started");

@@ -16,9 +16,9 @@ import {
   workspace,
 } from "../support";
 
-const OPTIONS = { leaseMs: 2000, connection: { keepaliveIntervalMs: 400 } };
+const OPTIONS = { leaseMs: 2000, connection: { keepaliveIntervalMs: 1000 } };
 /** [ms] Three silent intervals, and what a busy machine adds. */
-const NOTICED = 2500;
+const NOTICED = 4500;
 
 describe("a cut network", needsIsolation(), () => {
   let hosts: TestHosts;

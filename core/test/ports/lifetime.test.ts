@@ -142,7 +142,7 @@ describe.each(WAYS)("a port that is exposed to a host, $name", ({ options }) => 
     async () => {
       const port = await anyPort();
       await serveHere(port);
-      const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 400 } });
+      const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 1000 } });
       const handle = await exposed(runtime, () => runtime.exposePortToRuntime(port, port, options));
       const client = there(host, runtime);
       expect((await client.run("once", port)).stdout.trim()).toBe("ok");
@@ -203,7 +203,7 @@ it(
   async () => {
     const port = await anyPort();
     await serveHere(port);
-    const runtime = new Runtime("host-1", { leaseMs: 60_000, connection: { keepaliveIntervalMs: 400 } });
+    const runtime = new Runtime("host-1", { leaseMs: 60_000, connection: { keepaliveIntervalMs: 1000 } });
     const handle = await exposed(runtime, () => runtime.exposePortToRuntime(port));
     await host.linkDown();
     await eventually(() => !handle.reachable, 5000, "the loss is seen");
@@ -222,8 +222,8 @@ describe("a port that is exposed from a host", () => {
     { ...needsIsolation(), timeout: 90_000 },
     async () => {
       const port = await anyPort();
-      const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 400 } });
-      const service = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 300 } });
+      const runtime = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 1000 } });
+      const service = new Runtime("host-1", { leaseMs: 2000, connection: { keepaliveIntervalMs: 1000 } });
       const handle = await exposed(runtime, () => runtime.exposePortFromRuntime(port));
       await there(host, service).serve(port, "/tmp/sent");
       const holding = await holdHere("broken", port);

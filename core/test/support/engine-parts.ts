@@ -13,7 +13,9 @@ import type { HostConnection } from "../../src/host/transport";
 const load = createRequire(__filename);
 const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist", name));
 
-export const { AgentClient, receiveTree, sendTree, startProcess, syncTree } = part("host/index.js") as typeof Host;
+export const { AgentClient, Recording, receiveTree, sendTree, startProcess, syncTree } = part(
+  "host/index.js",
+) as typeof Host;
 export const { connectHost } = part("host/connect.js") as typeof Connect;
 export const { Exposure, hostPlace, managerPlace } = part("network/index.js") as typeof Network;
 export const { ExposureBook } = part("engine/exposure-book.js") as typeof ExposureBookModule;

@@ -29,7 +29,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 export class FakeAgent implements HostConnection {
   readonly transport = "ssh2";
-  readonly keepaliveIntervalMs = 5000;
+  readonly keepaliveIntervalMs: number;
   readonly closed: Promise<null>;
   isClosed = false;
   /** Operations that it was asked for, by name. */
@@ -45,8 +45,10 @@ export class FakeAgent implements HostConnection {
       readonly start?: (agent: FakeAgent) => void;
       /** Each message but hello and ping. */
       readonly message?: (header: Wire.Header, agent: FakeAgent) => void;
+      readonly keepaliveIntervalMs?: number;
     },
   ) {
+    this.keepaliveIntervalMs = behaviour.keepaliveIntervalMs ?? 5000;
     this.closed = new Promise((resolve) => (this.end = () => resolve(null)));
   }
 

@@ -726,6 +726,10 @@ describe("wrong arguments throw InvalidArgumentError at the call", () => {
     bad(() => new Runtime("a b"), /./);
     bad(() => new Runtime("h", any({ nonsense: 1 })), /nonsense/);
     bad(() => new Runtime("h", { leaseMs: 10 }), /leaseMs/);
+    // Seconds, by mistake: every host would be lost at once.
+    for (const keepaliveIntervalMs of [30, 999, -1, NaN, any("1000")])
+      bad(() => new Runtime("h", { connection: { keepaliveIntervalMs } }), /keepaliveIntervalMs.*from 1000 on, or 0/);
+    for (const keepaliveIntervalMs of [0, 1000, 60_000]) new Runtime("h", { connection: { keepaliveIntervalMs } });
     bad(() => new Runtime("h", { python: "" }), /python/);
     bad(() => new Runtime("h", { python: "a\nb" }), /python/);
     bad(() => new Runtime("h", { workingDir: "a\0" }), /workingDir/);

@@ -225,7 +225,7 @@ describe("an interrupted transfer", () => {
       renameSync(join(site.seen, "big"), outlasting);
       const target = join(site.local, "big");
       writeFileSync(target, "old");
-      const impatient = new Runtime("host-1", { connection: { keepaliveIntervalMs: 300 } });
+      const impatient = new Runtime("host-1", { connection: { keepaliveIntervalMs: 1000 } });
       const task = new RuntimeTask().getFile("/tmp/outlasting", target, { resume: true });
       let cut = false;
       task.on("progress", ({ bytes }) => {

@@ -56,6 +56,7 @@ function recordOf(known: KnownProcess): ProcessRecord {
 }
 
 function stateOf(known: KnownProcess): string {
+  if (known.kind === "task" && known.record.cancelWanted) return "cancelling";
   // It runs as far as we know; its host was not asked.
   if (isOrphaned(known)) return "detached";
   return known.kind === "portExposure" && known.record.interrupted !== null ? "interrupted" : known.record.state;

@@ -67,6 +67,8 @@ export interface TakeOver {
   readonly cwd: string;
   /** [ms] since the epoch: when its former engine began with it. */
   readonly since: number;
+  /** Somebody wanted its end before, and the host was away. */
+  readonly cancelWanted: boolean;
 }
 
 export interface ExecutionSpec {

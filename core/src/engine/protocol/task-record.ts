@@ -48,12 +48,15 @@ export interface TaskRecord {
   readonly failure: TaskFailure | null;
   /** What it is called on its host, once it goes on there without us; null: it ends with us. */
   readonly detached: string | null;
+  /** It is to be ended, and its host has not confirmed that: it is asked whenever it is there. */
+  readonly cancelWanted: boolean;
 }
 
 export type TaskChange =
   | { readonly kind: "stepStarted"; readonly step: number; readonly time: number }
   | { readonly kind: "pid"; readonly pid: number }
   | { readonly kind: "detached"; readonly name: string }
+  | { readonly kind: "cancelWanted"; readonly time: number }
   | {
       readonly kind: "stepEnded";
       readonly step: number;
@@ -86,6 +89,7 @@ export function startRecord(
     pid: null,
     failure: null,
     detached: null,
+    cancelWanted: false,
     steps: start.steps.map(({ kind, description }, index) => ({
       index,
       kind,
@@ -110,6 +114,8 @@ export function isPossible(record: TaskRecord, change: TaskChange): boolean {
       );
     case "detached":
       return record.detached === null;
+    case "cancelWanted":
+      return record.detached !== null && !record.cancelWanted;
     case "pid":
       return record.steps.some((step) => step.state === "running");
     case "stepEnded":
@@ -131,6 +137,8 @@ export function applyChange(record: TaskRecord, change: TaskChange): TaskRecord 
       return withStep(record, change.step, (step) => ({ ...step, state: "running", startedAt: change.time }));
     case "detached":
       return { ...record, detached: change.name };
+    case "cancelWanted":
+      return { ...record, cancelWanted: true };
     case "pid":
       return { ...record, pid: change.pid };
     case "stepEnded":
@@ -146,6 +154,7 @@ export function applyChange(record: TaskRecord, change: TaskChange): TaskRecord 
         ...record,
         state: change.state,
         failure: change.failure,
+        cancelWanted: false,
         durationMs: Math.max(0, change.time - record.startedAt),
         steps: record.steps.map((step) => (step.state === "running" ? { ...step, state: "lost" } : step)),
       };
