@@ -15,6 +15,7 @@ import type { ObjectStore } from "./objects";
 import { commandRequest } from "./process-request";
 import type { StepKind, StepSpec, ValueData } from "./protocol";
 import type { Workplace } from "./owner";
+import type { SessionPlaces } from "./session-places";
 
 export interface StepContext {
   readonly workplace: Workplace;
@@ -27,6 +28,7 @@ export interface StepContext {
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly objects: ObjectStore;
+  readonly sessions: SessionPlaces;
   readonly started: (pid: number) => void;
   readonly output: (stream: "stdout" | "stderr", bytes: Buffer, release: () => void) => void;
   readonly value: (value: ValueData) => void;
