@@ -132,6 +132,9 @@ class Manager:
         #: Operations whose output is not paid for.
         self.withheld: Dict[int, int] = {}
         self.credits: Dict[int, int] = {}
+        #: Which process of a session calls are for, and which one a call was for.
+        self.processes: Dict[str, int] = {}
+        self._meant: Dict[int, Tuple[str, int]] = {}
         self.noise = b""
         self._decoder = FrameDecoder()
         self._in = self.process.stdin.fileno()
@@ -237,6 +240,8 @@ class Manager:
                 result.streams.setdefault(header.get("s"), bytearray()).extend(payload)
             elif op in ("exit", "done", "error", "end"):
                 result.last = header
+                if id in self._meant and (header.get("kind") == "session" or header.get("sessionLost")):
+                    self._has_ended(*self._meant[id])
 
     def wait(self, condition: Callable[[], object], seconds: float = DEADLINE) -> None:
         deadline = time.monotonic() + seconds
@@ -340,8 +345,19 @@ class Manager:
 
     # Sessions.
 
-    def start_session_call(self, source: str, *args: Any, session: str = "a", **fields: Any) -> int:
-        return self.start_call(source, *args, session=session, scope=TAG, **fields)
+    def process_of(self, session: str = "a") -> int:
+        return self.processes.get(session, 1)
+
+    def _has_ended(self, session: str, process: int) -> None:
+        self.processes[session] = max(self.process_of(session), process + 1)
+
+    def start_session_call(
+        self, source: str, *args: Any, session: str = "a", process: Optional[int] = None, **fields: Any
+    ) -> int:
+        process = process or self.process_of(session)
+        id = self.start_call(source, *args, session=session, process=process, scope=TAG, **fields)
+        self._meant[id] = session, process
+        return id
 
     def session_call(self, source: str, *args: Any, **fields: Any) -> Result:
         return self.finish(self.start_session_call(source, *args, **fields))
@@ -353,11 +369,19 @@ class Manager:
     def cell(self, source: str, **fields: Any) -> Result:
         return self.finish(self.start_cell(source, **fields))
 
+    def start_end_session(self, session: str = "a") -> int:
+        process = self.process_of(session)
+        self._has_ended(session, process)
+        return self.start("endsession", scope=TAG, session=session, process=process)
+
     def end_session(self, session: str = "a") -> Header:
-        return self.do("endsession", scope=TAG, session=session)
+        return self.finish(self.start_end_session(session)).last
+
+    def start_interrupt(self, session: str = "a") -> int:
+        return self.start("interrupt", scope=TAG, session=session, process=self.process_of(session))
 
     def interrupt(self, session: str = "a") -> bool:
-        return bool(self.do("interrupt", scope=TAG, session=session)["interrupted"])
+        return bool(self.finish(self.start_interrupt(session)).last["interrupted"])
 
     # The agent's process.
 

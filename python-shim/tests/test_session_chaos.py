@@ -8,7 +8,7 @@ import signal
 from typing import List
 
 import pytest
-from manager import LONG, TAG, Manager, sleepers
+from manager import LONG, Manager, sleepers
 
 CELLS = [
     "x = 1",
@@ -34,11 +34,11 @@ def step(chance: random.Random, manager: Manager, running: List[int]) -> None:
     if action < 5:
         running.append(manager.start_cell(chance.choice(CELLS), session=session, env={"A": "b"}))
     elif action == 5:
-        running.append(manager.start("interrupt", scope=TAG, session=session))
+        running.append(manager.start_interrupt(session))
     elif action == 6 and running:
         manager.cancel(chance.choice(running))
     elif action == 7:
-        running.append(manager.start("endsession", scope=TAG, session=session))
+        running.append(manager.start_end_session(session))
     elif action == 8:
         running.append(manager.start_cell("while True: pass", session=session, timeout=chance.randrange(50)))
     elif action == 9:

@@ -194,6 +194,35 @@ def test_what_ends_a_session(shared: Manager, source: str) -> None:
     assert shared.end_session()["op"] == "done"
 
 
+def test_a_call_for_a_process_that_is_no_more(session: Manager) -> None:
+    value(session.cell("x = 1"))
+    first = session.process_of()
+    # However long ago that process has died, and whatever runs by now.
+    assert session.cell("import os; os._exit(7)").last["kind"] == "session"
+    for _ in range(2):
+        last = session.cell("x", process=first).last
+        assert (last["op"], last["kind"]) == ("error", "session")
+        assert "exit code 7" in last["message"]
+        assert value(session.cell("y = 2\ny")) == 2
+    # Who has seen more deaths than we know of wants a new one.
+    session.processes["a"] = first + 8
+    assert raised(session.cell("y"))["type"] == "NameError"
+    assert session.cell("y", process=first + 1).last["kind"] == "session"
+    assert value(session.cell("2")) == 2
+    assert session.end_session()["op"] == "done"
+    last = session.cell("y", process=first + 8).last
+    assert last["kind"] == "session" and "it was ended" in last["message"]
+    assert value(session.cell("2")) == 2
+
+
+def test_an_interrupt_is_for_one_process(session: Manager) -> None:
+    id = session.start_cell("import time\nprint('up', flush=True)\ntime.sleep(0.3)\n5")
+    session.wait(lambda: session.results[id].out)
+    fields = {"scope": TAG, "session": "a", "process": session.process_of() + 1}
+    assert session.do("interrupt", **fields)["interrupted"] is False
+    assert value(session.finish(id)) == 5
+
+
 def test_a_session_that_dies_between_calls(session: Manager) -> None:
     pid = value(session.cell("import os; x = 1\nos.getpid()"))
     session.kill(pid)
@@ -250,7 +279,7 @@ def test_an_interrupt_hits_the_call_that_it_was_meant_for(session: Manager) -> N
     for count in range(1, 31):
         # And one that comes late must not hit the next call.
         id = session.start_cell("n += 1")
-        session.start("interrupt", scope=TAG, session="a")
+        session.start_interrupt()
         result = session.finish(id)
         assert value(session.cell("n")) <= count, result.last
     assert value(session.cell("'on'")) == "on"
@@ -301,7 +330,7 @@ def test_cancel_before_the_arguments_are_there(session: Manager) -> None:
     value(session.cell("x = 1"))
     fn = {"kind": "value"}
     fields: Dict[str, Any] = {"cwd": "~", "env": {}, "timeout": None, "tag": TAG, "python": None}
-    id = session.start("call", fn=fn, session="a", scope=TAG, **fields)
+    id = session.start("call", fn=fn, session="a", scope=TAG, process=session.process_of(), **fields)
     session.input(id, b"\0\0")
     session.started(id)
     session.cancel(id)
@@ -401,7 +430,7 @@ def test_the_end_of_a_session_that_works(shared: Manager) -> None:
 def test_a_call_after_the_end_finds_a_new_session(session: Manager) -> None:
     source = "import atexit, time\natexit.register(time.sleep, 0.5)\nx = 1"
     value(session.cell(source))
-    ending = session.start("endsession", scope=TAG, session="a")
+    ending = session.start_end_session()
     assert raised(session.cell("x"))["type"] == "NameError"
     assert not session.results[ending].last
     value(session.cell("x = 2"))
@@ -413,6 +442,7 @@ def test_reap_ends_sessions(shared: Manager) -> None:
     pid = value(shared.cell("import os; x = 1\nos.getpid()"))
     assert shared.do("reap", tag=TAG)["op"] == "done"
     until(lambda: not alive(pid))
+    assert "it was ended" in shared.cell("x").last["message"]
     assert raised(shared.cell("x"))["type"] == "NameError"
     assert shared.end_session()["op"] == "done"
 
@@ -425,7 +455,7 @@ def test_cancel_while_it_starts(own: Manager) -> None:
         assert last.get("why") == "cancelled" or last.get("kind") == "cancelled" or last.get("code") == 0
         assert own.end_session()["op"] == "done"
     id = own.start_cell("x = 1")
-    ending = own.start("endsession", scope=TAG, session="a")
+    ending = own.start_end_session()
     assert own.finish(id).last["op"] in ("exit", "error")
     assert own.finish(ending).last["op"] == "done"
     assert value(own.cell("2")) == 2

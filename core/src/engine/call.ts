@@ -11,6 +11,7 @@ import { forgetWorker } from "./js-worker";
 import type { ObjectStore } from "./objects";
 import { type ProcessPlace, callRequest } from "./process-request";
 import type { CallSpec } from "./protocol";
+import type { SessionPlaces } from "./session-places";
 
 export interface CallContext extends ProcessSinks, ProcessPlace {
   readonly agent: AgentClient;
@@ -18,12 +19,14 @@ export interface CallContext extends ProcessSinks, ProcessPlace {
   readonly processes: ProcessHost;
   readonly signal: AbortSignal;
   readonly objects: ObjectStore;
+  readonly sessions: SessionPlaces;
 }
 
 /** Rejects EngineFailure when it could not start, or the host was lost. */
 export async function runCall(call: CallSpec, context: CallContext): Promise<ProcessEnd> {
   const { agent, objects, signal, scope } = context;
   const { session } = call;
+  if (session !== null) context.sessions.meet(session, agent);
   const held = await objects.hold(call, agent, signal);
   try {
     const changed = (): void => {

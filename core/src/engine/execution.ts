@@ -238,6 +238,7 @@ export class Execution {
         processes: recorded ?? workplace.agent,
         signal: this.abort.signal,
         objects: this.surroundings.objects,
+        sessions: this.owner.sessions,
         newFile: spoolPath,
         started: (pid) => this.change({ kind: "pid", pid }),
         output: behind(index, stage.logged, (stream, bytes, release) => log.append(index, stream, bytes, release)),

@@ -6,7 +6,7 @@ import { lstat, rm } from "fs/promises";
 import { type AgentClient, abortable, agentFailure, receiveTree, sendTree } from "../host";
 import { dumpObject } from "./dump-object";
 import { checkVersion, gone } from "./object-checks";
-import { type CallSpec, EngineFailure, type HandleRef, type LiveObject } from "./protocol";
+import { type CallSpec, EngineFailure, type HandleRef, type LiveObject, type SessionProcess } from "./protocol";
 
 /** The files of a call's objects, on its host. */
 export interface HeldObjects {
@@ -76,7 +76,7 @@ export class ObjectStore {
   }
 
   /** A call of the session starts or has ended: its objects may be others now, so what was copied of them is of no use any more. */
-  sessionRan(agent: AgentClient, scope: string, session: string): void {
+  sessionRan(agent: AgentClient, scope: string, session: SessionProcess): void {
     const key = sessionKey(agent.id, scope, session);
     this.ran.set(key, (this.ran.get(key) ?? 0) + 1);
     const old = new Set([...this.places.values()].flatMap(({ copies }) => [...copies.keys()]));
@@ -214,8 +214,8 @@ function keptKey(agent: string, path: Uint8Array): string {
   return `kept ${agent} ${Buffer.from(path).toString("latin1")}`;
 }
 
-function sessionKey(agent: string, scope: string, session: string): string {
-  return `live ${JSON.stringify([agent, scope, session])}`;
+function sessionKey(agent: string, scope: string, { name, process }: SessionProcess): string {
+  return `live ${JSON.stringify([agent, scope, name, process])}`;
 }
 
 /** A host sends what it likes. */

@@ -10,7 +10,8 @@ import {
   within,
 } from "../host";
 import { type AnsweredFacts, askFacts } from "./facts";
-import { EngineFailure, type HostSpec, type WorkingDirSpec } from "./protocol";
+import { EngineFailure, type HostSpec, type SessionProcess, type WorkingDirSpec } from "./protocol";
+import { SessionPlaces } from "./session-places";
 import type { Header } from "../wire";
 
 /** [ms] for a folder, which may hold millions of files. */
@@ -28,6 +29,7 @@ export interface Workplace {
 }
 
 export class Owner {
+  readonly sessions = new SessionPlaces();
   private lease: AgentLease | null = null;
   private connecting: Promise<AgentClient> | null = null;
   private directory: { readonly agent: AgentClient; readonly key: string; readonly path: Promise<string> } | null =
@@ -114,16 +116,18 @@ export class Owner {
     this.kept.set(`${agent} ${Buffer.from(path).toString("latin1")}`, { agent, path });
   }
 
-  /** Ends the kept process of this name; there may be none. */
-  async endSession(session: string): Promise<void> {
+  /** Ends this kept process; there may be none. */
+  async endSession({ name, process }: SessionProcess): Promise<void> {
     const agent = this.connected;
-    await agent?.ask("endsession", { scope: this.id, session }, (error) => agentFailure(agent.host, error));
+    const asked = { scope: this.id, session: name, process };
+    await agent?.ask("endsession", asked, (error) => agentFailure(agent.host, error));
   }
 
   /** As Ctrl-C; false when nothing ran. */
-  async interruptSession(session: string): Promise<boolean> {
+  async interruptSession({ name, process }: SessionProcess): Promise<boolean> {
     const agent = this.connected;
-    const done = await agent?.ask("interrupt", { scope: this.id, session }, (error) => agentFailure(agent.host, error));
+    const asked = { scope: this.id, session: name, process };
+    const done = await agent?.ask("interrupt", asked, (error) => agentFailure(agent.host, error));
     return done?.flag("interrupted") ?? false;
   }
 

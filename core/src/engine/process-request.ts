@@ -49,7 +49,7 @@ export function callRequest(
       cwd,
       env,
       tag,
-      ...(session === null ? {} : { session, scope }),
+      ...(session === null ? {} : { session: session.name, process: session.process, scope }),
       ...(call.result === "auto" ? {} : { result: call.result }),
       ...(handles.length === 0 ? {} : { handles: [...handles] }),
       ...(call.modules.length === 0 ? {} : { modules: [...call.modules] }),

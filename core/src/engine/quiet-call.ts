@@ -40,6 +40,7 @@ export class QuietCall {
       scope: spec.id,
       signal,
       objects: this.objects,
+      sessions: this.owner.sessions,
       started: () => undefined,
       output: (stream, bytes, release) => {
         // A copy: the whole memory of a view would go along.

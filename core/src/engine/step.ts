@@ -17,6 +17,7 @@ import { commandRequest } from "./process-request";
 import type { StepKind, StepSpec, ValueData } from "./protocol";
 import type { Workplace } from "./owner";
 import { partialsKey } from "./partials-key";
+import type { SessionPlaces } from "./session-places";
 
 export interface StepContext {
   readonly workplace: Workplace;
@@ -29,6 +30,7 @@ export interface StepContext {
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly objects: ObjectStore;
+  readonly sessions: SessionPlaces;
   readonly started: (pid: number) => void;
   readonly output: (stream: "stdout" | "stderr", bytes: Buffer, release: () => void) => void;
   readonly value: (value: ValueData) => void;

@@ -1,6 +1,12 @@
 /** One life of the bridge: its process, from its first call to its end. */
 import { engineClient } from "../engine/client";
-import { EngineFailure, type FunctionSpec, type OwnerSpec, type ResultForm } from "../engine/protocol";
+import {
+  EngineFailure,
+  type FunctionSpec,
+  type OwnerSpec,
+  type ResultForm,
+  type SessionProcess,
+} from "../engine/protocol";
 import { LazyclusterError, errorFromFailure } from "../errors";
 import { type ComposedCall, composeSpec } from "./compose";
 import type { PyHandle } from "./handle";
@@ -10,7 +16,8 @@ import { sendQuietly } from "./quiet-call";
 
 /** [ms] for which freed objects are collected before the bridge is told. */
 const FORGET_MS = 50;
-export const SESSION = "bridge";
+/** Each life has an owner of its own. */
+const SESSION: SessionProcess = { name: "bridge", process: 1 };
 
 export class BridgeProcess implements LivingProcess {
   readonly host: string;

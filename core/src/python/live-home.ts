@@ -1,4 +1,4 @@
-import type { HandleRef } from "../engine/protocol";
+import type { HandleRef, SessionProcess } from "../engine/protocol";
 import { LazyclusterError } from "../errors";
 import { type HandleHome, type PyHandle, label } from "./handle";
 
@@ -7,7 +7,7 @@ export interface LivingProcess {
   readonly host: string;
   readonly agent: string;
   readonly scope: string;
-  readonly session: string;
+  readonly session: SessionProcess;
   readonly alive: boolean;
   /** Modules that are pickled with its objects. */
   readonly modules: readonly string[];

@@ -2,7 +2,13 @@
 import { randomUUID } from "crypto";
 import { notebookHost } from "../display";
 import { engineClient } from "../engine/client";
-import { EngineFailure, type FunctionSpec, type OwnerSpec, type ResultForm } from "../engine/protocol";
+import {
+  EngineFailure,
+  type FunctionSpec,
+  type OwnerSpec,
+  type ResultForm,
+  type SessionProcess,
+} from "../engine/protocol";
 import { errorFromFailure } from "../errors";
 import { type ComposedCall, composeSpec } from "./compose";
 import { ReceivedValue } from "./received";
@@ -16,7 +22,7 @@ interface QuietCall {
   readonly agent: string | null;
   readonly result: ResultForm;
   readonly origin: (agent: string) => Origin;
-  readonly session?: string;
+  readonly session?: SessionProcess;
   readonly modules?: readonly string[];
   readonly output?: (stream: "stdout" | "stderr", data: Uint8Array) => void;
 }

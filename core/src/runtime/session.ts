@@ -11,7 +11,7 @@ import {
   requireInterpreter,
   runFunctionStep,
 } from "../task";
-import type { OwnerSpec } from "../engine/protocol";
+import type { OwnerSpec, SessionProcess } from "../engine/protocol";
 import { InvalidArgumentError, LazyclusterError } from "../errors";
 import type { PyFunction, PyHandle, PyKwargs } from "../python";
 import { requireOptions, requireText, show } from "../validate";
@@ -32,6 +32,11 @@ interface SessionRuntime {
   ownerSpec(): OwnerSpec;
 }
 
+interface Running {
+  readonly task: Task;
+  readonly process: number;
+}
+
 const sessions = new WeakMap<SessionRuntime, Map<string, Session>>();
 
 /** The session of this name; there is one. Throws InvalidArgumentError. */
@@ -48,7 +53,7 @@ export function sessionOf(runtime: SessionRuntime, name: string, options: Sessio
       `${runtime.host}: the session ${show(name)} runs ${show(session.python ?? "the Runtime's python")}; close() it first, or choose another name.`,
     );
   }
-  const created = new Session(runtime, name, python);
+  const created = new Session(runtime, name, python, session?.lastProcess ?? 0);
   known.set(name, created);
   return created;
 }
@@ -69,8 +74,10 @@ export function sessionOf(runtime: SessionRuntime, name: string, options: Sessio
 export class Session {
   readonly #runtime: SessionRuntime;
   readonly #python: string | null;
-  /** Calls that have not ended. */
-  #running = 0;
+  /** Calls that have not been seen to end. */
+  readonly #running = new Set<Running>();
+  /** How many processes of it have begun, or would with the next call: calls are for the last one. */
+  #count: number;
   /** Whose process it is: a Runtime has a new owner after each `close()`. Null: there is none. */
   #process: string | null = null;
   #closed = false;
@@ -81,9 +88,16 @@ export class Session {
     runtime: SessionRuntime,
     readonly name: string,
     python: string | null,
+    before: number,
   ) {
     this.#runtime = runtime;
     this.#python = python;
+    this.#count = before + 1;
+  }
+
+  /** @internal Whoever gets its name goes on from there: a late call for it must not run in a process of the next one. */
+  get lastProcess(): number {
+    return this.#count;
   }
 
   get host(): string {
@@ -97,7 +111,7 @@ export class Session {
 
   get state(): SessionState {
     if (this.#closed) return "closed";
-    if (this.#running > 0) return "busy";
+    if (this.#running.size > 0) return "busy";
     return this.#process === this.#owner ? "idle" : "new";
   }
 
@@ -108,7 +122,7 @@ export class Session {
   run(code: string, options?: CellOptions & ExecuteOptions): Execution {
     const given = requireOptions(options, ["timeoutMs", "file", "result", ...EXECUTE_OPTIONS], "run");
     const file = `<cell ${String(this.#cells + 1)}>`;
-    const step = cellStep(code, this.name, pick(given, ["timeoutMs", "file", "result"]), file);
+    const step = cellStep(code, this.#meant(), pick(given, ["timeoutMs", "file", "result"]), file);
     this.#cells += 1;
     return this.#execute(step, `${this.name}-cell-${String(this.#cells)}`, pick(given, EXECUTE_OPTIONS));
   }
@@ -121,13 +135,13 @@ export class Session {
   ): Execution {
     const keys = FUNCTION_OPTIONS.filter((key) => key !== "python");
     const given = requireOptions(options, [...keys, ...EXECUTE_OPTIONS], "call");
-    const step = runFunctionStep(fn, kwargs, pick(given, keys), this.name);
+    const step = runFunctionStep(fn, kwargs, pick(given, keys), this.#meant());
     return this.#execute(step, `${this.name}-call`, pick(given, EXECUTE_OPTIONS));
   }
 
   /** As Ctrl-C: what runs now raises KeyboardInterrupt, and variables stay. False when nothing ran. */
   async interrupt(): Promise<boolean> {
-    return callEngine("interruptSession", { owner: this.#owner, session: this.name });
+    return callEngine("interruptSession", { owner: this.#owner, session: this.#meant() });
   }
 
   /** Ends the process; the next call starts a new, empty one. What runs fails. */
@@ -148,8 +162,9 @@ export class Session {
   }
 
   async #end(): Promise<void> {
-    this.#process = null;
-    await callEngine("endSession", { owner: this.#owner, session: this.name });
+    const session = this.#meant();
+    this.#next();
+    await callEngine("endSession", { owner: this.#owner, session });
   }
 
   #execute(step: ReturnType<typeof cellStep>, name: string, options: ExecuteOptions): Execution {
@@ -157,14 +172,32 @@ export class Session {
     const withPython = step.kind === "runFunction" ? Object.freeze({ ...step, python: this.#python }) : step;
     const task = new RuntimeTask(name).addStep(() => withPython);
     const execution = this.#runtime.executeTask(task, options);
-    const owner = this.#owner;
-    this.#process = owner;
-    this.#running += 1;
+    const running = { task, process: step.kind === "runFunction" ? (step.session?.process ?? 0) : 0 };
+    this.#process = this.#owner;
+    this.#running.add(running);
     void execution.process.join().then(() => {
-      this.#running -= 1;
-      if (task.error && isLost(task.error) && this.#process === owner) this.#process = null;
+      this.#look();
+      this.#running.delete(running);
     });
     return execution;
+  }
+
+  /** The process that a call is for which is made now. */
+  #meant(): SessionProcess {
+    // Whoever calls may have seen an end before we did.
+    this.#look();
+    return { name: this.name, process: this.#count };
+  }
+
+  #look(): void {
+    for (const { task, process } of this.#running) {
+      if (task.error && isLost(task.error) && process === this.#count) this.#next();
+    }
+  }
+
+  #next(): void {
+    this.#count += 1;
+    this.#process = null;
   }
 
   #requireOpen(): void {

@@ -1,6 +1,6 @@
 /** Composing: each builder checks its arguments and gives a plain, frozen step. No I/O but a look at local files. */
 import { oneLine } from "../display";
-import type { StepSpec } from "../engine/protocol";
+import type { SessionProcess, StepSpec } from "../engine/protocol";
 import { InvalidArgumentError } from "../errors";
 import { type PyKwargs, type PyValue, type Runnable, composeCall, composeSpec, isJavaScript } from "../python";
 import { requireDuration, requireFlag, requireOptions, requirePath, requireText, show } from "../validate";
@@ -58,7 +58,7 @@ export function runFunctionStep(
   fn: Runnable,
   kwargs?: PyKwargs,
   options?: FunctionOptions,
-  session: string | null = null,
+  session: SessionProcess | null = null,
 ): StepSpec {
   if (typeof (kwargs ?? {}) !== "object" || (kwargs as unknown) === null || Array.isArray(kwargs)) {
     throw new InvalidArgumentError(
@@ -107,7 +107,7 @@ export const CELL_OPTIONS = ["timeoutMs", "file", "result"] as const;
 /** Source that runs in a kept process, as a notebook runs a cell. */
 export function cellStep(
   code: string,
-  session: string,
+  session: SessionProcess,
   options: CellOptions | undefined,
   defaultFile: string,
 ): StepSpec {

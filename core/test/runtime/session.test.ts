@@ -7,6 +7,7 @@ import {
   InvalidArgumentError,
   type LazyclusterErrorType,
   Runtime,
+  RuntimeTask,
   type RuntimeType,
   type Workspace,
   agentAndKeeper,
@@ -156,6 +157,39 @@ describe("a session", () => {
     expect(await returns(session.run("'x' in globals()"))).toBe(false);
     expect(await rejection(session.run("import os; os._exit(7)"))).toMatchObject({ name: "TaskExecutionError" });
     expect(await returns(session.run("1 + 1"))).toBe(2);
+  });
+
+  it("runs nothing in an empty process that was sent to a filled one", async () => {
+    const session = runtime.session("main");
+    for (let delay = 0; delay < 20; delay++) {
+      await session.run("x = 1");
+      const dying = session.run("import os; os._exit(7)");
+      const died = rejection(dying);
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      const known = dying.task.error !== null;
+      const error = (await rejection(session.run("x"))) as LazyclusterErrorType;
+      expect(error.message).toMatch(known ? /NameError/ : /exit code 7.*variables are gone/);
+      await died;
+    }
+    expect(await returns(session.run("1 + 1"))).toBe(2);
+  });
+
+  it("that went with its connection while nothing ran tells the next call", async () => {
+    const session = runtime.session("main");
+    await session.run("x = 1");
+    const { agent } = await agentAndKeeper(host);
+    process.kill(agent.outerPid, "SIGKILL");
+    const reconnected = async (): Promise<boolean> => {
+      const plain = runtime.executeTask(new RuntimeTask("plain").runCommand("true"));
+      return plain.then(
+        () => true,
+        () => false,
+      );
+    };
+    while (!(await reconnected()));
+    const lost = (await rejection(session.run("x = 2"))) as LazyclusterErrorType;
+    expect(lost.message).toMatch(/ended with the connection.*variables are gone/);
+    expect(await returns(session.run("'x' in globals()"))).toBe(false);
   });
 
   it("is lost with its host, with one clear error, and the next call works", async () => {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .frames import Header
     from .functions import Functions
     from .operation import Operation
-    from .session import Session
+    from .sessions import Sessions
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
@@ -58,7 +58,7 @@ class Agent:
         self.children: Dict[int, Callable[[int], None]] = {}
         self.endings: Endings
         self.functions: Optional[Functions] = None
-        self.sessions: Dict[Tuple[str, str], Session] = {}
+        self.sessions: Optional[Sessions] = None
         #: The sshd that listens on ports in our stead; 0 without.
         self.session = 0
         self._ready = False

@@ -133,7 +133,8 @@ class DetachedAgent(Agent):
         self._client = None
         self.channel = Silence(self.channel.heard)
         self.let_go_of_all()
-        for session in list(self.sessions.values()):
+        sessions, self.sessions = self.sessions, None
+        for session in sessions.all() if sessions is not None else ():
             session.end(lambda: None)
         if self.recording is None:
             self._stopping = True

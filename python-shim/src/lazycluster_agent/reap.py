@@ -28,7 +28,8 @@ class Reap(Operation):
             for step in self.agent.operations.values()
             if isinstance(step, Step) and step.pid is not None and self._covers(step.tag)
         ]
-        for session in list(self.agent.sessions.values()):
+        sessions = self.agent.sessions
+        for session in sessions.all() if sessions is not None else ():
             if self._covers(session.tag):
                 leaders += [session.pid] if session.pid is not None else []
                 session.end(lambda: None)

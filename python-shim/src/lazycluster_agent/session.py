@@ -31,7 +31,7 @@ MAX_WAITING = 1024 * 1024
 
 
 class Session:
-    """Its process, from the first call to its end; the next call after that makes another Session."""
+    """Its process, from the first call to its end; what comes after that is another Session."""
 
     def __init__(self, agent: Agent, key: Key, forget: Callable[[Session], None]) -> None:
         self.agent, self.loop = agent, agent.loop
@@ -66,10 +66,6 @@ class Session:
     def submit(self, call: SessionCall) -> None:
         """Raises Failure."""
         self._check_interpreter(call)
-        if self.lost is not None and self.pid is None:
-            # It died when nothing ran.
-            self._forget(self)
-            raise self.failure()
         self.waiting.append(call)
         self._advance()
 
@@ -236,9 +232,9 @@ class Session:
     def end(self, whenever_ended: Callable[[], None]) -> None:
         """Its exit handlers run if it is idle; it has a second for them."""
         self._whenever_ended.append(whenever_ended)
-        self._forget(self)
         if self.lost is None:
             self.lost = "it was ended"
+        self._forget(self)
         self._refuse_waiting()
         if self.pid is None:
             call, self.current = self.current, None
@@ -293,10 +289,8 @@ class Session:
         if not self._gone or any(outlet.open for outlet in self._all_outlets()):
             return
         call, self.current = self.current, None
-        told = bool(call or self.waiting or self._whenever_ended) or not self.lost
         self._release()
-        if told:
-            self._forget(self)
+        self._forget(self)
         self._refuse_waiting()
         if call is not None:
             call.bereaved(self.failure())
@@ -324,8 +318,7 @@ class Session:
             action()
 
     def failure(self) -> Failure:
-        text = "The session %s ended: %s. Its variables are gone; the next call starts it anew."
-        return Failure("session", text % (self.key[1], self.lost or "it could not start"))
+        return ended(self.key, self.lost or "it could not start")
 
     def _release(self) -> None:
         if self._inlet is not None:
@@ -338,3 +331,8 @@ class Session:
         if self.server is not None:
             self.server.released()
             self.server = None
+
+
+def ended(key: Key, why: str) -> Failure:
+    text = "The session %s ended: %s. Its variables are gone; the next call starts it anew."
+    return Failure("session", text % (key[1], why))

@@ -7,7 +7,7 @@ from .errors import Failure
 from .frames import frame_head
 from .function import CallStep
 from .operation import Operation
-from .session import Session
+from .sessions import sessions_of
 from .step import GRACE
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .agent import Agent
     from .frames import Buffer, Header
-    from .session import Key
+    from .session import Key, Session
     from .streams import Outlet
 
 
@@ -24,10 +24,15 @@ def key_of(header: Header) -> Key:
     return fields.text(header, "scope"), fields.text(header, "session")
 
 
+def number_of(header: Header) -> int:
+    """Which of its processes is meant."""
+    return fields.integer(header, "process", 1)
+
+
 class SessionCall(CallStep):
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id, header, kept=True)
-        self._key = key_of(header)
+        self._key, self._number = key_of(header), number_of(header)
         self._session: Optional[Session] = None
         #: Its turn has come.
         self.begun = False
@@ -39,16 +44,8 @@ class SessionCall(CallStep):
         self._complete = False
 
     def start(self) -> None:
-        sessions = self.agent.sessions
-        session = sessions.get(self._key)
-        if session is None:
-            session = sessions[self._key] = Session(self.agent, self._key, self._forget)
-        self._session = session
+        self._session = session = sessions_of(self.agent).find_or_begin(self._key, self._number)
         session.submit(self)
-
-    def _forget(self, session: Session) -> None:
-        if self.agent.sessions.get(session.key) is session:
-            del self.agent.sessions[session.key]
 
     def own_variables(self) -> Dict[str, bytes]:
         """What the manager has set for this call."""
@@ -137,10 +134,10 @@ class SessionCall(CallStep):
 class EndSession(Operation):
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id)
-        self._key = key_of(header)
+        self._key, self._number = key_of(header), number_of(header)
 
     def start(self) -> None:
-        session = self.agent.sessions.get(self._key)
+        session = sessions_of(self.agent).end(self._key, self._number)
         if session is None:
             self.finish("done")
         else:
@@ -153,8 +150,8 @@ class EndSession(Operation):
 class Interrupt(Operation):
     def __init__(self, agent: Agent, id: int, header: Header) -> None:
         super().__init__(agent, id)
-        self._key = key_of(header)
+        self._key, self._number = key_of(header), number_of(header)
 
     def start(self) -> None:
-        session = self.agent.sessions.get(self._key)
+        session = sessions_of(self.agent).find(self._key, self._number)
         self.finish("done", interrupted=session is not None and session.interrupt())

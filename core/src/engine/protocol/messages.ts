@@ -2,7 +2,7 @@
 import type { ExposureChange } from "./exposure-record";
 import type { FailureData } from "./failure";
 import type { HostSpec, PromptRequest, Transport } from "./host-spec";
-import type { CallSpec, ValueData } from "./python-call";
+import type { CallSpec, SessionProcess, ValueData } from "./python-call";
 import type { StepKind, TaskChange } from "./task-record";
 
 /** Where steps run. `temporary` is made on first use and removed with its owner. */
@@ -185,10 +185,10 @@ export interface Requests {
   keepObject: { in: { readonly owner: string; readonly agent: string; readonly path: Uint8Array }; out: null };
   /** Removes the file, and copies on other hosts. */
   dropObject: { in: { readonly agent: string; readonly path: Uint8Array }; out: null };
-  /** Ends the kept process of this name. */
-  endSession: { in: { readonly owner: string; readonly session: string }; out: null };
+  /** Ends this kept process. */
+  endSession: { in: { readonly owner: string; readonly session: SessionProcess }; out: null };
   /** As Ctrl-C; false when nothing ran. */
-  interruptSession: { in: { readonly owner: string; readonly session: string }; out: boolean };
+  interruptSession: { in: { readonly owner: string; readonly session: SessionProcess }; out: boolean };
   /** Listens until `cancel`; what becomes of it arrives as `exposure` events, `end` last. One that leads there already is shared. */
   expose: { in: { readonly spec: ExposureSpec }; out: null };
   /** Resolves when it has ended. */

@@ -73,11 +73,16 @@ export interface KeptObject extends ObjectBase {
   readonly kind: "kept";
   readonly path: Uint8Array;
 }
+/** One of the processes that a session has had, counted from 1: what is meant for one never runs in another. */
+export interface SessionProcess {
+  readonly name: string;
+  readonly process: number;
+}
 /** In the process of a session; pickled when it goes elsewhere. */
 export interface LiveObject extends ObjectBase {
   readonly kind: "live";
   readonly scope: string;
-  readonly session: string;
+  readonly session: SessionProcess;
   readonly id: number;
   /** Modules that are pickled with it. */
   readonly modules: readonly string[];
@@ -89,8 +94,8 @@ export interface CallSpec {
   readonly arguments: ArgumentData | null;
   readonly python: string | null;
   readonly timeoutMs: number | null;
-  /** The name of the kept process that it runs in; null: one of its own. */
-  readonly session: string | null;
+  /** The kept process that it runs in; null: one of its own. */
+  readonly session: SessionProcess | null;
   readonly result: ResultForm;
   readonly handles: readonly HandleRef[];
   readonly modules: readonly string[];
