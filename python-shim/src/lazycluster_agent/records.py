@@ -23,8 +23,8 @@ TOUCH, GONE = b"t", b"x"
 
 #: Kind, mode, time, size, length of the path, length of what belongs to the kind.
 HEAD = struct.Struct(">cHqQHH")
-#: Bytes of a path, and of a link's target.
-MAX_PATH = 2**16 - 1
+#: Bytes of a path, and of a link's target: what the system takes.
+MAX_PATH = 4096
 
 
 def pack_record(kind: bytes, mode: int, mtime: int, size: int, path: bytes, extra: bytes = b"") -> bytes:

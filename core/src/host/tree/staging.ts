@@ -109,7 +109,7 @@ export class Staging {
   }
 
   expectSum(known: boolean, entry: TreeEntry): void {
-    if (!known) throw new WireError(`a hash of ${showPath(entry.path)}, which is no file of it`);
+    if (!known) throw new WireError(`a hash of ${showPath(entry.path)}, which is no file of it, or has one`);
     this.sums.push(entry);
   }
 
