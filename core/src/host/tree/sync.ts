@@ -3,7 +3,7 @@ import { readFile } from "fs/promises";
 import { EngineFailure } from "../../engine/protocol";
 import { WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
-import { type Diff, type Listing, compare, microseconds, withFolders } from "./diff";
+import { type Diff, type Listing, compare, withFolders } from "./diff";
 import { EMPTY, type TreeEntry, below, depthOf, keyOf } from "./entry";
 import { hashFile, hashOnHost } from "./hash";
 import { IGNORE_FILE, IgnoreRules } from "./ignore";
@@ -15,6 +15,7 @@ import { receiveTree } from "./receive";
 import type { TransferRequest } from "./request";
 import { localFailure, sendPlan } from "./send";
 import { Slices } from "./slices";
+import { isSameTime } from "./times";
 
 /** [bytes] of all the rules of a host: read, they take many times as much. */
 const MOST_RULES = 1024 * 1024;
@@ -182,7 +183,7 @@ class FolderSync {
     const same = (index: number): boolean => mine[index]?.equals(others[index] ?? EMPTY) === true;
     const differs = (entry: TreeEntry): boolean => {
       const there = target.get(keyOf(entry.path));
-      return there?.mode !== entry.mode || microseconds(there) !== microseconds(entry);
+      return there?.mode !== entry.mode || !isSameTime(there.mtime, entry.mtime);
     };
     return {
       ...diff,
