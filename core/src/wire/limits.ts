@@ -19,9 +19,16 @@ export const FRAME_COST = 64;
 /** [bytes] of one `data` frame's payload, as we send it. */
 export const CHUNK = 256 * 1024;
 
-/** Entries of one tree from a host: a bound on what it can make us remember. */
-export const MAX_ENTRIES = 4_000_000;
-/** [bytes] of a path in a tree; file systems take less. */
+/**
+ * Entries of one tree from a host, and [bytes] of all their paths and targets of links: bounds on what it can make us remember.
+ * An entry takes some 300 bytes and up to three times its path, so at most some 1.3 GB.
+ */
+export const MAX_ENTRIES = 2_000_000;
+export const MAX_PATHS = 256 * 1024 * 1024;
+/** [bytes] of a path in a tree, of a target of a link, and of a name: what the system takes. */
+export const MAX_TREE_PATH = 4096;
+export const MAX_NAME = 255;
+/** [bytes] of a path in a value document. */
 export const MAX_PATH = 2 ** 16 - 1;
 
 /** The other end broke the protocol; the connection cannot go on. */

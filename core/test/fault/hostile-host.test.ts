@@ -1,4 +1,5 @@
 /** Nothing that a host sends is trusted. */
+import { createHash } from "node:crypto";
 import {
   existsSync,
   lstatSync,
@@ -10,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { deflateSync } from "node:zlib";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import {
   LIBRARY,
@@ -156,6 +158,15 @@ const MALICIOUS: Record<string, readonly Entry[]> = {
   "what only a sync may ask for": [dir(""), { ...dir("a"), letter: "x" }],
   "a hash of nothing": [dir(""), { ...dir("a"), letter: "s", extra: Buffer.alloc(32) }],
   "a wrong hash": [file(""), { ...dir(""), letter: "s", extra: Buffer.alloc(32) }],
+  "two hashes of a file": [
+    dir(""),
+    file("a"),
+    ...Array.from({ length: 2 }, () => ({
+      ...dir("a"),
+      letter: "s",
+      extra: createHash("sha256").update("evil").digest(),
+    })),
+  ],
   "a record that is cut off": [{ ...dir(""), data: treeRecord("d", Buffer.from("a"), 0n, NONE).subarray(0, 23) }],
   "more content than announced": [dir(""), file("a", "evil", 3)],
   "less content than announced": [dir(""), file("a", "evil", 5), file("b")],
@@ -363,6 +374,15 @@ const MANIFESTS: Record<string, readonly Entry[]> = {
   "a file as its root": [listed("")],
   "content in it": [dir(""), file("a")],
   "no root": [listed("a")],
+  "a name that is too long": [dir(""), listed("x".repeat(256))],
+  "a path that is too long": [dir(""), dir("d".repeat(200)), listed(`${"d".repeat(200)}/${"x/".repeat(2000)}x`)],
+  "a path of 64 KiB": [dir(""), listed("x".repeat(65535))],
+  "a target of 64 KiB": [dir(""), link("a", "x".repeat(65535))],
+  "more rules than can be meant": [dir(""), listed(".lazyignore", 1024 * 1024 + 1)],
+  "more rules than can be meant, in many folders": [
+    dir(""),
+    ...Array.from({ length: 9 }, (_, index) => [dir(`d${index}`), listed(`d${index}/.lazyignore`, 128 * 1024)]).flat(),
+  ],
 };
 
 describe("a hostile manifest writes nothing outside of the folder, and removes nothing", () => {
@@ -371,6 +391,51 @@ describe("a hostile manifest writes nothing outside of the folder, and removes n
     await failure(sync(folder({ list: entries, get: [dir(""), file("a")] }), "down"));
     expect(readdirSync(base, { recursive: true }).sort()).toEqual(["canary", "inside", "inside/mine"]);
     expect(readFileSync(join(base, "canary"), "utf8")).toBe("untouched");
+  });
+
+  it("answers are not kept beyond what was asked for", async () => {
+    writeFileSync(join(base, "inside", "mine"), "mine");
+    const rules = listed(".lazyignore", 5);
+    for (const [entries, op, message] of [
+      [[dir(""), listed("mine")], "hash", /more hashes than were asked for/],
+      [[dir(""), rules], "read", /more content of ".lazyignore" than was announced/],
+    ] as const) {
+      const agent = new FakeAgent(HOST, {
+        message: (header, fake) => {
+          const id = header.integer("id");
+          if (header.op === "list") {
+            for (const entry of entries) fake.send({ op: "data", id }, bytesOf(entry));
+            fake.send({ op: "end", id, bytes: 0, entries: entries.length, notes: [] });
+          }
+          // It goes on for as long as it is let.
+          if (header.op === op || header.op === "credit") fake.send({ op: "data", id }, Buffer.alloc(40_000));
+          if (header.op === "cancel")
+            fake.send({ op: "error", id, kind: "cancelled", message: "", errno: null, path: null });
+        },
+      });
+      expect((await failure(sync(agent, "down"))).message).toMatch(message);
+      expect(readFileSync(join(base, "inside", "mine"), "utf8")).toBe("mine");
+    }
+  });
+
+  it("what becomes more by unpacking than it may is refused, however little it was on the way", async () => {
+    const paths = (length: number, count: number): Buffer =>
+      Buffer.concat(Array.from({ length: count }, (_, index) => bytesOf(listed(String(index).padStart(length, "x")))));
+    for (const bytes of [Buffer.alloc(1024 * 1024 + 1), paths(65535, 15)]) {
+      const packed = deflateSync(bytes);
+      expect(packed.length).toBeLessThan(20_000);
+      const agent = new FakeAgent(HOST, {
+        message: (header, fake) => {
+          const id = header.integer("id");
+          if (header.op === "cancel")
+            fake.send({ op: "error", id, kind: "cancelled", message: "", errno: null, path: null });
+          if (header.op !== "list") return;
+          fake.send({ op: "data", id }, bytesOf(dir("")));
+          fake.send({ op: "data", id, z: true }, packed);
+        },
+      });
+      expect((await failure(sync(agent, "down"))).message).toMatch(/cannot be unpacked|a path of 65535 bytes/);
+    }
   });
 
   it("a file that nobody asked for is not taken", async () => {

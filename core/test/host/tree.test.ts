@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { posix } from "path";
 import { describe, expect, it } from "vitest";
 import { TreeCheck, type TreeEntry, staysInside } from "../../src/host/tree/entry";
-import { WireError } from "../../src/wire";
+import { MAX_PATHS, WireError } from "../../src/wire";
 
 function entry(path: string[], kind: TreeEntry["kind"] = "file", target = ""): TreeEntry {
   return {
@@ -19,6 +19,8 @@ function check(...entries: TreeEntry[]): void {
   for (const each of entries) checker.accept(each);
 }
 const root = entry([], "dir");
+/** A target of a link. */
+const FAR = Buffer.alloc(3900, "x");
 
 describe("a tree from a host", () => {
   it("may have files, folders and links that stay inside", () => {
@@ -49,9 +51,25 @@ describe("a tree from a host", () => {
     ["a link out by a detour", [root, entry(["a"], "dir"), entry(["a", "b"], "link", "../../x")]],
     ["a link out through another link", [root, entry(["up"], "link", "a/../.."), entry(["a"], "dir")]],
     ["a link with a NUL", [root, entry(["a"], "link", "x\0y")]],
+    ["a name of 256 bytes", [root, entry(["x".repeat(256)])]],
     ["an empty link", [root, entry(["a"], "link", "")]],
   ])("may not have %s", (_, entries) => {
     expect(() => check(...entries)).toThrow(WireError);
+  });
+
+  it("may take only so much memory with its paths", () => {
+    const checker = new TreeCheck();
+    checker.accept(root);
+    const folder = "d".repeat(200);
+    checker.accept(entry([folder], "dir"));
+    // No more than is needed for the names: what counts is their sum.
+    const accept = (index: number): string => {
+      const name = String(index).padStart(247, "x");
+      return checker.accept({ ...entry([folder, name], "link"), extra: FAR });
+    };
+    const most = Math.floor((MAX_PATHS - 200) / (200 + 1 + 247 + FAR.length));
+    for (let index = 0; index < most; index++) accept(index);
+    expect(() => accept(most)).toThrow(/paths of more than 268435456 bytes/);
   });
 
   it("has no link that is accepted and leads out", () => {

@@ -48,7 +48,8 @@ export function useSite(): Site {
 export interface Shape {
   readonly kind: "file" | "dir" | "link";
   readonly mode?: number;
-  readonly mtimeMs?: number;
+  /** [µs], which is what Node can set. */
+  readonly mtime?: bigint;
   readonly content?: string;
 }
 
@@ -56,13 +57,15 @@ export interface Shape {
 export function shapeOf(root: string): Record<string, Shape> {
   const shape: Record<string, Shape> = {};
   const visit = (path: Buffer, name: string): void => {
-    const stats = lstatSync(path);
+    const stats = lstatSync(path, { bigint: true });
+    const mode = Number(stats.mode & 0o7777n);
+    const mtime = (stats.mtimeNs - (((stats.mtimeNs % 1000n) + 1000n) % 1000n)) / 1000n;
     if (stats.isSymbolicLink()) shape[name] = { kind: "link", content: readlinkSync(path) };
     else if (stats.isFile()) {
       const content = createHash("sha1").update(readFileSync(path)).digest("hex");
-      shape[name] = { kind: "file", mode: stats.mode & 0o7777, mtimeMs: Math.floor(stats.mtimeMs), content };
+      shape[name] = { kind: "file", mode, mtime, content };
     } else {
-      shape[name] = { kind: "dir", mode: stats.mode & 0o7777, mtimeMs: Math.floor(stats.mtimeMs) };
+      shape[name] = { kind: "dir", mode, mtime };
       for (const child of readdirSync(path, { encoding: "buffer" })) {
         visit(Buffer.concat([path, Buffer.from("/"), child]), `${name}/${child.toString("latin1")}`);
       }

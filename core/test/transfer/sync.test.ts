@@ -1,8 +1,10 @@
 /** syncFolder: a folder becomes as another one; only what differs travels, and nothing is lost that nobody gave up. */
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -96,6 +98,40 @@ describe.each(DIRECTIONS)("%s", (direction) => {
     expect(await sync(direction)).toBe("0 new, 2 changed, 0 deleted, 0 unchanged, 5 bytes\n");
     expect(shapeOf(target)).toEqual(shapeOf(source));
     expect(statSync(join(target, "same")).ino).toBe(untouched);
+  });
+
+  it("times before 1970, on its edge and in the far future arrive, and it comes to rest", async () => {
+    const { source, target } = sides(direction);
+    const times = [
+      "1966-10-03 11:14:01.250000001",
+      "1969-12-31 23:59:59.999999999",
+      "1970-01-01",
+      "1902-01-01",
+      "2242-03-16 12:56:32.123457001",
+    ];
+    // The last is more than a record can hold.
+    const paths = [...times, "2300-01-01"].map((time, index) => {
+      const path = join(source, String(index));
+      write(source, { [`${index}/file`]: "x" });
+      if (index === 0) symlinkSync("file", join(path, "link"));
+      for (const name of index === 0 ? ["file", "link", "."] : ["file", "."])
+        execFileSync("touch", ["-h", "-d", `${time} UTC`, join(path, name)]);
+      return path;
+    });
+    expect(paths).toHaveLength(6);
+    await sync(direction);
+    const [from, to] = [shapeOf(source), shapeOf(target)];
+    for (const index of [0, 1, 2, 3])
+      for (const name of ["", "/file"]) expect(to[`./${index}${name}`]).toEqual(from[`./${index}${name}`]);
+    expect(lstatSync(join(target, "0", "link")).mtime.getUTCFullYear()).toBe(1966);
+    expect(statSync(join(target, "4", "file")).mtime).toEqual(statSync(join(source, "4", "file")).mtime);
+    expect(statSync(join(target, "5", "file")).mtime.getUTCFullYear()).toBe(2262);
+    expect(await sync(direction, { delete: true })).toMatch(/^0 new, 0 changed, 0 deleted, 13 unchanged, 0 bytes\n$/);
+    const before = to;
+    expect(shapeOf(target)).toEqual(before);
+    // The other way round there is nothing to do, either.
+    const back = direction === "up" ? "down" : "up";
+    expect(await sync(back, { delete: true })).toMatch(/^0 new, 0 changed, 0 deleted, 13 unchanged, 0 bytes\n$/);
   });
 
   it("what looks the same is compared by its content with `verify`", async () => {

@@ -12,7 +12,7 @@ from .hashes import Selection
 from .loop import Job
 from .pieces import PieceSender
 from .ranges import READ_FLAGS, changed
-from .records import APART, FILE, SUM, pack_record
+from .records import APART, FILE, SUM, pack_record, time_of
 from .walk import Walk, fail
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ class TreeSender(Selection):
         self._entries += 1
         extra = target if extra is None else extra
         mode = stat.S_IMODE(status.st_mode)
-        return self._sender.add(pack_record(kind, mode, status.st_mtime_ns, status.st_size, path, extra))
+        return self._sender.add(pack_record(kind, mode, time_of(status), status.st_size, path, extra))
 
 
 class Listing(TreeSender):

@@ -11,7 +11,7 @@ from .files import PathOperation
 from .frames import PIECE
 from .loop import Job
 from .pieces import PieceSender
-from .records import inflate
+from .records import inflate, time_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Read(Range):
     def _check(self, path: bytes) -> None:
         """It is still the file that was announced."""
         status = os.fstat(self._fd)
-        if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (
+        if not stat.S_ISREG(status.st_mode) or (status.st_size, time_of(status)) != (
             self._total,
             self._mtime,
         ):

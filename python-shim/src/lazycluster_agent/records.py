@@ -9,6 +9,7 @@ from .frames import MAX_PAYLOAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from typing import Callable, Union
 
     OnRecord = Callable[[bytes, int, int, int, bytes, bytes], None]
@@ -23,8 +24,14 @@ TOUCH, GONE = b"t", b"x"
 
 #: Kind, mode, time, size, length of the path, length of what belongs to the kind.
 HEAD = struct.Struct(">cHqQHH")
-#: Bytes of a path, and of a link's target.
-MAX_PATH = 2**16 - 1
+#: Bytes of a path, and of a link's target: what the system takes.
+MAX_PATH = 4096
+MAX_TIME = 2**63 - 1
+
+
+def time_of(status: os.stat_result) -> int:
+    """[ns] As far as a record can hold it; core/src/host/tree/times.ts does the same."""
+    return max(-MAX_TIME, min(MAX_TIME, status.st_mtime_ns))
 
 
 def pack_record(kind: bytes, mode: int, mtime: int, size: int, path: bytes, extra: bytes = b"") -> bytes:

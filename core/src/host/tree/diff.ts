@@ -1,5 +1,6 @@
 /** What a sync has to do, from what is at its source and what at its target. Pure. */
 import { type TreeEntry, keyOf, parentOf } from "./entry";
+import { isSameTime } from "./times";
 
 export type Listing = ReadonlyMap<string, TreeEntry>;
 
@@ -66,7 +67,7 @@ type Verdict = "created" | "changed" | "doubtful" | "touched" | "folders" | "unc
 
 function judge(source: TreeEntry, target: TreeEntry, verify: boolean): Verdict {
   if (source.kind !== target.kind) return "created";
-  const sameTime = microseconds(source) === microseconds(target);
+  const sameTime = isSameTime(source.mtime, target.mtime);
   const sameMode = source.mode === target.mode;
   switch (source.kind) {
     case "dir":
@@ -79,11 +80,6 @@ function judge(source: TreeEntry, target: TreeEntry, verify: boolean): Verdict {
       if (verify || !sameTime) return "doubtful";
       return sameMode ? "unchanged" : "touched";
   }
-}
-
-/** All that Node can set. */
-export function microseconds(entry: TreeEntry): bigint {
-  return entry.mtime / 1000n;
 }
 
 /** From the last to the first, so that a folder with something in it that stays is known to stay. */

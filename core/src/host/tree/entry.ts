@@ -1,5 +1,5 @@
 /** What both directions of a transfer share: entries, their checks, progress. Pure. */
-import { MAX_ENTRIES, WireError } from "../../wire";
+import { MAX_ENTRIES, MAX_NAME, MAX_PATHS, WireError } from "../../wire";
 
 /**
  * `apart`: a file whose content comes otherwise. `sum`: the hash of a file that came before. `touch` and `gone`: of a
@@ -44,13 +44,18 @@ const SLASH = 0x2f;
 export class TreeCheck {
   private readonly kinds = new Map<string, EntryKind>();
 
+  /** [bytes] of all paths and targets so far. */
+  private bytes = 0;
+
   /** @param leaving links may lead anywhere: they are only looked at. */
   constructor(private readonly leaving = false) {}
 
-  /** Throws WireError for an unsafe entry. */
-  accept(entry: TreeEntry): void {
+  /** Gives its key. Throws WireError for an unsafe entry. */
+  accept(entry: TreeEntry): string {
     const key = keyOf(entry.path);
     if (this.kinds.size >= MAX_ENTRIES) throw new WireError(`more than ${String(MAX_ENTRIES)} entries`);
+    this.bytes += entry.path.length + entry.extra.length;
+    if (this.bytes > MAX_PATHS) throw new WireError(`paths of more than ${String(MAX_PATHS)} bytes in all`);
     if (this.kinds.has(key)) throw new WireError(`${showPath(entry.path)} twice`);
     if (key === "") {
       if (this.kinds.size > 0 || !["file", "apart", "dir"].includes(entry.kind)) {
@@ -61,16 +66,22 @@ export class TreeCheck {
       throw new WireError(`the link ${showPath(entry.path)}, which leads out of the folder`);
     }
     this.kinds.set(key, entry.kind);
+    return key;
   }
 
-  kindOf(path: Buffer): EntryKind | undefined {
-    return this.kinds.get(keyOf(path));
+  /** Whether a hash may come for it: for a file, and once. */
+  acceptSum(path: Buffer): boolean {
+    const key = keyOf(path);
+    if (this.kinds.get(key) !== "file") return false;
+    this.kinds.set(key, "sum");
+    return true;
   }
 
   /** Every folder on the way has passed this itself. */
   private checkPlace(key: string, entry: TreeEntry): void {
     const slash = key.lastIndexOf("/");
     const name = key.slice(slash + 1);
+    if (name.length > MAX_NAME) throw new WireError(`a name of ${String(name.length)} bytes`);
     if (["", ".", ".."].includes(name) || name.includes("\0") || slash === 0) {
       throw new WireError(`the unsafe name ${showPath(entry.path)}`);
     }

@@ -49,19 +49,24 @@ export async function hashOnHost(
   signal: AbortSignal,
 ): Promise<Buffer[]> {
   const pieces: Buffer[] = [];
+  const { block, limit = 0 } = options;
+  const most = paths.length * DIGEST * (block === 0 ? 1 : Math.ceil(limit / block));
+  let size = 0;
   await receive(
     agent,
     "hash",
-    { ...root, block: options.block, limit: options.limit ?? 0 },
+    { ...root, block, limit },
     signal,
     (received) => {
       for (const piece of received) pieces.push(Buffer.from(piece));
+      size += received.reduce((sum, { length }) => sum + length, 0);
+      if (size > most) throw new WireError("more hashes than were asked for");
     },
     (operation) => sendSelection(operation, paths),
   );
   const bytes = Buffer.concat(pieces);
   const count = bytes.length / DIGEST;
-  if (!Number.isInteger(count) || (options.block === 0 && count !== paths.length)) {
+  if (!Number.isInteger(count) || (block === 0 && count !== paths.length)) {
     throw new WireError(`${String(bytes.length)} bytes of hashes`);
   }
   return Array.from({ length: count }, (_, index) => bytes.subarray(index * DIGEST, (index + 1) * DIGEST));

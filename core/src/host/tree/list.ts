@@ -1,7 +1,7 @@
 /** What is in a folder: here, and on a host, whose answer is not trusted. */
 import { WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
-import { type TreeEntry, TreeCheck, keyOf } from "./entry";
+import { type TreeEntry, TreeCheck } from "./entry";
 import { receive } from "./exchange";
 import { RecordDecoder } from "./records";
 import type { Slices } from "./slices";
@@ -27,8 +27,7 @@ export async function listHost(
     for (const piece of pieces) {
       for (const found of decoder.push(piece)) {
         if (Buffer.isBuffer(found) || found.kind === "file") throw new WireError("content in a listing");
-        check.accept(found);
-        entries.set(keyOf(found.path), found.kind === "apart" ? { ...found, kind: "file" } : found);
+        entries.set(check.accept(found), found.kind === "apart" ? { ...found, kind: "file" } : found);
         if (slices.over) await slices.pause();
       }
     }

@@ -2,6 +2,7 @@
 import { chmod, lstat, lutimes, readdir, realpath, rename, rmdir, stat, unlink, utimes } from "fs/promises";
 import type { Stats } from "fs";
 import { type TreeEntry, below, keyOf } from "./entry";
+import { secondsOf } from "./times";
 
 /** What a sync does beside moving files. */
 export interface Changes {
@@ -91,7 +92,7 @@ async function remove(root: Buffer, path: Buffer): Promise<void> {
 }
 
 async function touch(path: Buffer, entry: TreeEntry): Promise<void> {
-  const time = seconds(entry);
+  const time = secondsOf(entry.mtime);
   if ((await lstat(path)).isSymbolicLink()) await lutimes(path, time, time);
   else {
     await chmod(path, entry.mode);
@@ -120,9 +121,4 @@ export async function optional(look: Promise<Stats>): Promise<Stats | null> {
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
-}
-
-/** Exact to the microsecond, which is what the system call is given: half of one more, so that cutting off is right. */
-export function seconds(entry: TreeEntry): number {
-  return (Number(entry.mtime / 1000n) + 0.5) / 1e6;
 }

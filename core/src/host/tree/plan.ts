@@ -3,6 +3,7 @@ import { type BigIntStats, lstatSync, readFileSync, readdirSync, readlinkSync, r
 import { EMPTY, type TreeEntry, below, depthOf, keyOf, pathOf, showPath, staysInside } from "./entry";
 import { IGNORE_FILE, IgnoreRules } from "./ignore";
 import type { Slices } from "./slices";
+import { clampTime } from "./times";
 
 /** An entry, and where its content is read. */
 export interface Planned extends TreeEntry {
@@ -103,7 +104,7 @@ class Scanner {
       path: pathOf(key),
       kind,
       mode: Number(stats.mode & 0o777n),
-      mtime: stats.mtimeNs,
+      mtime: clampTime(stats.mtimeNs),
       size: kind === "file" ? Number(stats.size) : 0,
       extra,
       source,

@@ -3,10 +3,7 @@ import type { AgentClient } from "../agent-client";
 import { type TreeEntry, below, showPath } from "./entry";
 import { receive } from "./exchange";
 
-/** [bytes] of a small text. */
-const MOST = 1024 * 1024;
-
-/** A small text of a folder on the host. Rejects EngineFailure, also when it is no longer as it was listed. */
+/** A small text of a folder on the host, of the size that is listed. Rejects EngineFailure, also when it is no longer as it was listed. */
 export async function readOnHost(
   agent: AgentClient,
   folder: { readonly path: string; readonly cwd: string },
@@ -14,11 +11,13 @@ export async function readOnHost(
   signal: AbortSignal,
 ): Promise<Buffer> {
   const { size, mtime } = entry;
-  if (size > MOST) throw new WireError(`${showPath(entry.path)} with ${String(size)} bytes`);
   const pieces: Buffer[] = [];
+  let left = size;
   const path = below(Buffer.from(folder.path, "utf8"), entry.path);
   const range = { offset: 0, size, total: size, mtime };
   await receive(agent, "read", { path, cwd: folder.cwd, ...range }, signal, (received) => {
+    left -= received.reduce((sum, { length }) => sum + length, 0);
+    if (left < 0) throw new WireError(`more content of ${showPath(entry.path)} than was announced`);
     for (const piece of received) pieces.push(Buffer.from(piece));
   });
   const bytes = Buffer.concat(pieces);

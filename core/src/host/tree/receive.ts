@@ -119,7 +119,7 @@ class TreeReceiver {
     const staging = this.staging ?? (await this.prepare(entry));
     staging.endFile();
     if (entry.kind === "sum") {
-      staging.expectSum(this.check.kindOf(entry.path) === "file", entry);
+      staging.expectSum(this.check.acceptSum(entry.path), entry);
       return;
     }
     this.check.accept(entry);

@@ -1,5 +1,5 @@
 /** A tree as a stream of bytes: a record for each entry, the content of a file right behind its record. */
-import { MAX_PATH, WireError } from "../../wire";
+import { MAX_TREE_PATH, WireError } from "../../wire";
 import { EMPTY, type EntryKind, type TreeEntry } from "./entry";
 
 const LETTERS: Readonly<Record<EntryKind, string>> = {
@@ -22,7 +22,7 @@ export function recordSize(entry: TreeEntry): number {
 
 /** Writes a record and gives the position behind it. */
 export function writeRecord(entry: TreeEntry, buffer: Buffer, at: number): number {
-  if (entry.path.length > MAX_PATH || entry.extra.length > MAX_PATH) {
+  if (entry.path.length > MAX_TREE_PATH || entry.extra.length > MAX_TREE_PATH) {
     throw new WireError(`a path of ${String(entry.path.length)} bytes`);
   }
   buffer[at] = LETTERS[entry.kind].charCodeAt(0);
@@ -75,8 +75,10 @@ export class RecordDecoder {
 function readRecord(data: Buffer, at: number): TreeEntry | null {
   if (data.length - at < HEAD) return null;
   const names = at + HEAD;
-  const extra = names + data.readUInt16BE(at + 19);
-  const end = extra + data.readUInt16BE(at + 21);
+  const sizes = [data.readUInt16BE(at + 19), data.readUInt16BE(at + 21)] as const;
+  if (Math.max(...sizes) > MAX_TREE_PATH) throw new WireError(`a path of ${String(Math.max(...sizes))} bytes`);
+  const extra = names + sizes[0];
+  const end = extra + sizes[1];
   const letter = data[at] ?? 0;
   const kind = KINDS.get(letter);
   if (kind === undefined) throw new WireError(`an entry of kind ${String(letter)}`);
@@ -90,6 +92,6 @@ function readRecord(data: Buffer, at: number): TreeEntry | null {
     size: kind === "file" || kind === "apart" ? size : 0,
     // Copies: a path is kept long after the piece that it came in.
     path: Buffer.from(data.subarray(names, extra)),
-    extra: Buffer.from(data.subarray(extra, end)),
+    extra: extra === end ? EMPTY : Buffer.from(data.subarray(extra, end)),
   };
 }

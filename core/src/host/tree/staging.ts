@@ -20,9 +20,9 @@ import { hashFile, hashOnHost } from "./hash";
 import type { Lanes } from "./lanes";
 import { openToFill } from "./open";
 import { claimPartial, isLike, keepPartial, tidyPartials } from "./partials";
-import { seconds } from "./place";
 import { rangesToGo, receiveRanges } from "./ranges";
 import type { Counter } from "./request";
+import { secondsOf } from "./times";
 
 /** [bytes] up to which a piece is written by one synchronous call. */
 const SMALL = 64 * 1024;
@@ -66,7 +66,7 @@ export class Staging {
         break;
       case "link":
         symlinkSync(entry.extra, path);
-        lutimesSync(path, seconds(entry), seconds(entry));
+        lutimesSync(path, secondsOf(entry.mtime), secondsOf(entry.mtime));
         break;
       case "apart":
         this.startPart(entry);
@@ -109,7 +109,7 @@ export class Staging {
   }
 
   expectSum(known: boolean, entry: TreeEntry): void {
-    if (!known) throw new WireError(`a hash of ${showPath(entry.path)}, which is no file of it`);
+    if (!known) throw new WireError(`a hash of ${showPath(entry.path)}, which is no file of it, or has one`);
     this.sums.push(entry);
   }
 
@@ -203,6 +203,6 @@ export class Staging {
 
 function finishFile(descriptor: number, entry: TreeEntry): void {
   fchmodSync(descriptor, entry.mode);
-  const time = seconds(entry);
+  const time = secondsOf(entry.mtime);
   futimesSync(descriptor, time, time);
 }

@@ -1,8 +1,9 @@
 /** Makes a folder like another one, here or on a host: only what differs travels. */
 import { readFile } from "fs/promises";
 import { EngineFailure } from "../../engine/protocol";
+import { WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
-import { type Diff, type Listing, compare, microseconds, withFolders } from "./diff";
+import { type Diff, type Listing, compare, withFolders } from "./diff";
 import { EMPTY, type TreeEntry, below, depthOf, keyOf } from "./entry";
 import { hashFile, hashOnHost } from "./hash";
 import { IGNORE_FILE, IgnoreRules } from "./ignore";
@@ -14,6 +15,10 @@ import { receiveTree } from "./receive";
 import type { TransferRequest } from "./request";
 import { localFailure, sendPlan } from "./send";
 import { Slices } from "./slices";
+import { isSameTime } from "./times";
+
+/** [bytes] of all the rules of a host: read, they take many times as much. */
+const MOST_RULES = 1024 * 1024;
 
 export interface SyncRequest extends TransferRequest {
   /** Absolute. */
@@ -68,7 +73,8 @@ class FolderSync {
   async run(): Promise<SyncResult> {
     const { direction, verify = false, dryRun } = this.request;
     const sides = direction === "up" ? await this.lookUp() : await this.lookDown();
-    const options = { delete: this.request.delete, verify, ignored: sides.ignored };
+    const stays = this.request.delete ? await this.findIgnored(sides) : new Set<string>();
+    const options = { delete: this.request.delete, verify, ignored: ({ path }: TreeEntry) => stays.has(keyOf(path)) };
     const diff = compare(sides.source, sides.target, options);
     const settled = await this.settleDoubts(diff, sides);
     const { created, changed, gone } = settled;
@@ -134,9 +140,24 @@ class FolderSync {
     };
   }
 
+  /** Of what would go otherwise. Rules of a host may be many, so others get their turn meanwhile. */
+  private async findIgnored({ source, target, ignored }: Sides): Promise<Set<string>> {
+    const found = new Set<string>();
+    for (const [key, entry] of target) {
+      const kind = source.get(key)?.kind;
+      const inPlace = kind !== undefined && (kind === "dir") === (entry.kind === "dir");
+      if (!inPlace && ignored(entry)) found.add(key);
+      if (this.slices.over) await this.slices.pause();
+    }
+    return found;
+  }
+
   private async rulesOfHost(entries: Listing): Promise<IgnoreRules> {
     const rules = new IgnoreRules();
     const files = [...entries.values()].filter((entry) => folderOfRules(entry) !== null);
+    if (files.reduce((sum, { size }) => sum + size, 0) > MOST_RULES) {
+      throw new WireError(`more than ${String(MOST_RULES)} bytes of ${IGNORE_FILE} files`);
+    }
     // Those further up first, for they may leave out a folder with all its rules; the file itself counts if its folder does.
     files.sort((a, b) => depthOf(keyOf(a.path)) - depthOf(keyOf(b.path)));
     for (const entry of files) {
@@ -162,7 +183,7 @@ class FolderSync {
     const same = (index: number): boolean => mine[index]?.equals(others[index] ?? EMPTY) === true;
     const differs = (entry: TreeEntry): boolean => {
       const there = target.get(keyOf(entry.path));
-      return there?.mode !== entry.mode || microseconds(there) !== microseconds(entry);
+      return there?.mode !== entry.mode || !isSameTime(there.mtime, entry.mtime);
     };
     return {
       ...diff,
