@@ -31,6 +31,9 @@ export interface InterruptedThread {
 
 export class Interrupter {
   private busy: Promise<void> | null = null;
+  /** The latest that was asked for. */
+  private asked = 0;
+  private patientUntil = -Infinity;
   private signalUntil = -Infinity;
   /** The inspector has told what became of the latest stop. */
   private told = true;
@@ -43,25 +46,30 @@ export class Interrupter {
 
   /** Resolves when the thread has heard: an interrupt stays in force for as long as it does not. */
   interrupt(): Promise<void> {
+    // Also where a former one is on its way, or has just been heard: this one may mean the next cell.
+    this.asked = this.state.ask();
     this.signalUntil = performance.now() + SIGNAL_MS;
+    this.patientUntil = performance.now() + this.hearMs;
+    this.thread.tell();
     this.busy ??= this.work().finally(() => (this.busy = null));
     return this.busy;
   }
 
+  private get heard(): boolean {
+    return this.state.hasHeard(this.asked);
+  }
+
   private async work(): Promise<void> {
-    const asked = this.state.ask();
-    this.thread.tell();
-    const heard = (): boolean => this.state.hasHeard(asked);
-    await until(heard, this.hearMs);
-    if (heard()) return;
     const session = new Session();
-    session.connectToMainThread();
     try {
-      for (let declined = 0; !heard(); declined++) {
-        if (await this.stop(session, heard)) {
+      for (let tried = 0; ; tried++) {
+        while (!this.heard && performance.now() < this.patientUntil) await pause(LOOK_MS);
+        if (this.heard) return;
+        if (tried === 0) session.connectToMainThread();
+        if (await this.stop(session)) {
           this.thread.stopped();
-          await until(heard, this.hearMs);
-        } else await pause(declined < MANY ? SOON_MS : LOOK_MS);
+          this.patientUntil = performance.now() + this.hearMs;
+        } else await pause(tried < MANY ? SOON_MS : LOOK_MS);
       }
     } finally {
       session.disconnect();
@@ -69,7 +77,7 @@ export class Interrupter {
   }
 
   /** False where it may not be stopped now, or need not. */
-  private async stop(session: Session, heard: () => boolean): Promise<boolean> {
+  private async stop(session: Session): Promise<boolean> {
     if (!this.told) this.makeItTell(session);
     const offer = this.state.offer();
     session.post("Runtime.evaluate", { expression: standExpression(offer) });
@@ -78,7 +86,7 @@ export class Interrupter {
       const answer = this.state.answerTo(offer);
       if (answer === "declined") return false;
       if (answer === "stands") break;
-      if (heard() && this.state.withdraw(offer)) return false;
+      if (this.heard && this.state.withdraw(offer)) return false;
       const now = performance.now();
       const waited = now - since;
       if (waited > BLOCKED_MS && now < this.signalUntil) {
@@ -90,9 +98,11 @@ export class Interrupter {
     // The thread stands inside the inspector, which goes on with this: nothing is run between clearing and stopping.
     const posted = this.state.deliver(offer, () => {
       this.told = false;
-      session.post("Runtime.terminateExecution", () => (this.told = true));
+      session.post("Runtime.terminateExecution", (error) => {
+        if (!error) this.told = true;
+      });
     });
-    await until(() => this.state.hasLeft(offer), Infinity, SOON_MS);
+    while (!this.state.hasLeft(offer)) await pause(SOON_MS);
     return posted;
   }
 
@@ -121,11 +131,6 @@ function sleeps(): boolean {
     // A system that does not say.
     return true;
   }
-}
-
-async function until(condition: () => boolean, ms: number, lookMs = LOOK_MS): Promise<void> {
-  const deadline = performance.now() + ms;
-  while (!condition() && performance.now() < deadline) await pause(lookMs);
 }
 
 function pause(ms: number): Promise<void> {
