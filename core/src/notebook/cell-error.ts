@@ -1,9 +1,9 @@
 /** A cell's error as Jupyter shows it: name, message, and a traceback with the lines of the cell. */
-import { dirname, join } from "path";
 import { inspect, types } from "util";
 import { errorBundle } from "../display/error-view";
 import type { MimeBundle } from "../display/jupyter";
 import { oneLine } from "../display/text";
+import { OUR_FOLDERS } from "./interrupt/own-code";
 import type { Place } from "./source-map";
 
 export interface CellError {
@@ -27,8 +27,6 @@ export function cellName(id: number): string {
   return `In[${String(id)}]`;
 }
 
-/** Where our own code is; nobody who writes cells wants to read about it. */
-const OUR_FOLDERS = [join(__dirname, ".."), dirname(process.argv[1] ?? __dirname)];
 const CELL_PLACE = /In\[(-?\d+)\]:(\d+):(\d+)/g;
 /** Lines of code that are shown around the one that is meant. */
 const CONTEXT = 2;
@@ -84,6 +82,7 @@ function framesOf(error: object, locate: Locate): string[] {
   const lines = textOf(error, "stack").split("\n");
   const first = lines.findIndex((line) => /^\s+at /.test(line));
   if (first < 0) return [];
+  // Nobody who writes cells wants to read about our own.
   const frames = lines.slice(first).filter((line) => !OUR_FOLDERS.some((folder) => line.includes(folder)));
   const last = frames.reduce((found, line, index) => (line.includes("In[") ? index : found), -1);
   const users =

@@ -35,8 +35,8 @@ export class CellRunner {
   private thrown: { readonly error: unknown } | null = null;
   private failed = false;
   private value: { readonly value: unknown } | null = null;
-  private end: (ok: boolean) => void = () => undefined;
-  private readonly trampoline = new Trampoline();
+  private end: (outcome: CellOutcome) => void = () => undefined;
+  private trampoline = new Trampoline();
   private readonly typescript: TypeScript;
 
   constructor(
@@ -73,26 +73,39 @@ export class CellRunner {
    *
    * @param id how it is called in stacks; default: one that no other cell has.
    */
-  async run(source: string, id = --this.unnamed): Promise<CellOutcome> {
+  run(source: string, id = --this.unnamed): Promise<CellOutcome> {
     const scope = this.scopes.begin(id);
     this.current = scope;
     this.source = source;
     this.thrown = null;
     this.value = null;
     this.failed = false;
-    // A cell whose thread was stopped does not end by itself: what it ran on is gone.
-    const ended = new Promise<boolean>((resolve) => (this.end = resolve));
-    this.trampoline.start(() => void this.execute(source).then(this.end));
-    const ok = await ended;
-    this.current = null;
-    this.scopes.end(scope);
-    return this.outcome(scope, source, ok);
+    return new Promise((resolve) => {
+      const end = (outcome: CellOutcome): void => {
+        if (this.current !== scope) return;
+        this.current = null;
+        this.scopes.end(scope);
+        resolve(outcome);
+      };
+      // In a turn of its own: what else runs in the turn in which the cell ends may yet be stopped, and the end with it.
+      const endSoon = (outcome: CellOutcome): void => {
+        if (this.current === scope) this.trampoline.start(() => end(outcome));
+      };
+      this.end = endSoon;
+      this.trampoline.start(() => void this.execute(scope, source).then(endSoon));
+    });
   }
 
-  /** The thread was stopped; what the cell did then is over. */
+  /**
+   * The thread was stopped; what the cell did then is over. It does not end by itself: what it ran on is gone. Nor is what
+   * it entered there ever left, so the next cell starts from another place.
+   */
   threadStopped(): void {
+    this.trampoline.close();
+    this.trampoline = new Trampoline();
+    forgetUnfinishedModules();
     this.interrupt();
-    this.end(false);
+    this.end(this.interruption());
   }
 
   /** Ends the cell and what it awaits. */
@@ -131,11 +144,11 @@ export class CellRunner {
   }
 
   inspect(source: string, position: number): unknown {
-    return this.state.protect(() => this.executor.inspect(source, position));
+    return this.executor.inspect(source, position);
   }
 
   complete(source: string, position: number): Completions {
-    return this.state.protect(() => this.executor.complete(source, position));
+    return this.executor.complete(source, position);
   }
 
   /** An error of a cell, or of what a cell left behind. */
@@ -147,35 +160,33 @@ export class CellRunner {
     );
   }
 
-  private async execute(source: string): Promise<boolean> {
+  private async execute(scope: CellScope, source: string): Promise<CellOutcome> {
+    let ok = false;
     try {
-      // The compiler must not be stopped halfway; it says when the cell itself begins.
-      return await this.state.protect(() => this.executor.execute(source));
+      ok = await this.executor.execute(source);
     } catch (error) {
       this.thrown = { error };
-      return false;
     }
-  }
-
-  private outcome(scope: CellScope, source: string, ok: boolean): CellOutcome {
-    if (scope.signal.aborted || this.state.wasInterrupted || isSignal(this.thrown?.error))
-      return { error: this.describe(this.interruption()), result: null };
-    if (!ok || this.failed || this.compiler.diagnostics.length > 0) {
-      const { diagnostics } = this.compiler;
-      const error = this.thrown ? this.describe(this.thrown.error) : syntaxError(scope.id, source, diagnostics);
-      return { error, result: null };
-    }
-    if (!this.value) return { error: null, result: null };
     try {
-      return { error: null, result: this.show(this.value.value) };
+      return this.outcome(scope, source, ok);
     } catch (error) {
       return { error: this.describe(error), result: null };
     }
   }
 
-  private interruption(): Interrupted {
+  private outcome(scope: CellScope, source: string, ok: boolean): CellOutcome {
+    if (scope.signal.aborted || this.state.wasInterrupted || isSignal(this.thrown?.error)) return this.interruption();
+    if (!ok || this.failed || this.compiler.diagnostics.length > 0) {
+      const { diagnostics } = this.compiler;
+      const error = this.thrown ? this.describe(this.thrown.error) : syntaxError(scope.id, source, diagnostics);
+      return { error, result: null };
+    }
+    return { error: null, result: this.value ? this.show(this.value.value) : null };
+  }
+
+  private interruption(): CellOutcome {
     const error = this.thrown?.error;
-    return error instanceof Interrupted ? error : new Interrupted();
+    return { error: this.describe(error instanceof Interrupted ? error : new Interrupted()), result: null };
   }
 
   private fail(first: unknown, rest: readonly unknown[]): void {
@@ -205,7 +216,7 @@ export class CellRunner {
       const { id, signal } = this.current;
       this.keep(id, { ...trail, prefix: prefix.length });
       if (this.state.wasInterrupted || signal.aborted) throw new Interrupted();
-      return this.state.expose(() => evaluate(code, { filename: cellName(id) }));
+      return evaluate(code, { filename: cellName(id) });
     }) as typeof vm.runInThisContext;
   }
 
@@ -227,6 +238,12 @@ export class CellRunner {
     const oldest = this.trails.keys().next();
     if (this.trails.size > KEPT_TRAILS && oldest.value !== undefined) this.trails.delete(oldest.value);
   }
+}
+
+/** What was stopped while it was loaded is loaded anew by whoever asks for it next. */
+function forgetUnfinishedModules(): void {
+  for (const [file, module] of Object.entries(require.cache))
+    if (module?.loaded === false) Reflect.deleteProperty(require.cache, file);
 }
 
 /** Node's own way to end what runs before the first `await`. */

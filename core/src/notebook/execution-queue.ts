@@ -1,7 +1,8 @@
 /** The cells that wait for each other. */
 
 export interface QueuedCell {
-  run(): Promise<void>;
+  /** Calls `done`, once, when the next one may run; it tells by itself what went wrong. */
+  run(done: () => void): void;
   /** Answers that it was not run. */
   abort(): void;
 }
@@ -12,7 +13,7 @@ export class ExecutionQueue {
 
   add(cell: QueuedCell): void {
     this.waiting.push(cell);
-    if (!this.running) void this.work();
+    if (!this.running) this.next();
   }
 
   /** Those that wait; they are not run any more. */
@@ -22,14 +23,9 @@ export class ExecutionQueue {
     return taken;
   }
 
-  private async work(): Promise<void> {
-    this.running = true;
-    for (;;) {
-      const cell = this.waiting.shift();
-      if (!cell) break;
-      // It tells by itself what went wrong; those behind it run in any case.
-      await cell.run().catch(() => undefined);
-    }
-    this.running = false;
+  private next(): void {
+    const cell = this.waiting.shift();
+    this.running = cell !== undefined;
+    cell?.run(() => this.next());
   }
 }

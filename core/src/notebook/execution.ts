@@ -35,7 +35,7 @@ export class Execution {
 
   enqueue(request: Request): void {
     this.queue.add({
-      run: () => this.execute(request),
+      run: (done) => void this.execute(request, done),
       abort: () => {
         this.publisher.status("busy", request.header);
         // Without a count: clients would number a cell that never ran.
@@ -50,7 +50,11 @@ export class Execution {
     for (const cell of this.queue.takeWaiting()) cell.abort();
   }
 
-  private async execute(request: Request): Promise<void> {
+  /**
+   * Nothing is awaited once what the cell left may run again, for that may be stopped, and then whatever is due behind it
+   * in the same turn of the event loop is lost.
+   */
+  private async execute(request: Request, done: () => void): Promise<void> {
     const { content, header } = request;
     const code = textOf(content, "code");
     const silent = flagOf(content, "silent", false);
@@ -75,6 +79,7 @@ export class Execution {
     const behind = stops ? this.queue.takeWaiting() : [];
     if (error) this.conclude(request, () => this.tellError(request, silent, error));
     for (const cell of behind) cell.abort();
+    done();
   }
 
   private async run(code: string, stored: boolean, expressions: unknown): Promise<Ran> {

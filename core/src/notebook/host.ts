@@ -3,6 +3,7 @@ import { formatWithOptions } from "util";
 import { type DisplayOptions, HOST_SYMBOL, type NotebookHost } from "../display/host";
 import { type MimeBundle, bundleOf } from "../display/jupyter";
 import { type CellError, errorDisplay, isErrorLike } from "./cell-error";
+import { plainOf } from "./json";
 import type { CellScope, Scopes } from "./scope";
 import type { Content, Request } from "./message";
 import type { Publisher } from "./publisher";
@@ -69,7 +70,7 @@ export class KernelHost implements NotebookHost {
   }
 
   page(bundle: MimeBundle): void {
-    this.pages.push({ source: "page", data: bundle, start: 0 });
+    this.pages.push({ source: "page", data: plainOf(bundle), start: 0 });
   }
 
   /** Those of the cell that ends. */
@@ -92,14 +93,24 @@ export class KernelHost implements NotebookHost {
     const results: MimeBundle[] = [];
     this.results = results;
     try {
-      if (isErrorLike(value)) return bundleOf(value) ?? this.bundleOf(value);
-      const text = formatWithOptions({}, value);
-      const [shown] = results;
-      if (shown) return shown;
-      const own = text === "" ? null : bundleOf(value);
-      return own ?? (text === "" && typeof value === "object" ? null : { "text/plain": text });
+      const bundle = this.shownOf(value, results);
+      return bundle && plainOf(bundle);
     } finally {
       this.results = null;
     }
+  }
+
+  /** What it did was stopped halfway. */
+  threadStopped(): void {
+    this.results = null;
+  }
+
+  private shownOf(value: unknown, results: readonly MimeBundle[]): MimeBundle | null {
+    if (isErrorLike(value)) return bundleOf(value) ?? this.bundleOf(value);
+    const text = formatWithOptions({}, value);
+    const [shown] = results;
+    if (shown) return shown;
+    const own = text === "" ? null : bundleOf(value);
+    return own ?? (text === "" && typeof value === "object" ? null : { "text/plain": text });
   }
 }

@@ -103,8 +103,8 @@ export class Kernel {
 
   /** What ran was stopped by another thread. */
   stopped(): void {
-    this.parts.state.reset();
     this.parts.state.hear();
+    this.host.threadStopped();
     this.questions.cancel("interrupted");
     this.execution.abortWaiting();
     this.runner.threadStopped();

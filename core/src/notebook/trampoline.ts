@@ -15,6 +15,11 @@ export class Trampoline {
     this.channel.port2.unref();
   }
 
+  close(): void {
+    this.work = null;
+    this.channel.port1.close();
+  }
+
   /** Runs the work soon, with nothing below it on the stack. One at a time. */
   start(work: () => void): void {
     this.work = work;

@@ -3,6 +3,7 @@ import { existsSync } from "fs";
 import { dirname } from "path";
 import { libraryPaths } from "./resolve";
 import type { CompilerOptions, Hookable, Tslab } from "./tslab";
+import { createHost } from "./watching";
 
 /** What the compiler puts at the end of its output when it makes a source map. */
 const MAP_COMMENT = /\n?\/\/# sourceMappingURL=(?:data:application\/json;base64,([\w+/=]+)|\S*)\s*$/;
@@ -23,7 +24,7 @@ export class Compiler {
     // Its exports are getters that cannot be changed; a copy of their values can.
     const replacement: Hookable = { ...typescript };
     replacement.createWatchCompilerHost = (rootFiles, options, ...rest) =>
-      typescript.createWatchCompilerHost(rootFiles, this.options(options), ...rest);
+      createHost(typescript, rootFiles, this.options(options), ...rest);
     replacement.transpileModule = (input, options) => this.transpile(typescript, input, options);
     this.tslab.replaceTypeScript(replacement);
   }

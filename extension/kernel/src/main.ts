@@ -21,16 +21,13 @@ function main(): void {
   exitWithParent();
   const library = findLibrary(process.cwd());
   hookLoader(library);
-  const kernel = state.protect(
-    () =>
-      new Kernel({
-        transport: link,
-        state,
-        tslab: prepare(tslab, library),
-        magics: libraryMagics(library),
-        exit: () => void link.close().then(() => process.exit(0)),
-      }),
-  );
+  const kernel = new Kernel({
+    transport: link,
+    state,
+    tslab: prepare(tslab, library),
+    magics: libraryMagics(library),
+    exit: () => void link.close().then(() => process.exit(0)),
+  });
   // Cells that use tslab's own display write here.
   tslab.load("jupyter").lastWriteDisplayData = (content: Readonly<Record<string, unknown>>, update: boolean) =>
     kernel.showDisplay(content, update);

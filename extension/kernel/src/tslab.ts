@@ -8,6 +8,8 @@ import {
   type TypeScript,
 } from "lazycluster/notebook";
 
+import type { ResolveModule, Timers, WatchHost } from "./watching";
+
 /**
  * The parts of tslab that the kernel rests on. They are tslab's insides: no later version needs to keep them, so exactly
  * one version is accepted, and what is used of it is declared here and nowhere else.
@@ -22,7 +24,13 @@ export type CompilerOptions = Readonly<Record<string, unknown>> & {
 
 /** What is changed of tslab's fork of the TypeScript compiler. */
 export interface Hookable {
-  createWatchCompilerHost(rootFiles: readonly string[], options: CompilerOptions, ...rest: unknown[]): unknown;
+  createWatchCompilerHost(
+    rootFiles: readonly string[],
+    options: CompilerOptions,
+    system: Timers,
+    ...rest: unknown[]
+  ): WatchHost;
+  readonly resolveModuleName: ResolveModule;
   transpileModule(
     input: string,
     options: { compilerOptions?: CompilerOptions },

@@ -2,20 +2,25 @@
  * Interrupts the main thread from another one: politely where its event loop still turns, else by stopping what it runs.
  *
  * V8 unwinds everything that a stopped thread has on its stack, and Node then finds that the ids of asynchronous work that
- * were entered were never left, and ends the process. So they are cleared before, by the same inspector session, in the
- * middle of the loop.
+ * were entered were never left, and ends the process. So the thread clears them before, where it stands still in the middle
+ * of its loop for the stop (`ThreadState`). How long anything takes decides only how soon that comes, never whether it is safe.
  */
+import { readFileSync } from "fs";
 import { Session } from "inspector";
-import { CLEAR } from "./prepare";
+import { standExpression } from "./prepare";
 import type { ThreadState } from "./thread-state";
 
-/** [ms] in which an event loop that turns has heard of an interrupt. */
+/** [ms] in which an event loop that turns has heard of an interrupt, so that what is interrupted may tidy up. */
 const HEAR_MS = 150;
 const LOOK_MS = 10;
-/** [ms] that stopping may take; longer takes what blocks outside JavaScript. */
-const STOP_MS = 300;
-/** [ms] after which an interrupt gives up: it could not stop what does not run JavaScript. */
-const GIVE_UP_MS = 10_000;
+/** [ms] between looks while the thread may stand still, and before it is asked again where it may not be stopped. */
+const SOON_MS = 1;
+/** So often it is asked at once: in a flood of `await`s most is Node's work, and not that of the cell. */
+const MANY = 200;
+/** [ms] after which one that does not answer is taken to wait for a child process. */
+const BLOCKED_MS = 300;
+/** [ms] in which it is then told so, again and again. */
+const SIGNAL_MS = 10_000;
 
 export interface InterruptedThread {
   /** Tells its event loop that it is interrupted. */
@@ -26,67 +31,85 @@ export interface InterruptedThread {
 
 export class Interrupter {
   private busy: Promise<void> | null = null;
+  /** The latest that was asked for. */
+  private asked = 0;
+  private patientUntil = -Infinity;
+  private signalUntil = -Infinity;
+  /** The inspector has told what became of the latest stop. */
+  private told = true;
 
   constructor(
     private readonly state: ThreadState,
     private readonly thread: InterruptedThread,
+    private readonly hearMs = HEAR_MS,
   ) {}
 
-  /** Resolves when the thread has heard, or was stopped, or cannot be. */
+  /** Resolves when the thread has heard: an interrupt stays in force for as long as it does not. */
   interrupt(): Promise<void> {
+    // Also where a former one is on its way, or has just been heard: this one may mean the next cell.
+    this.asked = this.state.ask();
+    this.signalUntil = performance.now() + SIGNAL_MS;
+    this.patientUntil = performance.now() + this.hearMs;
+    this.thread.tell();
     this.busy ??= this.work().finally(() => (this.busy = null));
     return this.busy;
   }
 
-  private async work(): Promise<void> {
-    const asked = this.state.ask();
-    this.thread.tell();
-    const heard = (): boolean => this.state.hasHeard(asked);
-    const deadline = Date.now() + GIVE_UP_MS;
-    await until(heard, HEAR_MS);
-    while (!heard() && Date.now() < deadline) {
-      // The compiler goes on to its end; then the cell does not even begin.
-      if (this.state.isProtected) await pause(LOOK_MS);
-      else if (await this.stop(heard)) {
-        this.thread.stopped();
-        await until(heard, HEAR_MS);
-      } else {
-        signalGroup();
-        await until(heard, HEAR_MS);
-      }
-    }
+  private get heard(): boolean {
+    return this.state.hasHeard(this.asked);
   }
 
-  /** False where it could not be stopped in time. */
-  private async stop(heard: () => boolean): Promise<boolean> {
+  private async work(): Promise<void> {
     const session = new Session();
-    session.connectToMainThread();
     try {
-      void post(session, "Runtime.evaluate", { expression: `${CLEAR}()` });
-      await until(() => this.state.isParked, STOP_MS, 1);
-      if (heard() || this.state.isProtected) {
-        this.state.leaveParked();
-        return false;
+      for (let tried = 0; ; tried++) {
+        while (!this.heard && performance.now() < this.patientUntil) await pause(LOOK_MS);
+        if (this.heard) return;
+        if (tried === 0) session.connectToMainThread();
+        if (await this.stop(session)) {
+          this.thread.stopped();
+          this.patientUntil = performance.now() + this.hearMs;
+        } else await pause(tried < MANY ? SOON_MS : LOOK_MS);
       }
-      // The thread waits inside the inspector, which goes on with this: nothing is run between clearing and stopping.
-      const stopping: Promise<boolean>[] = [];
-      const parked = this.state.stopParked(() => stopping.push(post(session, "Runtime.terminateExecution")));
-      return parked && ((await stopping[0]) ?? false);
     } finally {
       session.disconnect();
     }
   }
-}
 
-/** True when it was answered in time. */
-function post(session: Session, method: string, parameters: object = {}): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), STOP_MS);
-    session.post(method, parameters, (error) => {
-      clearTimeout(timer);
-      resolve(error === null);
+  /** False where it may not be stopped now, or need not. */
+  private async stop(session: Session): Promise<boolean> {
+    if (!this.told) this.makeItTell(session);
+    const offer = this.state.offer();
+    session.post("Runtime.evaluate", { expression: standExpression(offer) });
+    let since = performance.now();
+    for (;;) {
+      const answer = this.state.answerTo(offer);
+      if (answer === "declined") return false;
+      if (answer === "stands") break;
+      if (this.heard && this.state.withdraw(offer)) return false;
+      const now = performance.now();
+      const waited = now - since;
+      if (waited > BLOCKED_MS && now < this.signalUntil) {
+        if (sleeps()) signalGroup();
+        since = now;
+      }
+      await pause(waited > BLOCKED_MS ? LOOK_MS : SOON_MS);
+    }
+    // The thread stands inside the inspector, which goes on with this: nothing is run between clearing and stopping.
+    const posted = this.state.deliver(offer, () => {
+      this.told = false;
+      session.post("Runtime.terminateExecution", (error) => {
+        if (!error) this.told = true;
+      });
     });
-  });
+    while (!this.state.hasLeft(offer)) await pause(SOON_MS);
+    return posted;
+  }
+
+  /** It takes no other stop before it has told of the former, which it does after a call that ends, or like this. */
+  private makeItTell(session: Session): void {
+    session.post("Runtime.evaluate", { expression: "for (;;);", timeout: 1 });
+  }
 }
 
 /** What waits for a child process outside JavaScript is interrupted as a terminal does it: with all that runs below it. */
@@ -99,9 +122,15 @@ function signalGroup(): void {
   }
 }
 
-async function until(condition: () => boolean, ms: number, lookMs = LOOK_MS): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!condition() && Date.now() < deadline) await pause(lookMs);
+/** The main thread does; one that has too little of the machine to answer does not. */
+function sleeps(): boolean {
+  try {
+    const stat = readFileSync(`/proc/self/task/${String(process.pid)}/stat`, "latin1");
+    return stat.charAt(stat.lastIndexOf(")") + 2) !== "R";
+  } catch {
+    // A system that does not say.
+    return true;
+  }
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,28 +1,64 @@
 /** What a thread must have at hand to be stopped without harm. */
-
+import { runsUserCode } from "./own-code";
 import type { ThreadState } from "./thread-state";
 
-/** Where the thread leaves what clears its ids. */
-export const CLEAR = "__lazycluster_clear_async_ids__";
+/** Where the thread leaves what another one calls to stop it, with the number of an offer. */
+const STAND = "__lazycluster_stand_still__";
+
+/** An expression for the inspector. As code of Node itself it is no code of a cell. */
+export function standExpression(offer: number): string {
+  return `${STAND}(${String(offer)})\n//# sourceURL=node:lazycluster`;
+}
+
+/** What is used of Node's insides. */
+interface AsyncWrap {
+  clearAsyncIdStack(): void;
+  /** What the asynchronous work that was entered belongs to; its length follows the stack of ids. */
+  readonly execution_async_resources: unknown[];
+}
 
 /** In the thread that is to be interrupted, once. */
 export function prepareToBeStopped(state: ThreadState): void {
+  const wrap = findAsyncWrap();
+  const prepare = (): void => {
+    if (!wrap) return;
+    wrap.clearAsyncIdStack();
+    keepCleared(wrap.execution_async_resources);
+  };
+  const stand = (offer: number): void => state.stand(offer, () => runsUserCode(stand), prepare);
+  Object.defineProperty(globalThis, STAND, { value: stand, configurable: true });
+}
+
+/**
+ * What is stopped goes on to the next loop or call of a function, and might enter asynchronous work on the way there, which
+ * nothing leaves any more. The first that this does is to note its resource: now a call, which is stopped before any id is
+ * noted. Where nothing was stopped, it is as it was.
+ */
+function keepCleared(resources: unknown[]): void {
+  Object.defineProperty(resources, 0, {
+    get: () => undefined,
+    set: (resource: unknown) => {
+      for (let look = 0; look < 2; look++);
+      Object.defineProperty(resources, 0, { value: resource, writable: true, enumerable: true, configurable: true });
+    },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+/** Null: a Node without it. Nothing that is not deprecated gives it. */
+function findAsyncWrap(): AsyncWrap | null {
   const { noDeprecation } = process;
-  // Nothing that is not deprecated does it; Node 24 does not need it any more.
   process.noDeprecation = true;
-  let clear = (): void => undefined;
   try {
-    const internals = process as unknown as { binding(name: string): { clearAsyncIdStack?(): void } };
+    const internals = process as unknown as { binding(name: string): Partial<AsyncWrap> };
     const wrap = internals.binding("async_wrap");
-    clear = () => wrap.clearAsyncIdStack?.();
+    const known = typeof wrap.clearAsyncIdStack === "function" && Array.isArray(wrap.execution_async_resources);
+    return known ? (wrap as AsyncWrap) : null;
   } catch {
-    // A Node without it.
+    return null;
   } finally {
     if (noDeprecation === undefined) delete process.noDeprecation;
     else process.noDeprecation = noDeprecation;
   }
-  const prepare = (): void => {
-    if (state.park()) clear();
-  };
-  Object.defineProperty(globalThis, CLEAR, { value: prepare, configurable: true });
 }

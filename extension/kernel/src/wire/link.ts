@@ -66,8 +66,9 @@ export class Link implements Transport {
   send(...given: readonly Outgoing[]): void {
     const messages = given.map((message) => ({ ...message, content: JSON.stringify(message.content) }));
     const size = messages.reduce((sum, { content }) => sum + OVERHEAD + content.length, 0);
-    if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
+    // Counted when it is on its way: a cell that is stopped in here must not leave a weight that nothing takes away.
     this.post({ type: "send", messages, size, at: this.printed.head });
+    if (Atomics.add(this.backlog, 0, size) + size > MAX_BACKLOG) this.untilLess();
   }
 
   /** The other thread takes it from shared memory: this one may be in a loop in which it sends nothing any more. */
@@ -113,7 +114,11 @@ export class Link implements Transport {
     else if (message.type === "bound") return;
     else if (!this.events) this.early.push(message);
     else if (message.type === "request") this.events.request(message.request);
-    else this.events[message.type]();
+    else {
+      // What was stopped may have printed without saying so.
+      if (message.type === "stopped") this.post({ type: "printed", atOnce: true });
+      this.events[message.type]();
+    }
   }
 }
 
