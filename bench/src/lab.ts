@@ -1,17 +1,8 @@
 /** What rows need: real sshd hosts, peers in a venv of their own, a slow line, one OpenSSH master. */
 import { type ChildProcess, execFile, spawn } from "child_process";
-import {
-  appendFileSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "fs";
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "fs";
 import { tmpdir } from "os";
-import { join } from "path";
+import { join, resolve } from "path";
 import { createInterface } from "readline";
 import { promisify } from "util";
 import { type DelayProxy, type TestHosts, startDelayProxy, startHosts } from "../../core/test/hosts";
@@ -31,8 +22,15 @@ export class Lab {
 
   static async start(hostCount: number): Promise<Lab> {
     const path = `${join(VENV, "bin")}:/usr/local/bin:/usr/bin:/bin`;
+    // Its standard library; where it is the system's, the hosts have it anyway.
+    const interpreter = resolve(realpathSync(PYTHON), "..", "..");
     // Python lazycluster reads this variable of the image that it was made for, and fails without it.
-    const hosts = await startHosts({ count: hostCount, path, env: { WORKSPACE_VERSION: "none" } });
+    const hosts = await startHosts({
+      count: hostCount,
+      path,
+      env: { WORKSPACE_VERSION: "none" },
+      shared: [VENV, interpreter],
+    });
     const folder = mkdtempSync(join(tmpdir(), "lc-bench-"));
     return new Lab(hosts, folder);
   }
@@ -134,19 +132,4 @@ export class Lab {
   async stop(): Promise<void> {
     for (const end of this.ending) await end();
   }
-}
-
-/** Installs the peers, once; pinned in peers/requirements.txt. */
-export async function installPeers(): Promise<void> {
-  const wanted = readFileSync(join(PEERS, "requirements.txt"), "utf8");
-  const ready = join(VENV, "ready");
-  if (existsSync(ready) && readFileSync(ready, "utf8") === wanted) return;
-  process.stderr.write("installing the peers into .bench-venv …\n");
-  // Not an interpreter below somebody's home: the hosts do not see that.
-  const python = existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
-  await call(python, ["-m", "venv", "--clear", VENV]);
-  await call(join(VENV, "bin", "pip"), ["install", "-q", "-r", join(PEERS, "requirements.txt")], { timeout: 600_000 });
-  // The reference installs cloudpickle on the host at each call; the hosts have no network, and have it already.
-  writeFileSync(join(VENV, "pip.conf"), "[global]\nno-index = true\ndisable-pip-version-check = true\n");
-  writeFileSync(ready, wanted);
 }

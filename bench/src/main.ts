@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "fs";
 import { cpus, loadavg } from "os";
 import { join } from "path";
 import { Environment } from "lazycluster";
-import { Lab, ROOT, installPeers } from "./lab";
+import { Lab, ROOT } from "./lab";
 import { type Finished, markdownTable, rowText } from "./report";
 import type { Row } from "./row";
 import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
@@ -55,7 +55,6 @@ async function main(): Promise<boolean> {
   const wanted = process.argv.slice(2);
   const rows = ROWS.filter((row) => wanted.length === 0 || wanted.some((word) => row.name.includes(word)));
   if (rows.length === 0) throw new Error(`no such row; there are: ${ROWS.map((row) => row.name).join(", ")}`);
-  await installPeers();
   let failed = false;
   const lab = await Lab.start(HOSTS);
   try {

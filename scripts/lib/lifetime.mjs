@@ -3,6 +3,8 @@
  * Everything that starts something adds how it is ended; the endings run once, last first.
  */
 
+import { setMaxListeners } from "node:events";
+
 /** @typedef {() => void | Promise<void>} Ending */
 
 /** Thrown by whatever was going on when the user asked to stop. It is no failure, so nobody prints it. */
@@ -21,6 +23,11 @@ export class Lifetime {
   /** @type {Promise<void> | undefined} */
   #ended;
   #stopping = new AbortController();
+
+  constructor() {
+    // Many commands may run at once, and each listens.
+    setMaxListeners(0, this.signal);
+  }
 
   /** Aborted as soon as the user asks to stop. */
   get signal() {

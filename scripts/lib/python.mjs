@@ -3,7 +3,7 @@ import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { nameOf } from "./interpreters.mjs";
-import { inProject, venvDirectory, venvPython } from "./paths.mjs";
+import { inProject, venvDirectory } from "./paths.mjs";
 import { whatNext } from "./pip-advice.mjs";
 import { run } from "./processes.mjs";
 import { step } from "./progress.mjs";
@@ -12,8 +12,8 @@ import { isStamped, stamp } from "./stamps.mjs";
 /** @typedef {import("./interpreters.mjs").Python} Python */
 
 /** True where the virtual environment is complete (pip comes last) and its interpreter has not been removed since. */
-export const hasVenv = () =>
-  ["pyvenv.cfg", "bin/python", "bin/pip"].every((name) => fs.existsSync(path.join(venvDirectory, name)));
+export const hasVenv = (venv = venvDirectory) =>
+  ["pyvenv.cfg", "bin/python", "bin/pip"].every((name) => fs.existsSync(path.join(venv, name)));
 
 /** What is installed in the environment does not depend on the variables of the user's shell. */
 export function pythonEnvironment() {
@@ -24,49 +24,59 @@ export function pythonEnvironment() {
 /**
  * @param {Python} python
  * @param {AbortSignal} signal
+ * @param {string} [venv]
  */
-export async function createVenv(python, signal) {
-  await step(`.venv with ${nameOf(python)}`, async (onLine) => {
-    await run(python.executable, ["-m", "venv", "--clear", venvDirectory], {
+export async function createVenv(python, signal, venv = venvDirectory) {
+  await step(`${path.basename(venv)} with ${nameOf(python)}`, async (onLine) => {
+    await run(python.executable, ["-m", "venv", "--clear", venv], {
       what: "python -m venv",
       timeoutMs: 3 * 60_000,
       env: pythonEnvironment(),
-      next: `Remove ${path.basename(venvDirectory)}, check that \`${python.executable} -m venv\` works, and try again.`,
+      next: `Remove ${path.basename(venv)}, check that \`${python.executable} -m venv\` works, and try again.`,
       onLine,
       signal,
     });
   });
 }
 
-/** Of .venv, as it was made. */
-function venvVersion() {
-  const config = fs.readFileSync(path.join(venvDirectory, "pyvenv.cfg"), "utf8");
+/**
+ * As it was made.
+ * @param {string} venv
+ */
+function versionOf(venv) {
+  const config = fs.readFileSync(path.join(venv, "pyvenv.cfg"), "utf8");
   return /^version(?:_info)? *= *([\d.]+)/m.exec(config)?.[1] ?? "?";
 }
 
 /**
  * @param {readonly string[]} args of `pip install`
  * @param {{ signal: AbortSignal, onLine?: (line: string) => void }} options
+ * @param {string} [venv]
  */
-export async function pipInstall(args, options) {
-  await run(venvPython, ["-m", "pip", "install", "--prefer-binary", "--progress-bar=off", ...args], {
-    what: `pip install, with Python ${venvVersion()}`,
-    timeoutMs: 20 * 60_000,
-    env: pythonEnvironment(),
-    next: (tail) => whatNext(tail, venvVersion()),
-    ...options,
-  });
+export async function pipInstall(args, options, venv = venvDirectory) {
+  await run(
+    path.join(venv, "bin", "python"),
+    ["-m", "pip", "install", "--prefer-binary", "--progress-bar=off", ...args],
+    {
+      what: `pip install, with Python ${versionOf(venv)}`,
+      timeoutMs: 20 * 60_000,
+      env: pythonEnvironment(),
+      next: (tail) => whatNext(tail, versionOf(venv)),
+      ...options,
+    },
+  );
 }
 
 /**
- * Installs pinned requirements files into .venv, unless exactly these were installed last.
+ * Installs pinned requirements files, unless exactly these were installed last.
  * @param {string} title
  * @param {readonly string[]} files
  * @param {AbortSignal} signal
+ * @param {string} [venv]
  */
-export async function installRequirements(title, files, signal) {
+export async function installRequirements(title, files, signal, venv = venvDirectory) {
   const name = path.relative(inProject(), files.at(-1) ?? "").replaceAll(path.sep, "-");
-  const stampFile = path.join(venvDirectory, "var", "installed", name);
+  const stampFile = path.join(venv, "var", "installed", name);
   const hash = crypto.createHash("sha256");
   for (const file of files) hash.update(fs.readFileSync(file));
   const value = hash.digest("hex");
@@ -75,6 +85,7 @@ export async function installRequirements(title, files, signal) {
     await pipInstall(
       files.flatMap((file) => ["--requirement", file]),
       { signal, onLine },
+      venv,
     );
     stamp(stampFile, value);
   });

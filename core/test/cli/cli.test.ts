@@ -212,14 +212,14 @@ describe("ps, logs and cancel", () => {
       readonly id: string;
       readonly key: string;
     }
-    const [port, other] = [await anyPort(), await anyPort()];
+    const [port, other, last] = [await anyPort(), await anyPort(), await anyPort()];
     const ps = async (...more: string[]): Promise<Listed[]> =>
       JSON.parse((await lazycluster("ps", "--json", ...more)).stdout) as Listed[];
     const program = start(["forward", "host-2", "7", String(port)]);
     const script = startManager(
       `
       const runtime = new Runtime("host-1");
-      const keys = [await runtime.exposePortToRuntime(9, input.other), await runtime.exposePortFromRuntime(8)];
+      const keys = [await runtime.exposePortToRuntime(9, input.other), await runtime.exposePortFromRuntime(input.last)];
       say("keys", keys);
       await runtime.getProcess(keys[0]).join();
       say("state", runtime.getProcess(keys[0]).state);
@@ -227,7 +227,7 @@ describe("ps, logs and cancel", () => {
       `,
       {
         env: { LAZYCLUSTER_SSH_CONFIG: hosts.configFile, LAZYCLUSTER_STATE_DIR: state, LAZYCLUSTER_MAIN_DIRECTORY: "" },
-        input: { other },
+        input: { other, last },
       },
     );
     const [to, from] = (await script.hear<string[]>("keys")) as [string, string];
@@ -258,7 +258,7 @@ describe("ps, logs and cancel", () => {
     });
     const ended = await program.ended;
     expect(ended).toMatchObject({ code: 130, stderr: expect.stringContaining("another process") as string });
-    expect((await lazycluster("logs", from)).stderr).toContain("localhost:8 is a port exposure");
+    expect((await lazycluster("logs", from)).stderr).toContain(`localhost:${last} is a port exposure`);
 
     // What a killed process held is gone with it.
     script.kill("SIGKILL");

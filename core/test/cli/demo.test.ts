@@ -5,6 +5,7 @@ import { homedir, tmpdir } from "os";
 import { join } from "path";
 import { promisify } from "util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { needsTerminals } from "../hosts";
 import { type DemoState, demoCommandOutput, demoDirectory, demoDown, demoStatus, demoUp } from "../../src/cli/demo";
 
 const run = promisify(execFile);
@@ -58,7 +59,7 @@ describe("demo hosts", () => {
     expect(Buffer.concat(chunks).equals(bytes)).toBe(true);
   });
 
-  it("start an interactive session when there is no command", async () => {
+  it("start an interactive session when there is no command", needsTerminals(), async () => {
     const child = spawn("ssh", ["-F", state.sshConfig, "-tt", "host-1"], { stdio: ["pipe", "pipe", "ignore"] });
     child.stdin.write('stty -echo\ntest -t 0 && echo "tty in $HOME"\nexit 5\n');
     let output = "";

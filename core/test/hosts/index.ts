@@ -1,5 +1,5 @@
 export { startHosts, canIsolate, PYTHONS } from "./start-hosts";
-export { needsIsolation, needsOrdinaryUser, needsRoot, unless } from "./needs";
+export { needsIsolation, needsOrdinaryUser, needsRoot, needsTerminals, unless } from "./needs";
 export type { HostsOptions, TestHost, TestHosts } from "./types";
 export type { HostProcess } from "./processes";
 export { removeTree } from "./claim";

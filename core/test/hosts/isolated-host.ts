@@ -172,10 +172,11 @@ export class IsolatedHost extends SshdHost {
   }
 
   async #startInit(): Promise<void> {
+    const venv = join(__dirname, "..", "..", "..", ".venv");
+    const { pythons: wanted, shared = [] } = this.plan.options;
     const versions = join(userInfo().homedir, ".pyenv", "versions");
-    const pythons = this.plan.options.pythons === true && existsSync(versions) ? versions : "";
-    const project = join(__dirname, "..", "..", "..", ".venv");
-    const venv = this.plan.options.pythons === true && existsSync(project) ? realpathSync(project) : "";
+    const pythons = wanted === true && existsSync(versions) ? versions : "";
+    const folders = [...(wanted === true && existsSync(venv) ? [realpathSync(venv)] : []), ...shared];
     const script = join(__dirname, "host-init.sh");
     const namespaces = [
       ...(IS_ROOT ? [] : ["--user", "--map-root-user"]),
@@ -190,7 +191,7 @@ export class IsolatedHost extends SshdHost {
     ];
     this.#init = spawn(
       "unshare",
-      [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons, venv, IS_ROOT ? "" : "user"],
+      [...namespaces, "sh", script, this.dir, this.alias, this.user, pythons, IS_ROOT ? "" : "user", ...folders],
       {
         stdio: ["pipe", "pipe", "pipe"],
         detached: true,

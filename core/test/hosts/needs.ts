@@ -18,4 +18,8 @@ export const needsIsolation = (): TestOptions =>
 /** Hosts that log in root, other users, mounts on the manager. */
 export const needsRoot = (): TestOptions => unless(!isRoot && "needs root");
 
+/** sshd gives a terminal to the group `tty`, which is nobody in a user namespace of one user. */
+export const needsTerminals = (): TestOptions =>
+  unless(!isRoot && canIsolate() && "needs terminals by sshd, which has none in a user namespace");
+
 export const needsOrdinaryUser = (): TestOptions => unless(isRoot && "needs an ordinary user: root may do anything");

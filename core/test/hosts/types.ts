@@ -16,6 +16,8 @@ export interface HostsOptions {
   readonly authorizedKeys?: readonly string[];
   /** Makes this machine's pyenv interpreters usable on the hosts, below `PYTHONS`. */
   readonly pythons?: boolean;
+  /** Folders of this machine that the hosts see at the same place, read-only; elsewhere a host has its own homes and /tmp. */
+  readonly shared?: readonly string[];
   /** `PATH` of the sessions; default: the system's directories. */
   readonly path?: string;
   /** More variables of the sessions, of plain letters. */
