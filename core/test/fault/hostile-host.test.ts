@@ -285,7 +285,7 @@ describe("a dump of an object that is none", () => {
     label: "the object 5 (int)",
     python: "cpython 3.11",
     scope: "s",
-    session: "main",
+    session: { name: "main", process: 1 },
     id: 1,
     modules: [],
   } as const;
