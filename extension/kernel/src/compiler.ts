@@ -2,7 +2,8 @@
 import { existsSync } from "fs";
 import { dirname } from "path";
 import { libraryPaths } from "./resolve";
-import type { CompilerOptions, Hookable, Tslab } from "./tslab";
+import type { Tslab } from "./tslab";
+import type { CompilerOptions, Hookable } from "./typescript";
 import { createHost } from "./watching";
 
 /** What the compiler puts at the end of its output when it makes a source map. */

@@ -7,8 +7,7 @@ import {
   TSLAB_VERSION,
   type TypeScript,
 } from "lazycluster/notebook";
-
-import type { ResolveModule, Timers, WatchHost } from "./watching";
+import type { Hookable } from "./typescript";
 
 /**
  * The parts of tslab that the kernel rests on. They are tslab's insides: no later version needs to keep them, so exactly
@@ -16,26 +15,6 @@ import type { ResolveModule, Timers, WatchHost } from "./watching";
  */
 const typescriptName = "@tslab/typescript-for-tslab";
 const typescriptVersion = "5.0.4";
-
-export type CompilerOptions = Readonly<Record<string, unknown>> & {
-  readonly paths?: Readonly<Record<string, readonly string[]>>;
-  readonly typeRoots?: readonly string[];
-};
-
-/** What is changed of tslab's fork of the TypeScript compiler. */
-export interface Hookable {
-  createWatchCompilerHost(
-    rootFiles: readonly string[],
-    options: CompilerOptions,
-    system: Timers,
-    ...rest: unknown[]
-  ): WatchHost;
-  readonly resolveModuleName: ResolveModule;
-  transpileModule(
-    input: string,
-    options: { compilerOptions?: CompilerOptions },
-  ): { outputText: string; sourceMapText?: string };
-}
 
 interface Modules {
   readonly converter: { createConverter(options: { isJS: boolean; isBrowser: boolean }): Converter };

@@ -2,13 +2,7 @@
  * Packages and files that come, change and go while a kernel runs: its compiler watches them, so as not to read everything
  * again for each cell.
  */
-import type { CompilerOptions, Hookable } from "./tslab";
-
-/** The part of TypeScript's `sys` by which it puts work off. */
-export interface Timers {
-  setTimeout(callback: () => void): unknown;
-  clearTimeout(timer: unknown): void;
-}
+import type { CompilerOptions, Hookable, ResolveModule, Timers, WatchHost } from "./typescript";
 
 /**
  * tslab has room for one timer, which it runs when it compiles a cell. TypeScript sets several: here any number becomes one,
@@ -44,35 +38,6 @@ export function oneTimer<S extends Timers>(system: S): S {
   changed.clearTimeout = (timer: unknown): void => void waiting.delete(timer as { readonly callback: () => void });
   return changed;
 }
-
-interface SourceFile {
-  readonly path: string;
-}
-
-/** What is used of the host that TypeScript asks for all that it needs. */
-export interface WatchHost {
-  resolveModuleNameLiterals?(
-    literals: readonly { readonly text: string }[],
-    containingFile: string,
-    redirected: unknown,
-    options: CompilerOptions,
-    source: SourceFile,
-  ): readonly Resolution[];
-  hasInvalidatedResolutions?(path: string): boolean;
-}
-
-interface Resolution {
-  readonly resolvedModule?: object;
-}
-
-export type ResolveModule = (
-  name: string,
-  containingFile: string,
-  options: CompilerOptions,
-  host: WatchHost,
-  cache: undefined,
-  redirected: unknown,
-) => Resolution;
 
 /**
  * What a cell imports is looked for at each cell, and what a module of the user misses likewise: it may be there now, in a
