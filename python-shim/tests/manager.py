@@ -240,7 +240,7 @@ class Manager:
                 result.streams.setdefault(header.get("s"), bytearray()).extend(payload)
             elif op in ("exit", "done", "error", "end"):
                 result.last = header
-                if id in self._meant and (header.get("kind") == "session" or header.get("sessionLost")):
+                if id in self._meant and header.get("sessionLost"):
                     self._has_ended(*self._meant[id])
 
     def wait(self, condition: Callable[[], object], seconds: float = DEADLINE) -> None:

@@ -373,8 +373,9 @@ def made(hub: Manager) -> Dict[str, List[bytes]]:
 
 @pytest.mark.parametrize(("origin", "target"), PAIRS)
 def test_every_pair_of_pythons(hub: Manager, made: Dict[str, List[bytes]], origin: str, target: str) -> None:
+    kept = {"session": "m" + target, "scope": TAG, "process": 1, "fn": pickled()}
     for path in made[origin]:
-        for fields in ({"fn": pickled()}, {"session": "m" + target, "scope": TAG, "fn": pickled()}):
+        for fields in ({"fn": pickled()}, kept):
             result = hub.call("", 3, handles=[path], python=PYTHONS[target], **fields)
             if origin == target:
                 assert result.value == [4, 5, 6]

@@ -33,7 +33,7 @@ class Failure(Exception):
         self.path = printable(path) if path is not None else None
         self.raised = raised
         #: What else the message has.
-        self.more: Dict[str, str] = {}
+        self.more: Dict[str, Any] = {}
 
     @classmethod
     def of(cls, kind: str, error: OSError, path: PathLike, what: str, advice: str = "") -> Failure:

@@ -335,4 +335,6 @@ class Session:
 
 def ended(key: Key, why: str) -> Failure:
     text = "The session %s ended: %s. Its variables are gone; the next call starts it anew."
-    return Failure("session", text % (key[1], why))
+    failure = Failure("session", text % (key[1], why))
+    failure.more = {"sessionLost": True}
+    return failure
