@@ -95,7 +95,7 @@ class Server:
 
     def _hand_out(self) -> None:
         if self._closed:
-            self._spares.close()
+            self._spares.drop_all()
         at = 0
         while at < len(self._waiting):
             assigned, identity = self._waiting[at]
@@ -117,7 +117,7 @@ class Server:
             self._folders.add(new)
             self._tell("warm", names=new)
             # They have it not.
-            self._spares.drop_fresh()
+            self._spares.drop_all()
 
     def refill(self) -> None:
         self._order(self._spares.missing)
@@ -129,7 +129,7 @@ class Server:
         self._patience.cancel()
         self._loop.forget(self._control.fileno())
         self._control.close()
-        self._spares.close()
+        self._spares.drop_all()
         waiting, self._waiting = self._waiting, []
         failure = None if self._ready else self._failure()
         # First, for the next in turn must find another one.

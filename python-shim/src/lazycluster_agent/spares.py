@@ -59,9 +59,6 @@ class Spares:
         if (len(self._fresh) > SPARES or self._used) and self._trimming is None:
             self._trimming = self._agent.loop.later(IDLE, self._trim_again)
 
-    def drop_fresh(self) -> None:
-        self._drop(self._fresh[:])
-
     def give_up(self) -> bool:
         """Makes room for another one; False where there is none to give."""
         if not self._used:
@@ -69,7 +66,7 @@ class Spares:
         self._drop([self._used[0][2]])
         return True
 
-    def close(self) -> None:
+    def drop_all(self) -> None:
         if self._trimming is not None:
             self._trimming.cancel()
             self._trimming = None
