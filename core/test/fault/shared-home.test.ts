@@ -1,8 +1,10 @@
 /** Machines and containers that share a home, and so the state directory: each leaves alone what another one has. */
 import { randomUUID } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, utimesSync } from "node:fs";
+import { readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { must } from "../hosts/run";
+import { eventually } from "../support/eventually";
 import { type Start, starter } from "../cli/program";
 import { type TestHosts, startHosts, unless } from "../hosts";
 import { Machine, type Manager, type Workspace, noMachines, startManager, workspace } from "../support";
@@ -18,6 +20,8 @@ interface Begun {
   readonly plain: string;
   readonly taken: string;
   readonly spool: string;
+  /** As its machine sees it. */
+  readonly pid: number;
 }
 interface Line {
   readonly name: string;
@@ -80,7 +84,7 @@ describe("a state directory that machines share", unless(impossible), () => {
       taken.catch((error) => say("taken", { message: error.message, code: error.code }));
       await Promise.all([followed.detached(), taken.detached(), plain.process.key]);
       const id = (execution) => execution.process.key.split("::").at(-1);
-      say("begun", { followed: id(followed), plain: id(plain), taken: id(taken), spool: path });
+      say("begun", { followed: id(followed), plain: id(plain), taken: id(taken), spool: path, pid: process.pid });
       await followed;
       say("followed", followed.task.executionLog);
       await heard();
@@ -96,6 +100,14 @@ describe("a state directory that machines share", unless(impossible), () => {
   };
   const engines = (): string[] => readdirSync(join(space.env["LAZYCLUSTER_STATE_DIR"]!, "engines"));
   const living = (): string => join(space.env["LAZYCLUSTER_STATE_DIR"]!, "living");
+
+  /** As if nobody had given a sign of life for 11 minutes. */
+  function silence(): void {
+    const names = readdirSync(living());
+    expect(names).not.toEqual([]);
+    const since = Date.now() / 1000 - 11 * 60;
+    for (const name of names) utimesSync(join(living(), name), since, since);
+  }
 
   it("is listed, followed and cancelled at the same time, and nobody deletes or steals what another one has", async () => {
     const gates = Array.from({ length: 4 }, () => `/tmp/gate-${randomUUID()}`) as [string, string, string, string];
@@ -174,17 +186,12 @@ describe("a state directory that machines share", unless(impossible), () => {
     const manager = begin(off, "c", [gate, `/tmp/gate-${randomUUID()}`]);
     const { followed, spool } = await manager.hear<Begun>("begun", 60_000);
     const before = engines();
-    await off.machine.stop();
-    await manager.exited;
     const follower = one.start("attach", followed);
     await follower.printed("line 20\n");
+    await off.machine.stop();
+    await manager.exited;
     expect(await listed(one)).toMatchObject({ "followed-c": { orphaned: false, elsewhere: "machine-c" } });
-    const [sign] = readdirSync(living())
-      .map((name) => join(living(), name))
-      .filter((path) => existsSync(path));
-    expect(sign).toBeDefined();
-    const since = Date.now() / 1000 - 11 * 60;
-    for (const name of readdirSync(living())) utimesSync(join(living(), name), since, since);
+    silence();
     await opened(gate);
     expect(await follower.ended).toMatchObject({ code: 0, stdout: LINES });
     expect(await listed(one)).toMatchObject({ "taken-c": { orphaned: true, elsewhere: null } });
@@ -193,5 +200,27 @@ describe("a state directory that machines share", unless(impossible), () => {
     expect(engines()).toEqual(expect.arrayContaining(before));
     expect(readFileSync(spool, "utf8")).toBe("a large value");
     expect((await one.start("cancel", "taken-c").ended).code).toBe(0);
+  }, 120_000);
+
+  it("shuts out who slept meanwhile: the task is its new holder's, and its log has each line once", async () => {
+    const gates = [`/tmp/gate-${randomUUID()}`, `/tmp/gate-${randomUUID()}`] as const;
+    const manager = begin(one, "d", gates);
+    const { taken, pid } = await manager.hear<Begun>("begun", 60_000);
+    // `nsenter` stops with it, and lets it go on again.
+    const [program, ...enter] = one.machine.enter;
+    const follower = two.start("attach", taken);
+    await follower.printed("line 20\n");
+    await must(program!, [...enter, "kill", "-STOP", String(pid)]);
+    silence();
+    await eventually(async () => (await listed(two))["taken-d"]?.elsewhere === null, 30_000);
+    manager.kill("SIGCONT");
+    expect(await manager.hear("taken", 60_000)).toMatchObject({ code: "ERR_TASK_LOST" });
+    for (const gate of gates) await opened(gate);
+    expect(await follower.ended).toMatchObject({ code: 0, stdout: LINES });
+    expect((await one.start("logs", taken).ended).stdout).toBe(LINES);
+    expect(await manager.hear("followed", 60_000)).toEqual([LINES]);
+    manager.tell("end");
+    await one.start("cancel", "plain-d").ended;
+    expect((await manager.exited).code).toBe(0);
   }, 120_000);
 });
