@@ -4,6 +4,8 @@
  *   --no-browser  only prints the URL
  *   --check       ends as soon as the first notebook can be opened (for tests)
  */
+import fs from "node:fs";
+import path from "node:path";
 import { parseArgs } from "node:util";
 import { openBrowser } from "./lib/browser.mjs";
 import { startDemoHosts } from "./lib/demo.mjs";
@@ -51,6 +53,24 @@ await runScript(async (lifetime) => {
   return 0;
 });
 
+/**
+ * A kernel is reached by what nobody else on the machine may open.
+ * @param {JupyterServer} server
+ */
+async function checkKernel(server) {
+  const { status, body } = await server.post("/api/kernels", { name: "lazycluster" });
+  if (status !== 201)
+    throw new Error(`JupyterLab answered a kernel's start with status ${status}: ${body.slice(0, 500)}`);
+  const file = path.join(server.runtime, `kernel-${JSON.parse(body).id}.json`);
+  const { transport } = JSON.parse(fs.readFileSync(file, "utf8"));
+  const mode = fs.statSync(server.runtime).mode & 0o777;
+  if (transport !== "ipc" || mode !== 0o700) {
+    throw new Error(
+      `The kernel listens by ${transport}, in a folder of mode ${mode.toString(8)}: others could read along.`,
+    );
+  }
+}
+
 /** @param {JupyterServer} server */
 async function checkNotebook(server) {
   const places = [
@@ -62,5 +82,6 @@ async function checkNotebook(server) {
     const { status, body } = await server.get(place);
     if (status !== 200) throw new Error(`JupyterLab answered ${place} with status ${status}: ${body.slice(0, 500)}`);
   }
+  await checkKernel(server);
   say("✓ The first notebook opens, with its kernel.");
 }

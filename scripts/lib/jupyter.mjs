@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import crypto from "node:crypto";
 import fs from "node:fs";
 import http from "node:http";
+import os from "node:os";
 import path from "node:path";
 import { venvDirectory, venvPython } from "./paths.mjs";
 import { CommandError, endGroup, endMarked, isGroupAlive, sleep } from "./processes.mjs";
@@ -16,6 +17,8 @@ import { pythonEnvironment } from "./python.mjs";
  * @property {string} url of the place, with the token
  * @property {(place: string) => Promise<{ status: number, body: string }>} get asks the server, with the token
  * @property {Promise<void>} ended resolves when it has ended by itself
+ * @property {(place: string, body: object) => Promise<{ status: number, body: string }>} post likewise
+ * @property {string} runtime the folder of what it and its kernels are reached by
  * @property {() => string[]} tail the last lines that it printed
  * @property {() => Promise<void>} end ends it and its kernels; the lifetime does so, too
  */
@@ -40,7 +43,12 @@ const programs = {
 const firstPort = 8888;
 const startTimeoutMs = 60_000;
 /** JupyterLab first asks its kernels to end; this is what it gets before it is killed. */
+const noAnswer = { status: 0, body: "no answer" };
 const graceMs = 10_000;
+/** Of `/kernel-<uuid>-ipc-<number>`. */
+const socketNameBytes = 60;
+/** What Linux and macOS both allow. */
+const socketPathBytes = 103;
 /** Marks every process that comes from this server, so that none of them stays behind. */
 const markName = "LAZYCLUSTER_START_ID";
 
@@ -61,8 +69,7 @@ export function startJupyter(lifetime, { program = "jupyterlab", root, place, st
   const { title, application } = programs[program];
   return step(title, async (onLine) => {
     writeDefaultSettings();
-    const runtimeDirectory = path.join(state, "runtime");
-    fs.mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
+    const runtimeDirectory = privateRuntime(lifetime, path.join(state, "runtime"));
     const token = crypto.randomBytes(24).toString("hex");
     const mark = crypto.randomUUID();
     const args = [
@@ -74,6 +81,8 @@ export function startJupyter(lifetime, { program = "jupyterlab", root, place, st
       // The server binds the first that is free from here on, and tells which one it was.
       `--ServerApp.port=${firstPort}`,
       "--ServerApp.port_retries=100",
+      // Over TCP everybody on the machine could read what cells say: that needs no key. Here they would need the folder.
+      "--KernelManager.transport=ipc",
       `--ServerApp.root_dir=${root}`,
       `--${application}.default_url=${place}`,
     ];
@@ -129,10 +138,12 @@ export function startJupyter(lifetime, { program = "jupyterlab", root, place, st
       lifetime.throwIfStopped();
       if (pid === undefined || !isGroupAlive(pid)) break;
       const port = readPort(path.join(runtimeDirectory, `jpserver-${pid}.json`));
-      if (port !== undefined && (await get(port, token, "/api/status"))?.status === 200) {
+      if (port !== undefined && (await ask(port, token, "/api/status"))?.status === 200) {
         return {
           url: `http://127.0.0.1:${port}${place}?token=${token}`,
-          get: async (page) => (await get(port, token, page)) ?? { status: 0, body: "no answer" },
+          get: async (page) => (await ask(port, token, page)) ?? noAnswer,
+          post: async (page, body) => (await ask(port, token, page, body)) ?? noAnswer,
+          runtime: runtimeDirectory,
           ended,
           tail: () => [...tail],
           end,
@@ -146,6 +157,25 @@ export function startJupyter(lifetime, { program = "jupyterlab", root, place, st
         : `did not answer within ${startTimeoutMs / 1000} s`;
     throw new CommandError({ what: title, ending, tail, next: "Remove .venv and run the same command again." });
   });
+}
+
+/**
+ * A folder for what only this user may read and connect to. The path of a socket has a limit, so it is another one, which
+ * goes with the server, where the project's is too long.
+ * @param {Lifetime} lifetime
+ * @param {string} wanted
+ * @returns {string}
+ */
+function privateRuntime(lifetime, wanted) {
+  if (Buffer.byteLength(wanted) + socketNameBytes <= socketPathBytes) {
+    fs.mkdirSync(wanted, { recursive: true, mode: 0o700 });
+    // It may have been there before.
+    fs.chmodSync(wanted, 0o700);
+    return wanted;
+  }
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lc-"));
+  lifetime.add(async () => fs.rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /**
@@ -166,12 +196,15 @@ function readPort(file) {
  * @param {number} port
  * @param {string} token
  * @param {string} place
+ * @param {object} [content] is posted
  * @returns {Promise<{ status: number, body: string } | undefined>}
  */
-function get(port, token, place) {
+function ask(port, token, place, content) {
   return new Promise((resolve) => {
-    const request = http.get(
-      { host: "127.0.0.1", port, path: place, headers: { Authorization: `token ${token}` }, timeout: 20_000 },
+    const headers = { Authorization: `token ${token}`, "Content-Type": "application/json" };
+    const method = content === undefined ? "GET" : "POST";
+    const request = http.request(
+      { host: "127.0.0.1", port, path: place, method, headers, timeout: 20_000 },
       (response) => {
         let body = "";
         response.setEncoding("utf8");
@@ -182,5 +215,6 @@ function get(port, token, place) {
     );
     request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(undefined));
+    request.end(content === undefined ? undefined : JSON.stringify(content));
   });
 }

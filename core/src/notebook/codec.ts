@@ -1,6 +1,7 @@
 /** Messages as frames on a ZeroMQ socket: `identities | <IDS|MSG> | signature | header | parent | metadata | content | buffers`. */
 import { createHmac, randomUUID, timingSafeEqual } from "crypto";
 import { userInfo } from "os";
+import { jsonOf } from "./json";
 import { type Channel, type Content, type Header, type Outgoing, PROTOCOL_VERSION, type Request } from "./message";
 
 const DELIMITER = Buffer.from("<IDS|MSG>");
@@ -77,7 +78,7 @@ export class Codec {
 }
 
 function bytesOf(part: object | string): Buffer {
-  return Buffer.from(typeof part === "string" ? part : JSON.stringify(part));
+  return Buffer.from(typeof part === "string" ? part : jsonOf(part));
 }
 
 function parse(part: Buffer): Content {

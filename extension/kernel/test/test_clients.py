@@ -54,6 +54,28 @@ def test_papermill_says_which_cell_failed(tmp_path):
     assert "In [2]" in ended.stderr and "on purpose" in ended.stderr
 
 
+def test_half_a_character_is_no_reason_not_to_save(tmp_path):
+    """What is no Unicode can be written to no file, and all of the notebook with it."""
+    cells = [
+        "'😀'[0] + 'a😀' + '😀'[1]",
+        "[String.raw`\\ud83d \\\\ud83d`, '\\\\'].join('') + '😀'[0]",
+        "throw new Error('half ' + '😀'[0])",
+        'import { display } from "lazycluster";\ndisplay({ "text/plain": "plain", "application/json": { ["😀"[0]]: ["😀"[1], "😀"] } }, { displayId: "😀"[0] });',
+        "console.log('😀'[0]); process.stderr.write('😀'[1]);",
+    ]
+    document = notebook(*(new_code_cell(cell) for cell in cells))
+    NotebookClient(document, kernel_name="lazycluster", allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbformat.write(document, tmp_path / "saved.ipynb")
+    saved = nbformat.read(tmp_path / "saved.ipynb", as_version=4)
+    outputs = [{output.get("name", output.output_type): output for output in cell.outputs} for cell in saved.cells]
+    assert outputs[0]["execute_result"]["data"]["text/plain"] == "�a😀�"
+    assert outputs[1]["execute_result"]["data"]["text/plain"] == "\\ud83d \\\\ud83d\\�"
+    assert outputs[2]["error"]["evalue"] == "half �"
+    assert "half �" in "\n".join(outputs[2]["error"]["traceback"])
+    assert outputs[3]["display_data"]["data"]["application/json"] == {"�": ["�", "😀"]}
+    assert (outputs[4]["stdout"]["text"], outputs[4]["stderr"]["text"]) == ("�\n", "�")
+
+
 def test_nbclient_keeps_outputs_as_they_are(tmp_path):
     document = notebook(
         new_code_cell("console.log('out'); console.error('err'); 6 * 7"),

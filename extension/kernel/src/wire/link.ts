@@ -6,6 +6,7 @@ import {
   type StreamName,
   TextRing,
   type Transport,
+  jsonOf,
   streamMessage,
 } from "lazycluster/notebook/wire";
 import { writeSync } from "fs";
@@ -64,7 +65,7 @@ export class Link implements Transport {
 
   /** Throws TypeError for content that is no JSON: here, where it is the error of the code that gave it. */
   send(...given: readonly Outgoing[]): void {
-    const messages = given.map((message) => ({ ...message, content: JSON.stringify(message.content) }));
+    const messages = given.map((message) => ({ ...message, content: jsonOf(message.content) }));
     const size = messages.reduce((sum, { content }) => sum + OVERHEAD + content.length, 0);
     // Counted when it is on its way: a cell that is stopped in here must not leave a weight that nothing takes away.
     this.post({ type: "send", messages, size, at: this.printed.head });
