@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { EngineFailure } from "../engine/protocol/failure";
-import { keepUnreadOutput } from "./unread-output";
+import { discardOutput, keepUnreadOutput } from "./unread-output";
 import type { HostConnection, ProcessExit, RemoteProcess } from "./transport";
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
@@ -21,6 +21,8 @@ class LocalConnection implements HostConnection {
   readonly transport = "local";
   readonly closed: Promise<null>;
   readonly #running = new Map<Child, Promise<ProcessExit>>();
+  /** Those whose output was not all read yet. */
+  readonly #open = new Set<Child>();
   #closing: Promise<void> | null = null;
   #resolveClosed!: (reason: null) => void;
 
@@ -40,6 +42,8 @@ class LocalConnection implements HostConnection {
       cwd: homeOrRoot(),
     });
     keepUnreadOutput(child);
+    this.#open.add(child);
+    child.once("close", () => this.#open.delete(child));
     const exited = new Promise<ProcessExit>((resolve) => {
       child.once("exit", (code, signal) => resolve({ code, signal }));
     });
@@ -56,7 +60,10 @@ class LocalConnection implements HostConnection {
       stdout: child.stdout,
       stderr: child.stderr,
       exited,
-      kill: () => killGroup(child),
+      kill: () => {
+        killGroup(child);
+        discardOutput(child);
+      },
     };
   }
 
@@ -73,10 +80,9 @@ class LocalConnection implements HostConnection {
     }, GRACE_MS);
     await Promise.all(running.map(([, exited]) => exited));
     clearTimeout(timer);
-    for (const [child] of running) {
+    for (const child of this.#open) {
       child.stdin.destroy();
-      child.stdout.destroy();
-      child.stderr.destroy();
+      discardOutput(child);
     }
     this.#resolveClosed(null);
   }

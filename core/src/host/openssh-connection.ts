@@ -1,5 +1,5 @@
 /** A login that OpenSSH's client holds: its processes, its end. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { harmless } from "./agent-error";
 import { fail, type Target } from "./connection-errors";
 import type { Master } from "./openssh-master";
 import { sessionArguments, silenceSeconds } from "./openssh-options";
-import { keepUnreadOutput } from "./unread-output";
+import { discardOutput, keepUnreadOutput } from "./unread-output";
 import { CLOSE_MS, type HostConnection, type ProcessExit, type RemoteProcess } from "./transport";
 import { within } from "./within";
 
@@ -27,6 +27,8 @@ export class OpenSshConnection implements HostConnection {
   #sessions = 0;
   readonly #running = new Set<Promise<unknown>>();
   #released: Promise<void> | undefined;
+  /** Those whose output was not all read yet. */
+  readonly #open = new Set<ChildProcess>();
 
   constructor(
     readonly target: Target,
@@ -53,6 +55,8 @@ export class OpenSshConnection implements HostConnection {
       stdio: ["pipe", "pipe", "pipe"],
     });
     keepUnreadOutput(child);
+    this.#open.add(child);
+    child.once("close", () => this.#open.delete(child));
     child.stdin.on("error", () => undefined);
     const session = { ended: false };
     const ending = new Promise<void>((resolve) => {
@@ -73,7 +77,10 @@ export class OpenSshConnection implements HostConnection {
       stdout: child.stdout,
       stderr: child.stderr,
       exited,
-      kill: () => child.kill("SIGKILL"),
+      kill: () => {
+        child.kill("SIGKILL");
+        discardOutput(child);
+      },
     };
   }
 
@@ -88,6 +95,7 @@ export class OpenSshConnection implements HostConnection {
     await within(CLOSE_MS, Promise.all(this.#running), () => []);
     await this.closed;
     await this.#released;
+    for (const child of this.#open) discardOutput(child);
   }
 
   #lost(): EngineFailure {

@@ -16,6 +16,12 @@ export function keepUnreadOutput(child: ChildProcess): void {
   });
 }
 
+/** Nobody will read it: what is kept unread would keep its descriptors for ever. */
+export function discardOutput({ stdout, stderr }: ChildProcess): void {
+  stdout?.destroy();
+  stderr?.destroy();
+}
+
 /** For as long as Node's resume() takes: who listens for `readable` reads by himself, so nothing flows. */
 function holdBack(stream: Readable): void {
   const hold = (): void => undefined;

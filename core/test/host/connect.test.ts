@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
@@ -106,6 +106,16 @@ describe.each(["ssh2", "openssh", "local"] as const)("over %s", (transport) => {
       await connection.close();
       await process.exited;
       await vi.waitFor(() => expect(openSockets()).toBeLessThanOrEqual(before));
+    });
+
+    test("nothing is left open of a process whose output nobody reads", async () => {
+      const open = (): number => readdirSync("/proc/self/fd").length;
+      const before = open();
+      const connection = await connect(name, { configFile, transport });
+      const process = await connection.exec("echo unread; echo unread >&2");
+      await process.exited;
+      await connection.close();
+      await vi.waitFor(() => expect(open()).toBeLessThanOrEqual(before));
     });
   });
 });
