@@ -18,13 +18,15 @@ export function agentFailure(host: string, error: Header, fallback: ErrorCode = 
   const errno = error.optionalText("errno");
   const path = error.optionalText("path");
   const next = errno === null ? "" : (NEXT[errno] ?? "");
+  const message = sentence(harmless(error.text("message")));
   const code = codeOf(kind, fallback);
   const [found, needed] = [error.optionalText("found"), error.optionalText("needed")];
   const traceback = error.optionalMap("raised")?.get("traceback");
   return new EngineFailure({
     code,
     host,
-    message: `${host}: ${sentence(harmless(error.text("message")))}${next === "" ? "" : ` ${next}`}`,
+    // The agent may have said the same.
+    message: `${host}: ${message}${next === "" || message.includes(next) ? "" : ` ${next}`}`,
     ...(errno === null ? {} : { errno }),
     ...(path === null ? {} : { path }),
     ...(found === null ? {} : { found: harmless(found) }),

@@ -2,7 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type TestHost, type TestHosts, canIsolate, startHosts } from "../hosts";
+import { type TestHost, type TestHosts, needsIsolation, startHosts } from "../hosts";
 import {
   Environment,
   type ExecutionType,
@@ -23,7 +23,7 @@ import { starter } from "../cli/program";
 const OPTIONS = { connection: { keepaliveIntervalMs: 1000 } };
 const AWAY = /task "\w+" was not cancelled: its host is away, and the task runs on there\..*asked again/;
 
-describe.runIf(canIsolate())("a detached task whose host is away", () => {
+describe("a detached task whose host is away", needsIsolation(), () => {
   let hosts: TestHosts;
   let host: TestHost;
   let space: Workspace;

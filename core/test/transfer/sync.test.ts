@@ -1,5 +1,5 @@
 /** syncFolder: a folder becomes as another one; only what differs travels, and nothing is lost that nobody gave up. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -18,8 +18,8 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { needsIsolation } from "../hosts";
-import { RuntimeTask, type SyncOptions, rejection, startManager } from "../support";
+import { needsIsolation, unless } from "../hosts";
+import { LIBRARY, RuntimeTask, type SyncOptions, rejection, startManager } from "../support";
 import { shapeOf, useSite } from "./site";
 
 const site = useSite();
@@ -326,6 +326,43 @@ it("(down) deletes nothing in the home directory, nor beside it, by whatever nam
   expect(readdirSync(join(site.local, "data"), { recursive: true }).sort()).toEqual(
     ["home", "home/precious", "home/work", "home/work/new", "other", "other/x"].sort(),
   );
+});
+
+/** Whether this user may have a mount namespace to mount in. */
+const canMount = spawnSync("unshare", ["-m", "--map-root-user", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0;
+
+it("(down) a folder that is a mount point is filled", unless(!canMount && "needs to mount something"), () => {
+  write(site.local, { "source/a": "a", "source/sub/b": "b" });
+  const target = join(site.local, "target");
+  mkdirSync(target);
+  const script = `
+    const { Runtime } = require(${JSON.stringify(LIBRARY)});
+    const { readdirSync, statSync } = require("fs");
+    const [source, target] = process.argv.slice(1);
+    void new Runtime("localhost").use(async (runtime) => {
+      await runtime.getFile(source, target);
+      await runtime.syncFolder(target, source, { direction: "down", delete: true });
+      const same = statSync(target, { bigint: true }).mtimeNs / 1000n === statSync(source, { bigint: true }).mtimeNs / 1000n;
+      console.log(JSON.stringify([same, readdirSync(target, { recursive: true }).sort()]));
+    });`;
+  const mount = 'mount -t tmpfs tmpfs "$1" && exec "$2" -e "$3" "$4" "$1"';
+  const args = [
+    "-m",
+    "--map-root-user",
+    "sh",
+    "-c",
+    mount,
+    "sh",
+    target,
+    process.execPath,
+    script,
+    join(site.local, "source"),
+  ];
+  const { stdout, stderr } = spawnSync("unshare", args, {
+    encoding: "utf8",
+    env: { ...process.env, ...site.space.env },
+  });
+  expect([stderr, stdout]).toEqual(["", '[true,["a","sub","sub/b"]]\n']);
 });
 
 it("bad input fails at the call", () => {

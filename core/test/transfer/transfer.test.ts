@@ -252,6 +252,11 @@ describe("a file", () => {
     expect(readFileSync(source, "utf8")).toBe("new");
   });
 
+  it("of a file that is not there says once what to check", async () => {
+    const error = await rejection(runtime.getFile("nothing", join(local, "x")));
+    expect((error as Error).message.match(/Check the path\./g)).toHaveLength(1);
+  });
+
   it("by default lands in the manager's current directory, under its name", async () => {
     const script = startManager(
       `await new Runtime("host-1").use(async (runtime) => {

@@ -1,6 +1,7 @@
 /** How a folder that was collected in a hidden place gets to its own, here on the manager. */
-import { chmod, lstat, lutimes, readdir, realpath, rename, rmdir, stat, unlink, utimes } from "fs/promises";
+import { chmod, lstat, lutimes, readdir, realpath, rename, rm, rmdir, stat, unlink, utimes } from "fs/promises";
 import type { Stats } from "fs";
+import { dirname } from "path";
 import { type TreeEntry, below, keyOf } from "./entry";
 import { secondsOf } from "./times";
 
@@ -29,6 +30,8 @@ export async function placeFolder(
     if (changes) await openUp(target, folders);
     for (const { path } of changes?.gone ?? []) await remove(target, below(target, path));
     await mergeFolder(staged, target, merged);
+    // It may lie in the target, whose time is set below.
+    await rm(dirname(staged.toString("utf8")), { recursive: true, force: true });
   } else {
     await rename(staged, target);
   }
@@ -119,6 +122,6 @@ export async function optional(look: Promise<Stats>): Promise<Stats | null> {
   }
 }
 
-function hasCode(error: unknown, code: string): boolean {
+export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }

@@ -10,7 +10,7 @@ import { type TransferResult, TreeCheck, type TreeEntry, keyOf } from "./entry";
 import { receive } from "./exchange";
 import { sendSelection } from "./hash";
 import { Lanes } from "./lanes";
-import { type Changes, optional, placeFolder } from "./place";
+import { type Changes, hasCode, optional, placeFolder } from "./place";
 import { APART } from "./ranges";
 import { RecordDecoder } from "./records";
 import { Counter, type TransferRequest, isInterruption } from "./request";
@@ -172,11 +172,10 @@ class TreeReceiver {
       const [what, where] = isFolder ? ["a folder", "a file"] : ["a file", "a folder"];
       throw new Error(`${what} cannot replace ${where}: ${target}. Name another target`);
     }
-    await mkdir(dirname(target), { recursive: true });
-    const folder = join(dirname(target), `.lazycluster-${randomBytes(6).toString("hex")}`);
-    await mkdir(folder, { mode: 0o700 });
+    const { place, folder } = await makeStaging(target, isFolder && there !== null);
     this.root = root;
     this.staging = new Staging({
+      place,
       folder,
       target,
       agent: this.agent,
@@ -188,6 +187,31 @@ class TreeReceiver {
     });
     return this.staging;
   }
+}
+
+/**
+ * Makes the hidden folder: in a folder that is there, for its parent may be another file system, or not ours to write to; else
+ * beside the target.
+ */
+async function makeStaging(target: string, isThere: boolean): Promise<{ place: string; folder: string }> {
+  const name = `.lazycluster-${randomBytes(6).toString("hex")}`;
+  const make = async (place: string): Promise<{ place: string; folder: string }> => {
+    const folder = join(place, name);
+    await mkdir(folder, { mode: 0o700 });
+    return { place, folder };
+  };
+  const parent = dirname(target);
+  if (isThere) {
+    // One that forbids it is opened at the end only, when all that comes is known to be right.
+    try {
+      return await make(target);
+    } catch (error) {
+      if (!hasCode(error, "EACCES")) throw error;
+      return make(parent);
+    }
+  }
+  await mkdir(parent, { recursive: true });
+  return make(parent);
 }
 
 function receiveFailure(host: string, request: ReceiveRequest, error: unknown): EngineFailure {

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "fs";
 import { type FileHandle, open, rm } from "fs/promises";
-import { dirname, join } from "path";
+import { join } from "path";
 import { promisify } from "util";
 import { WireError } from "../../wire";
 import type { AgentClient } from "../agent-client";
@@ -29,7 +29,8 @@ const SMALL = 64 * 1024;
 const writeAsync = promisify(write);
 
 interface Options {
-  /** Exists, and is ours. */
+  /** Where kept pieces lie, and the folder in it that is ours. */
+  readonly place: string;
   readonly folder: string;
   readonly target: string;
   readonly agent: AgentClient;
@@ -127,13 +128,13 @@ export class Staging {
 
   /** @param interrupted pieces are kept, if that was wished. */
   async dispose(interrupted: boolean): Promise<void> {
-    const { resume, folder, target } = this.options;
+    const { resume, folder, place } = this.options;
     if (this.file) closeSync(this.file.descriptor);
     this.file = null;
     await Promise.allSettled(this.parts.map(({ done }) => done));
     if (interrupted && resume) {
       for (const { entry } of this.parts) {
-        await keepPartial(dirname(target), resume, this.targetOf(entry), this.path(entry));
+        await keepPartial(place, resume, this.targetOf(entry), this.path(entry));
       }
     }
     await rm(folder, { recursive: true, force: true });
@@ -165,11 +166,10 @@ export class Staging {
 
   /** The file to fill: what was kept of it, or a new one. */
   private async openPart(entry: TreeEntry, path: Buffer): Promise<{ file: FileHandle; kept: number }> {
-    const { resume, target } = this.options;
+    const { resume, place } = this.options;
     const file = await open(path, "wx", 0o600);
     if (!resume) return { file, kept: 0 };
     try {
-      const place = dirname(target);
       await tidyPartials(place);
       const fresh = await file.stat();
       if (!(await claimPartial(place, resume, this.targetOf(entry), path, fresh))) return { file, kept: 0 };
