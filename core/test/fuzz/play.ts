@@ -118,6 +118,12 @@ export class Game {
     try {
       const did = await this.doFault(fault);
       this.tell(`ended (${did}): ${describe(fault)}`);
+    } catch (error) {
+      const broken = this.record.disturbances.some(
+        ({ kind, place }) => kind === "broken" && place === disturbance.place,
+      );
+      if (!broken) throw error;
+      this.tell(`failed (${short(String(error))}): ${describe(fault)}`);
     } finally {
       disturbance.until = this.now();
     }
