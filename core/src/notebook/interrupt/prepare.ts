@@ -12,18 +12,17 @@ export function standExpression(offer: number): string {
 
 /** What is used of Node's insides. */
 interface AsyncWrap {
-  clearAsyncIdStack(): void;
+  clearAsyncIdStack?(): void;
   /** What the asynchronous work that was entered belongs to; its length follows the stack of ids. */
-  readonly execution_async_resources: unknown[];
+  readonly execution_async_resources?: unknown[];
 }
 
 /** In the thread that is to be interrupted, once. */
 export function prepareToBeStopped(state: ThreadState): void {
   const wrap = findAsyncWrap();
   const prepare = (): void => {
-    if (!wrap) return;
-    wrap.clearAsyncIdStack();
-    keepCleared(wrap.execution_async_resources);
+    wrap.clearAsyncIdStack?.();
+    if (wrap.execution_async_resources) keepCleared(wrap.execution_async_resources);
   };
   const stand = (offer: number): void => state.stand(offer, () => runsUserCode(stand), prepare);
   Object.defineProperty(globalThis, STAND, { value: stand, configurable: true });
@@ -46,17 +45,14 @@ function keepCleared(resources: unknown[]): void {
   });
 }
 
-/** Null: a Node without it. Nothing that is not deprecated gives it. */
-function findAsyncWrap(): AsyncWrap | null {
+/** Empty: a Node without it. Nothing that is not deprecated gives it. */
+function findAsyncWrap(): AsyncWrap {
   const { noDeprecation } = process;
   process.noDeprecation = true;
   try {
-    const internals = process as unknown as { binding(name: string): Partial<AsyncWrap> };
-    const wrap = internals.binding("async_wrap");
-    const known = typeof wrap.clearAsyncIdStack === "function" && Array.isArray(wrap.execution_async_resources);
-    return known ? (wrap as AsyncWrap) : null;
+    return (process as unknown as { binding(name: string): AsyncWrap }).binding("async_wrap");
   } catch {
-    return null;
+    return {};
   } finally {
     if (noDeprecation === undefined) delete process.noDeprecation;
     else process.noDeprecation = noDeprecation;
