@@ -1,4 +1,5 @@
 /** What a thread must have at hand to be stopped without harm. */
+import { createRequire } from "module";
 import { runsUserCode } from "./own-code";
 import type { ThreadState } from "./thread-state";
 
@@ -45,14 +46,31 @@ function keepCleared(resources: unknown[]): void {
   });
 }
 
+type Binding = (name: string) => AsyncWrap;
+
+/** Where Node was told to show them: from version 24 on there is no other way. */
+function fromInternals(): AsyncWrap {
+  const warn = process.emitWarning.bind(process);
+  // That this is not for everybody is known.
+  process.emitWarning = () => undefined;
+  try {
+    const internals = createRequire(__filename)("internal/test/binding") as { internalBinding: Binding };
+    return internals.internalBinding("async_wrap");
+  } catch {
+    return {};
+  } finally {
+    process.emitWarning = warn;
+  }
+}
+
 /** Empty: a Node without it. Nothing that is not deprecated gives it. */
 function findAsyncWrap(): AsyncWrap {
   const { noDeprecation } = process;
   process.noDeprecation = true;
   try {
-    return (process as unknown as { binding(name: string): AsyncWrap }).binding("async_wrap");
+    return (process as unknown as { binding: Binding }).binding("async_wrap");
   } catch {
-    return {};
+    return fromInternals();
   } finally {
     if (noDeprecation === undefined) delete process.noDeprecation;
     else process.noDeprecation = noDeprecation;
