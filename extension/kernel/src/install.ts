@@ -8,6 +8,9 @@ export const kernelName = "lazycluster";
 /** What papermill needs for parameters of notebooks in TypeScript; a Python module and its entry point. */
 const papermillFolder = join(__dirname, "..", "papermill");
 
+/** What a loop is stopped by without harm is hidden from Node 24 on. */
+const FLAGS = Number.parseInt(process.versions.node, 10) >= 24 ? ["--expose-internals"] : [];
+
 /** Where a kernel is registered. */
 export interface Place {
   /** Folder with the folders of kernels. */
@@ -45,7 +48,7 @@ function userData(env: NodeJS.ProcessEnv): string {
 export function install({ kernels, sitePackages }: Place): string {
   const directory = join(kernels, kernelName);
   const spec = {
-    argv: [process.execPath, join(__dirname, "main.js"), "--config-path", "{connection_file}"],
+    argv: [process.execPath, ...FLAGS, join(__dirname, "main.js"), "--config-path", "{connection_file}"],
     display_name: "TypeScript (lazycluster)",
     language: "typescript",
     // A message stops what a signal cannot: a loop behind an `await`.

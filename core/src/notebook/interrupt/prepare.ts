@@ -1,4 +1,5 @@
 /** What a thread must have at hand to be stopped without harm. */
+import { createRequire } from "module";
 import { runsUserCode } from "./own-code";
 import type { ThreadState } from "./thread-state";
 
@@ -12,18 +13,17 @@ export function standExpression(offer: number): string {
 
 /** What is used of Node's insides. */
 interface AsyncWrap {
-  clearAsyncIdStack(): void;
+  clearAsyncIdStack?(): void;
   /** What the asynchronous work that was entered belongs to; its length follows the stack of ids. */
-  readonly execution_async_resources: unknown[];
+  readonly execution_async_resources?: unknown[];
 }
 
 /** In the thread that is to be interrupted, once. */
 export function prepareToBeStopped(state: ThreadState): void {
   const wrap = findAsyncWrap();
   const prepare = (): void => {
-    if (!wrap) return;
-    wrap.clearAsyncIdStack();
-    keepCleared(wrap.execution_async_resources);
+    wrap.clearAsyncIdStack?.();
+    if (wrap.execution_async_resources) keepCleared(wrap.execution_async_resources);
   };
   const stand = (offer: number): void => state.stand(offer, () => runsUserCode(stand), prepare);
   Object.defineProperty(globalThis, STAND, { value: stand, configurable: true });
@@ -46,17 +46,31 @@ function keepCleared(resources: unknown[]): void {
   });
 }
 
-/** Null: a Node without it. Nothing that is not deprecated gives it. */
-function findAsyncWrap(): AsyncWrap | null {
+type Binding = (name: string) => AsyncWrap;
+
+/** Where Node was told to show them: from version 24 on there is no other way. */
+function fromInternals(): AsyncWrap {
+  const warn = process.emitWarning.bind(process);
+  // That this is not for everybody is known.
+  process.emitWarning = () => undefined;
+  try {
+    const internals = createRequire(__filename)("internal/test/binding") as { internalBinding: Binding };
+    return internals.internalBinding("async_wrap");
+  } catch {
+    return {};
+  } finally {
+    process.emitWarning = warn;
+  }
+}
+
+/** Empty: a Node without it. Nothing that is not deprecated gives it. */
+function findAsyncWrap(): AsyncWrap {
   const { noDeprecation } = process;
   process.noDeprecation = true;
   try {
-    const internals = process as unknown as { binding(name: string): Partial<AsyncWrap> };
-    const wrap = internals.binding("async_wrap");
-    const known = typeof wrap.clearAsyncIdStack === "function" && Array.isArray(wrap.execution_async_resources);
-    return known ? (wrap as AsyncWrap) : null;
+    return (process as unknown as { binding: Binding }).binding("async_wrap");
   } catch {
-    return null;
+    return fromInternals();
   } finally {
     if (noDeprecation === undefined) delete process.noDeprecation;
     else process.noDeprecation = noDeprecation;

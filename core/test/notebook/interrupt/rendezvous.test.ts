@@ -6,7 +6,8 @@ import { ThreadState } from "../../../src/notebook/interrupt/thread-state";
 
 test("whatever is late, a thread is stopped where it stands, or not at all", { timeout: 120_000 }, async () => {
   // It ends with the error of Node where it was stopped anywhere else.
-  const { stdout } = await promisify(execFile)(process.execPath, [join(__dirname, "rendezvous.cjs")], {
+  const flags = Number.parseInt(process.versions.node, 10) >= 24 ? ["--expose-internals"] : [];
+  const { stdout } = await promisify(execFile)(process.execPath, [...flags, join(__dirname, "rendezvous.cjs")], {
     timeout: 110_000,
   });
   const counts = JSON.parse(stdout) as Record<"rounds" | "stopped" | "heard" | "waits" | "contexts" | "loop", number>;
