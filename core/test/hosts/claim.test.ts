@@ -7,7 +7,7 @@ import { needsRoot } from ".";
 import type * as Claims from "./claim";
 
 const UID = process.getuid?.() ?? 0;
-const { TMPDIR } = process.env;
+const { LAZYCLUSTER_TEST_CLAIMS } = process.env;
 let dir = "";
 let state = "";
 let claims: typeof Claims;
@@ -15,14 +15,13 @@ let claims: typeof Claims;
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "lazycluster-test-"));
   state = join(dir, `lazycluster-test-hosts-${UID}`);
-  process.env["TMPDIR"] = dir;
+  process.env["LAZYCLUSTER_TEST_CLAIMS"] = dir;
   vi.resetModules();
   claims = await vi.importActual<typeof Claims>("./claim");
 });
 
 afterEach(() => {
-  if (TMPDIR === undefined) delete process.env["TMPDIR"];
-  else process.env["TMPDIR"] = TMPDIR;
+  process.env["LAZYCLUSTER_TEST_CLAIMS"] = LAZYCLUSTER_TEST_CLAIMS;
   rmSync(dir, { recursive: true });
 });
 
@@ -46,7 +45,7 @@ test("the directory of a run that was killed is removed", () => {
   const left = make("lazycluster-hosts-left");
   leave("300.json", { dir: left });
   claimAndRelease();
-  expect([existsSync(left), existsSync(join(state, "300.json"))]).toEqual([false, false]);
+  expect([existsSync(left), existsSync(state)]).toEqual([false, false]);
 });
 
 describe("nothing is removed that a file names", () => {
@@ -62,7 +61,7 @@ describe("nothing is removed that a file names", () => {
   });
 
   test("outside of the temporary directory", () => {
-    const outside = mkdtempSync(join(TMPDIR ?? "/tmp", "lazycluster-hosts-"));
+    const outside = mkdtempSync(join(tmpdir(), "lazycluster-hosts-"));
     leave("300.json", { dir: outside });
     leave("301.json", { range: 301, bridge: "lct301", dir: `${dir}/../${outside.split("/").at(-1)!}` });
     claimAndRelease();

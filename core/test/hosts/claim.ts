@@ -12,6 +12,7 @@ import {
   readFileSync,
   readdirSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -19,8 +20,8 @@ import { basename, join, sep } from "node:path";
 import { tmpdir } from "node:os";
 
 const UID = process.getuid?.() ?? 0;
-/** Once: tests give their managers another one. */
-const TEMPORARY = tmpdir();
+/** Of all runs on this machine, whose address ranges must differ. */
+const TEMPORARY = process.env["LAZYCLUSTER_TEST_CLAIMS"] ?? tmpdir();
 const STATE_DIR = join(TEMPORARY, `lazycluster-test-hosts-${UID}`);
 const RANGES = 200;
 /** Of the names of hosts' directories. */
@@ -38,8 +39,6 @@ export interface Claim {
 }
 
 export function claimRange(dir: string): Claim {
-  mkdirSync(STATE_DIR, { recursive: true, mode: 0o700 });
-  requirePrivate(STATE_DIR);
   sweep();
   const first = Math.floor(Math.random() * RANGES);
   for (let offset = 0; offset < RANGES; offset++) {
@@ -52,12 +51,15 @@ export function claimRange(dir: string): Claim {
       startedAt: startOf(process.pid) ?? "",
     };
     try {
+      makeStateDir();
       const file = openSync(fileOf(range), "wx", 0o600);
       writeFileSync(file, JSON.stringify(claim));
       closeSync(file);
       return claim;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      // The last one of another run takes the directory with it.
+      if (code !== "EEXIST" && code !== "ENOENT") throw error;
     }
   }
   throw new Error(`all ${RANGES} address ranges of the test hosts are taken; see ${STATE_DIR}`);
@@ -71,6 +73,11 @@ export function release(claim: Claim): void {
   }
   removeTree(claim.dir);
   rmSync(fileOf(claim.range), { force: true });
+  try {
+    rmdirSync(STATE_DIR);
+  } catch {
+    // There are others.
+  }
 }
 
 /** Also what an ordinary user made unwritable for itself. Synchronous. */
@@ -81,7 +88,8 @@ export function removeTree(dir: string): void {
 
 /** Only what belongs to processes that are dead. Their hosts ended by themselves, at the end of their input. */
 function sweep(): void {
-  for (const name of readdirSync(STATE_DIR)) {
+  makeStateDir();
+  for (const name of namesIn(STATE_DIR)) {
     const claim = readClaim(name);
     if (claim && startOf(claim.pid) !== claim.startedAt) release(claim);
   }
@@ -108,15 +116,25 @@ function mayRemove(dir: string): boolean {
 }
 
 /** Everybody may make it, where everybody can write; then its files would say what we remove. */
-function requirePrivate(dir: string): void {
-  const found = lstatSync(dir);
-  if (found.isDirectory() && found.uid === UID && (found.mode & 0o077) === 0) return;
-  throw new Error(`${dir} is not a private directory of this user; remove it, or set TMPDIR`);
+function makeStateDir(): void {
+  mkdirSync(STATE_DIR, { recursive: true, mode: 0o700 });
+  const found = lstatSync(STATE_DIR, { throwIfNoEntry: false });
+  if (!found || (found.isDirectory() && found.uid === UID && (found.mode & 0o077) === 0)) return;
+  throw new Error(`${STATE_DIR} is not a private directory of this user; remove it, or set TMPDIR`);
 }
 
 /** Of this process's network; /sys shows the one in which it was mounted. */
 export function networkLinks(): string[] {
   return [...readFileSync("/proc/self/net/dev", "utf8").matchAll(/^ *([^ :]+):/gm)].map(([, name]) => name!);
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 function bridgeOf(range: number): string {
