@@ -16,7 +16,15 @@ import { suites } from "./lib/suites.mjs";
 /** @typedef {import("./lib/results.mjs").Result} Result */
 /** @typedef {import("./lib/results.mjs").Skipped} Skipped */
 
-const { positionals: wanted } = parseArgs({ allowPositionals: true });
+const { positionals: wanted, values: options } = parseArgs({
+  allowPositionals: true,
+  options: {
+    // For the suite `user`, which is another run of this script in the same checkout.
+    "no-set-up": { type: "boolean", default: false },
+    report: { type: "string" },
+    "core-tests": { type: "string", multiple: true, default: [] },
+  },
+});
 
 await runScript(async (lifetime) => {
   const unknown = wanted.filter((name) => !suites.some((suite) => suite.name === name));
@@ -24,7 +32,7 @@ await runScript(async (lifetime) => {
     throw new Error(`There is no suite ${unknown.join(", ")}; there are ${suites.map(({ name }) => name).join(", ")}.`);
   }
   const chosen = suites.filter((suite) => wanted.length === 0 || wanted.includes(suite.name));
-  const { sshd } = await setUp(lifetime, { development: true });
+  const { sshd } = options["no-set-up"] ? { sshd: true } : await setUp(lifetime, { development: true });
   const chromium = chosen.some(({ name }) => name === "ui") ? await provideChromium(lifetime) : undefined;
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "lazycluster-test-"));
   lifetime.add(() => fs.rmSync(root, { recursive: true, force: true }));
@@ -39,7 +47,7 @@ await runScript(async (lifetime) => {
     /** @type {Result} */
     let result;
     try {
-      result = await run({ lifetime, scratch, sshd, chromium });
+      result = await run({ lifetime, scratch, sshd, chromium, coreTests: options["core-tests"] });
     } catch (error) {
       lifetime.throwIfStopped();
       say(`  ✗ ${error instanceof Error ? error.message : String(error)}`);
@@ -55,6 +63,7 @@ await runScript(async (lifetime) => {
   for (const { name, took, result } of rows) say(`  ${name.padEnd(10)} ${took.padStart(7)}   ${describe(result)}`);
   say();
   say(describe(total));
+  if (options.report !== undefined) fs.writeFileSync(options.report, JSON.stringify(total));
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
 });
 

@@ -1,12 +1,13 @@
 /** The suites of `npm test`: how each is run. */
 import fs from "node:fs";
 import path from "node:path";
+import { ordinaryUser, whyNoOrdinaryUser } from "./as-user.mjs";
 import { whyNoChromium } from "./chromium.mjs";
 import { startDemoHosts } from "./demo.mjs";
 import { isolated } from "./isolation.mjs";
 import { startJupyter } from "./jupyter.mjs";
 import { inProject, projectRoot, venvPython } from "./paths.mjs";
-import { capture } from "./processes.mjs";
+import { capture, waitUntil } from "./processes.mjs";
 import { say } from "./progress.mjs";
 import { pythonEnvironment } from "./python.mjs";
 import { countJunit, countVitest, nothing, readReport, sum, withCrash } from "./results.mjs";
@@ -21,6 +22,7 @@ import { reportVariable } from "./vitest-reporter.mjs";
  * @property {string} scratch an empty directory of the suite's own
  * @property {boolean} sshd whether demo hosts can be had
  * @property {string | undefined} chromium the browser's program
+ * @property {readonly string[]} coreTests files and folders of core's tests; none: all
  */
 
 /**
@@ -161,7 +163,8 @@ const scripts = {
 /** @type {Suite} */
 const core = {
   name: "core",
-  run: (context) => runVitest(context, { folder: "core", hosts: true, timeoutMs: 35 * minute }),
+  run: (context) =>
+    runVitest(context, { folder: "core", hosts: true, options: context.coreTests, timeoutMs: 35 * minute }),
 };
 
 /** @type {Suite} */
@@ -353,4 +356,35 @@ const start = {
     }),
 };
 
-export const suites = [lint, types, scripts, core, pythonShim, kernel, notebooks, ui, start];
+/**
+ * What users do with hosts, as a user who is not root: as root nothing is forbidden, and much goes well that should not.
+ * @type {Suite}
+ */
+const user = {
+  name: "user",
+  run: async (context) => {
+    const why = whyNoOrdinaryUser();
+    if (why !== undefined) return { ...nothing(), skipped: [{ name: "user", reason: why }] };
+    const { home, wrap, left } = ordinaryUser(context.lifetime);
+    const report = path.join(home, "report.json");
+    const args = [
+      inProject("scripts", "test.mjs"),
+      "--no-set-up",
+      ...["task", "transfer", "group", "cli/detach"].flatMap((name) => ["--core-tests", `test/${name}`]),
+      ...["--report", report],
+      ...["core", "notebooks"],
+    ];
+    const run = await runCommand(context, {
+      what: "npm test as an ordinary user",
+      ...wrap(process.execPath, args),
+      timeoutMs: 20 * minute,
+    });
+    const result = withCrash(JSON.parse(readReport(report) ?? JSON.stringify(nothing())), run);
+    await waitUntil(() => left().length === 0, 10_000);
+    const remains = left();
+    remains.forEach((line) => say(`  ✗ left behind: ${line}`));
+    return remains.length > 0 ? { ...result, failed: result.failed + 1 } : result;
+  },
+};
+
+export const suites = [lint, types, scripts, core, pythonShim, kernel, notebooks, ui, start, user];
