@@ -28,7 +28,9 @@ export function ordinaryUser(lifetime) {
   for (const name of [stage, home]) fs.mkdirSync(name);
   const script = inProject("scripts", "lib", "as-user.sh");
   const set = ["unshare", "--mount", "--", "sh", script, stage, home, String(uid), projectRoot, ...programs(), "--"];
-  const env = { ...process.env, HOME: home, USER: "lcuser", LOGNAME: "lcuser", SHELL: "/bin/bash" };
+  // The long tests have been run by then.
+  const { LAZYCLUSTER_LONG_TESTS: _long, ...rest } = process.env;
+  const env = { ...rest, HOME: home, USER: "lctests", LOGNAME: "lctests", SHELL: "/bin/bash" };
   return {
     home,
     wrap: (program, args) => ({ program: set[0] ?? "", args: [...set.slice(1), program, ...args], env }),
@@ -51,7 +53,9 @@ function processesOf(owner) {
     if (!/^\d+$/.test(name)) return [];
     try {
       if (fs.statSync(`/proc/${name}`).uid !== owner) return [];
-      return [`process ${name}: ${fs.readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ")}`];
+      const args = fs.readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ");
+      // One that has ended, and whose parent has not looked yet, has none.
+      return args === "" ? [] : [`process ${name}: ${args}`];
     } catch {
       return []; // it has ended
     }

@@ -6,8 +6,8 @@ stage=$1 home=$2 uid=$3 checkout=$4
 shift 4
 mount -t tmpfs -o mode=755 tmpfs "$stage"
 
-{ cat /etc/passwd; echo "lcuser:x:$uid:$uid::$home:/bin/bash"; } >"$stage/passwd"
-{ cat /etc/group; echo "lcuser:x:$uid:"; } >"$stage/group"
+{ echo "lctests:x:$uid:$uid::$home:/bin/bash"; cat /etc/passwd; } >"$stage/passwd"
+{ echo "lctests:x:$uid:"; cat /etc/group; } >"$stage/group"
 mount --bind "$stage/passwd" /etc/passwd
 mount --bind "$stage/group" /etc/group
 chown "$uid:$uid" "$home"

@@ -7,7 +7,7 @@ import { startDemoHosts } from "./demo.mjs";
 import { isolated } from "./isolation.mjs";
 import { startJupyter } from "./jupyter.mjs";
 import { inProject, projectRoot, venvPython } from "./paths.mjs";
-import { capture } from "./processes.mjs";
+import { capture, waitUntil } from "./processes.mjs";
 import { say } from "./progress.mjs";
 import { pythonEnvironment } from "./python.mjs";
 import { countJunit, countVitest, nothing, readReport, sum, withCrash } from "./results.mjs";
@@ -380,6 +380,7 @@ const user = {
       timeoutMs: 20 * minute,
     });
     const result = withCrash(JSON.parse(readReport(report) ?? JSON.stringify(nothing())), run);
+    await waitUntil(() => left().length === 0, 10_000);
     const remains = left();
     remains.forEach((line) => say(`  ✗ left behind: ${line}`));
     return remains.length > 0 ? { ...result, failed: result.failed + 1 } : result;
