@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "fs";
 import { tmpdir } from "os";
 import { join } from "path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type TestHosts, startHosts } from "../hosts";
 import { anyPort } from "../ports/services";
 import { startManager } from "../support";
@@ -18,6 +18,8 @@ interface Ended {
 
 let hosts: TestHosts;
 let state: string;
+/** What runs beyond the test that started it has failed with that. */
+const started: { kill(signal: "SIGKILL"): unknown }[] = [];
 
 function start(args: readonly string[]): { child: ChildProcess; ended: Promise<Ended>; stdout: () => string } {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
@@ -29,6 +31,7 @@ function start(args: readonly string[]): { child: ChildProcess; ended: Promise<E
     },
     stdio: ["pipe", "pipe", "pipe"],
   });
+  started.push(child);
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
@@ -55,6 +58,9 @@ async function printed(program: ReturnType<typeof start>, text: string): Promise
   }
 }
 
+afterEach(() => {
+  for (const process of started.splice(0)) process.kill("SIGKILL");
+});
 beforeAll(async () => {
   hosts = await startHosts({ count: 2 });
   state = mkdtempSync(join(tmpdir(), "lc-cli-"));
@@ -181,7 +187,7 @@ describe("run", () => {
   });
 });
 
-describe("ps, logs and cancel", () => {
+describe("ps, logs and cancel", { timeout: 120_000 }, () => {
   it("see and end what another process runs", async () => {
     const program = start(["run", "host-2", "--", "echo first; echo second >&2; sleep 300"]);
     await printed(program, "first");
@@ -230,6 +236,7 @@ describe("ps, logs and cancel", () => {
         input: { other, last },
       },
     );
+    started.push(script);
     const [to, from] = (await script.hear<string[]>("keys")) as [string, string];
     await printed(program, "leads to");
     const listed = await ps();
