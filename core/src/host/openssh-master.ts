@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { CLOSE_MS } from "./transport";
+import { startTimer } from "./within";
 
 /**
  * Runs its arguments, behind a folder's path, and ends them at the end of its own input: with this process, however
@@ -82,9 +83,9 @@ export class Master {
     });
     guard.stdout.resume();
     guard.once("exit", () => {
-      const timer = setTimeout(this.reportEnded, LAST_WORDS_MS);
+      const stopTimer = startTimer(LAST_WORDS_MS, this.reportEnded);
       guard.stderr.once("close", () => {
-        clearTimeout(timer);
+        stopTimer();
         this.reportEnded();
       });
     });

@@ -70,7 +70,7 @@ export async function bounded<T>(
 /** A time limit that stands still while a person is asked. */
 export class Pausable {
   #onExpired: () => void = () => undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTimer: () => void = () => undefined;
   #remainingMs: number;
   #startedAt = 0;
   #pauses = 0;
@@ -83,7 +83,7 @@ export class Pausable {
   /** Runs `work` outside of the limit. */
   async pausedFor<R>(work: () => Promise<R>): Promise<R> {
     if (this.#pauses++ === 0 && this.#runs) {
-      clearTimeout(this.#timer);
+      this.#stopTimer();
       this.#remainingMs -= performance.now() - this.#startedAt;
     }
     try {
@@ -100,21 +100,30 @@ export class Pausable {
     if (this.#pauses === 0) this.#go();
     return () => {
       this.#runs = false;
-      clearTimeout(this.#timer);
+      this.#stopTimer();
     };
   }
 
   #go(): void {
     this.#startedAt = performance.now();
-    this.#timer = setTimeout(this.#onExpired, Math.max(1, this.#remainingMs));
+    this.#stopTimer = startTimer(Math.max(1, this.#remainingMs), this.#onExpired);
   }
 }
 
 function startClock(limit: Limit, onExpired: () => void): () => void {
   if (typeof limit !== "number") return limit.start(onExpired);
   if (limit === Infinity) return () => undefined;
-  const timer = setTimeout(onExpired, limit);
-  return () => clearTimeout(timer);
+  return startTimer(limit, onExpired);
+}
+
+/** Only when what has come meanwhile is read: where our own process stood still, nobody else was late. */
+export function startTimer(ms: number, onExpired: () => void): () => void {
+  let immediate: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => (immediate = setImmediate(onExpired)), ms);
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(immediate);
+  };
 }
 
 function never(): never {

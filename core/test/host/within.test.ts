@@ -1,4 +1,5 @@
 import { getEventListeners } from "node:events";
+import { MessageChannel } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { Pausable, abortable, bounded, within } from "../../src/host/within";
 
@@ -71,4 +72,17 @@ describe("work that stops by itself", () => {
     await expect(byItself).rejects.toThrow("mine");
     expect(cleared).toHaveLength(3);
   });
+});
+
+test("a wait in a process that stood still ends with what came meanwhile", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const heard = new Promise((resolve) => port2.once("message", () => resolve("heard")));
+  // From here the loop comes to its timers before it reads anything.
+  await new Promise((resolve) => setImmediate(resolve));
+  const waiting = within(20, heard, () => "late");
+  port1.postMessage("here");
+  const until = performance.now() + 60;
+  while (performance.now() < until);
+  expect(await waiting).toBe("heard");
+  port1.close();
 });
