@@ -7,7 +7,6 @@ const CONNECTIONS = ["test/host/connect.test.ts", "test/host/jump.test.ts", "tes
 export default defineConfig({
   test: {
     globalSetup: ["test/left-behind.ts"],
-    globalSetup: ["test/left-behind.ts"],
     // Processes, not threads: tests signal, fork and count file descriptors.
     pool: "forks",
     // Most of them wait for hosts most of the time; vitest would leave a core free.

@@ -23,6 +23,8 @@ import { runStep } from "./step";
 
 /** [ms] in which the host of a detached task confirms its end, or is away. */
 const CONFIRM_MS = 10_000;
+/** [ms] in which what an execution had open is closed; a disk may be slow. */
+const CLEAR_UP_MS = 120_000;
 /** [ms] between two reports of a log's growth or a transfer's progress. */
 const REPORT_MS = 50;
 
@@ -119,7 +121,9 @@ export class Execution {
     } catch (error) {
       end = this.endBeforeStart(error);
     } finally {
-      await this.clearUp(opened, left).catch((error: unknown) => this.complain(error));
+      const late = (): void =>
+        this.complain(new Error("its log, or what it had on the host, could not be closed in time"));
+      await within(CLEAR_UP_MS, this.clearUp(opened, left), late).catch((error: unknown) => this.complain(error));
       if (!left) this.settle(end ?? this.endBeforeStart(new Error("it ended without a word")));
     }
   }
