@@ -25,6 +25,17 @@ const rooms = {
   notebook: ["display"],
   cli: [...below.cluster, "cluster", "notebook", "system"],
 };
+/** The rooms within `host/`, from the ground up. What lies in `host/` itself may use them all, and none of them uses it. */
+const hostRooms = {
+  shared: [],
+  agent: ["shared"],
+  ssh: ["shared"],
+  ports: ["shared", "agent"],
+  ssh2: ["shared", "ssh", "ports"],
+  openssh: ["shared", "ssh"],
+  local: ["shared"],
+  transfer: ["shared", "agent"],
+};
 /** Rooms that know nothing of the library's classes, so may not use its errors and settings either. */
 const engineSide = [
   "wire",
@@ -57,6 +68,12 @@ module.exports = {
           .filter((name) => !allowed.includes(name))
           .map(inRoom),
       },
+    })),
+    ...Object.entries(hostRooms).map(([room, allowed]) => ({
+      name: `one-way-host-${room}`,
+      severity: "error",
+      from: { path: `^core/src/host/${room}/` },
+      to: { path: "^core/src/host/", pathNot: [room, ...allowed].map((name) => `^core/src/host/${name}/`) },
     })),
     ...engineSide.map((room) => ({
       name: `engine-side-${room.replace("/", "-")}`,

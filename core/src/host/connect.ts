@@ -3,14 +3,14 @@
 import { EngineFailure } from "../engine/protocol/failure";
 import { isPort, isSafeUserName, parseHost, parseProxyJump } from "../engine/protocol/host-name";
 import type { HostSpec } from "../engine/protocol/host-spec";
-import { cancelled } from "./connection-errors";
-import { connectLocal } from "./local-transport";
-import { connectOpenSsh } from "./openssh-transport";
-import { needsOpenSsh } from "./openssh-needed";
-import { Semaphore } from "./ramp";
-import { resolveRoute } from "./route";
-import { connectSsh2 } from "./ssh2-transport";
-import { DEFAULT_KEEPALIVE_MS, type ConnectContext, type HostConnection } from "./transport";
+import { cancelled } from "./shared/connection-errors";
+import { connectLocal } from "./local/transport";
+import { connectOpenSsh } from "./openssh/transport";
+import { needsOpenSsh } from "./openssh/needed";
+import { Semaphore } from "./ssh/ramp";
+import { resolveRoute } from "./ssh/route";
+import { connectSsh2 } from "./ssh2/transport";
+import { DEFAULT_KEEPALIVE_MS, type ConnectContext, type HostConnection } from "./shared/transport";
 
 /** Processes of `ssh -G` at once, in the whole process. */
 const RESOLVING_AT_ONCE = 8;

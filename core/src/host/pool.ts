@@ -1,20 +1,14 @@
 /** One shared agent per host and way of getting there. Who uses it holds a lease; with the last one it ends. */
 import type { HostSpec, PromptRequest } from "../engine/protocol";
-import { AgentClient } from "./agent-client";
-import type { AgentMode } from "./agent-start";
+import { AgentClient } from "./agent/client";
+import type { AgentLease } from "./agent/lease";
+import type { AgentMode } from "./agent/start";
 import { connectHost } from "./connect";
-import { Shared } from "./shared";
+import { Shared } from "./shared/lease";
 
 export interface PoolContext {
   prompt(promptId: number, request: PromptRequest): Promise<string[]>;
   log(level: "error" | "warn" | "info" | "debug", message: string): void;
-}
-
-/** The right to use an agent. Give it back exactly once. */
-export interface AgentLease {
-  readonly agent: AgentClient;
-  /** Resolves when nothing is left on the host, if it was the last lease. Never rejects. */
-  release(): Promise<void>;
 }
 
 export class HostPool {

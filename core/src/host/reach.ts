@@ -1,8 +1,8 @@
-import { timedOut, type Target } from "./connection-errors";
-import type { Route } from "./route";
-import { openSocket } from "./ssh2-login";
-import { DEFAULT_TIMEOUT_MS } from "./transport";
-import { bounded } from "./within";
+import { timedOut, type Target } from "./shared/connection-errors";
+import type { Route } from "./ssh/route";
+import { openSocket } from "./ssh2/login";
+import { DEFAULT_TIMEOUT_MS } from "./shared/transport";
+import { bounded } from "./shared/within";
 
 /** [ms] until the host's ssh port answered. For a host that is reached directly. Rejects EngineFailure. */
 export async function reach({ spec, config }: Route, signal: AbortSignal): Promise<number> {

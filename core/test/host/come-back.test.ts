@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EngineFailure, type ErrorCode } from "../../src/engine/protocol/failure";
-import { ComeBack, isFinal } from "../../src/host/come-back";
+import { ComeBack, isFinal } from "../../src/host/shared/come-back";
 
 const failure = (code: ErrorCode): EngineFailure => new EngineFailure({ code, message: code });
 const { signal } = new AbortController();

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { EngineFailure, type FailureData } from "../../src/engine/protocol/failure";
 import type { ConnectionSettings, HostSpec, PromptRequest, Transport } from "../../src/engine/protocol/host-spec";
 import { connectHost } from "../../src/host/connect";
-import type { ConnectContext, HostConnection } from "../../src/host/transport";
+import type { ConnectContext, HostConnection } from "../../src/host/shared/transport";
 
 export interface Attempt {
   readonly configFile: string | null;

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { IgnoreRules } from "../../src/host/tree/ignore";
-import { scan } from "../../src/host/tree/plan";
-import { Slices } from "../../src/host/tree/slices";
+import { IgnoreRules } from "../../src/host/transfer/ignore";
+import { scan } from "../../src/host/transfer/plan";
+import { Slices } from "../../src/host/transfer/slices";
 import { unless } from "../hosts";
 
 /** Folders with rules of their own that are compared at once. */

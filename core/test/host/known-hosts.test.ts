@@ -2,9 +2,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { fingerprint, HostKeyVerifier, keyType, type HostKeySettings } from "../../src/host/host-key";
-import { knownHostsName, lookUpKnownHosts } from "../../src/host/known-hosts";
-import { storeKnownHost } from "../../src/host/known-hosts-store";
+import { fingerprint, HostKeyVerifier, keyType, type HostKeySettings } from "../../src/host/ssh/host-key";
+import { knownHostsName, lookUpKnownHosts } from "../../src/host/ssh/known-hosts";
+import { storeKnownHost } from "../../src/host/ssh/known-hosts-store";
 import { makeKey, must, needsOrdinaryUser, publicKey } from "../hosts";
 
 const dir = mkdtempSync(join(tmpdir(), "known hosts "));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { instructionsOf, understand } from "../../src/host/openssh-question";
+import { instructionsOf, understand } from "../../src/host/openssh/question";
 
 test.each([
   ["root@10.0.0.1's password: ", "", { kind: "password", asker: "root@10.0.0.1" }],

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { Packing, unpack } from "../../src/host/tree/packing";
+import { Packing, unpack } from "../../src/host/transfer/packing";
 import { WireError } from "../../src/wire";
 
 const MIB = 1024 * 1024;

@@ -1,8 +1,8 @@
 import { setMaxListeners } from "node:events";
 import { setImmediate as nextRound } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
-import { Pausable } from "../../src/host/within";
-import { DroppedUnheard, LoginTurn, retryDropped, Semaphore } from "../../src/host/ramp";
+import { Pausable } from "../../src/host/shared/within";
+import { DroppedUnheard, LoginTurn, retryDropped, Semaphore } from "../../src/host/ssh/ramp";
 
 const never = new AbortController().signal;
 // Hundreds wait for it.

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BLOCK, cutRanges, missingRanges } from "../../src/host/tree/ranges";
+import { BLOCK, cutRanges, missingRanges } from "../../src/host/transfer/ranges";
 
 const digest = (letter: string): Buffer => Buffer.alloc(32, letter);
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { EngineFailure } from "../../src/engine/protocol/failure";
 import { parseHost } from "../../src/engine/protocol/host-name";
-import { readSshConfig, type SshConfig } from "../../src/host/ssh-config";
-import { runTool } from "../../src/host/tool";
+import { readSshConfig, type SshConfig } from "../../src/host/ssh/config";
+import { runTool } from "../../src/host/ssh/tool";
 import { specOf } from "./helpers";
 
 const dir = mkdtempSync(join(tmpdir(), "ssh config "));

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { clampTime, isSameTime, secondsOf } from "../../src/host/tree/times";
+import { clampTime, isSameTime, secondsOf } from "../../src/host/transfer/times";
 
 const SECOND = 1_000_000_000n;
 /** What ext4 can hold, the narrowest of the usual file systems, as far as a record can. */

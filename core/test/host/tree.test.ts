@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { posix } from "path";
 import { describe, expect, it } from "vitest";
-import { TreeCheck, type TreeEntry, staysInside } from "../../src/host/tree/entry";
+import { TreeCheck, type TreeEntry, staysInside } from "../../src/host/transfer/entry";
 import { MAX_PATHS, WireError } from "../../src/wire";
 
 function entry(path: string[], kind: TreeEntry["kind"] = "file", target = ""): TreeEntry {

@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
-import { Pausable, abortable, bounded, within } from "../../src/host/within";
+import { Pausable, abortable, bounded, within } from "../../src/host/shared/within";
 
 const HOST = "host-1";
 const CANCELLED = { data: { code: "ERR_CANCELLED", host: HOST } };

@@ -8,7 +8,7 @@ import type * as Facts from "../../src/engine/facts";
 import type * as Host from "../../src/host";
 import type * as Network from "../../src/network";
 import type * as Connect from "../../src/host/connect";
-import type { HostConnection } from "../../src/host/transport";
+import type { HostConnection } from "../../src/host/shared/transport";
 
 const load = createRequire(__filename);
 const part = (name: string): unknown => load(join(__dirname, "..", "..", "dist", name));
@@ -32,7 +32,7 @@ export function treeRecord(letter: string, path: Buffer, size: bigint, extra: Bu
   head.writeUInt16BE(extra.length, 21);
   return Buffer.concat([head, path, extra]);
 }
-export type { HostConnection, RemoteProcess } from "../../src/host/transport";
+export type { HostConnection, RemoteProcess } from "../../src/host/shared/transport";
 export type { FailureData, HostSpec } from "../../src/engine/protocol";
 export type { Exposure as ExposureType } from "../../src/network";
 export type { AgentClient as AgentClientType } from "../../src/host";

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { PassThrough, Writable } from "node:stream";
 import type * as Wire from "../../src/wire";
-import type { HostConnection, ProcessExit, RemoteProcess } from "../../src/host/transport";
+import type { HostConnection, ProcessExit, RemoteProcess } from "../../src/host/shared/transport";
 
 const wire = createRequire(__filename)(join(__dirname, "..", "..", "dist", "wire", "index.js")) as typeof Wire;
 

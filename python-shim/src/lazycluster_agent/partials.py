@@ -24,7 +24,7 @@ EXPIRY = 7 * 24 * 3600.0
 
 
 def partial_path(place: bytes, key: bytes, target: bytes) -> bytes:
-    """Of what shall become `target`; core/src/host/tree/partials.ts makes names in the same way."""
+    """Of what shall become `target`; core/src/host/transfer/partials.ts makes names in the same way."""
     from hashlib import sha256
 
     return os.path.join(place, PREFIX + sha256(key + target).hexdigest()[:16].encode())

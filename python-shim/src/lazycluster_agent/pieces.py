@@ -20,7 +20,7 @@ SAMPLE = INITIAL_CREDIT + PIECE
 
 
 class Packing:
-    """Decides from what arrived of what was sent; core/src/host/tree/packing.ts does the same."""
+    """Decides from what arrived of what was sent; core/src/host/transfer/packing.ts does the same."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()

@@ -30,7 +30,7 @@ MAX_TIME = 2**63 - 1
 
 
 def time_of(status: os.stat_result) -> int:
-    """[ns] As far as a record can hold it; core/src/host/tree/times.ts does the same."""
+    """[ns] As far as a record can hold it; core/src/host/transfer/times.ts does the same."""
     return max(-MAX_TIME, min(MAX_TIME, status.st_mtime_ns))
 
 
