@@ -1,4 +1,5 @@
 /** What to do when pip fails: it depends on why, and pip's last lines tell. */
+import { stripVTControlCharacters } from "node:util";
 import { promisedPythons } from "./locks.mjs";
 
 const again = "then run the same command again.";
@@ -37,7 +38,8 @@ const minor = (/** @type {string | undefined} */ version) => version?.split(".")
  * @param {string} python the version that it runs with
  */
 export function whatNext(tail, python) {
-  const said = tail.join("\n");
+  // pip colours what it says where FORCE_COLOR is set, a pipe or not.
+  const said = stripVTControlCharacters(tail.join("\n"));
   for (const [pattern, advice] of causes) {
     const match = pattern.exec(said);
     if (match !== null) return advice(python, match[1] ?? match[2] ?? "");

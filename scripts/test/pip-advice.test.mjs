@@ -20,6 +20,7 @@ async function adviceFor(...args) {
     PIP_CONFIG_FILE: "/dev/null",
     PIP_FIND_LINKS: folder,
     PIP_DISABLE_PIP_VERSION_CHECK: "1",
+    FORCE_COLOR: "1",
   };
   const pip = ["-m", "pip", "install", "--dry-run", "--no-cache-dir", ...args];
   const { code, tail } = await capture(venvPython, pip, { what: "pip", timeoutMs: 60_000, env });
