@@ -203,7 +203,7 @@ class Start {
     if (old) {
       return this.failure(
         `\`${python}\` is Python ${old[1] ?? ""}, which is too old: 3.8 or newer is needed. ` +
-          `Name a newer interpreter of the host with the option \`python\`..`,
+          `Name a newer interpreter of the host with the option \`python\`.`,
       );
     }
     const broken = await lossBehind(connection, exit);
