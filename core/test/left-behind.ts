@@ -2,7 +2,7 @@
  * A run of the tests leaves nothing behind. It gets a temporary folder of its own, in which nothing may be at the end, and
  * which no process that is left may have to do with. What is, is named, and the run has failed.
  */
-import { mkdtempSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeTree } from "./hosts/claim";
@@ -14,6 +14,8 @@ const ENDING_MS = 10_000;
 export default function setup(): () => Promise<void> {
   const outside = tmpdir();
   const folder = mkdtempSync(join(outside, "lct-"));
+  // Tests as other users have folders of their own in it.
+  chmodSync(folder, 0o711);
   // Test hosts of all runs share address ranges.
   process.env["LAZYCLUSTER_TEST_CLAIMS"] ??= outside;
   process.env["TMPDIR"] = folder;

@@ -41,7 +41,7 @@ function expandToken(token: string, tokens: PathTokens): string | null {
     case "l":
       return localHostname();
     case "L":
-      return localHostname().split("..")[0] ?? "";
+      return localHostname().split(".")[0] ?? "";
     case "n":
       return tokens.original;
     case "p":

@@ -22,7 +22,7 @@ export interface SendRequest extends TransferRequest {
   readonly remotePath: string | null;
 }
 
-const HERE = Buffer.from(".");
+const HERE = Buffer.from("./");
 
 /** Rejects EngineFailure; then nothing of it is on the host. */
 export async function sendTree(agent: AgentClient, request: SendRequest): Promise<TransferResult> {
