@@ -13,12 +13,14 @@ const ENDING_MS = 10_000;
 
 export default function setup(): () => Promise<void> {
   const outside = tmpdir();
+  // For each project of the run again, and paths of sockets are short.
+  if (process.env["LAZYCLUSTER_TEST_TMP"] === outside) return () => undefined;
   const folder = mkdtempSync(join(outside, "lct-"));
   // Tests as other users have folders of their own in it.
   chmodSync(folder, 0o711);
   // Test hosts of all runs share address ranges.
   process.env["LAZYCLUSTER_TEST_CLAIMS"] ??= outside;
-  process.env["TMPDIR"] = folder;
+  process.env["TMPDIR"] = process.env["LAZYCLUSTER_TEST_TMP"] = folder;
   return async () => {
     process.env["TMPDIR"] = outside;
     let left: string[] = [];

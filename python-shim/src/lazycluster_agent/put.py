@@ -277,8 +277,7 @@ class Put(PathOperation):
             self._fd = -1
 
     def release(self) -> None:
-        # Not finished: the connection ends.
-        if not self.finished and not self._failing:
+        if self.cut_off and not self._failing:
             self._keep()
         self._stop()
 

@@ -49,7 +49,7 @@ export interface SshConfig {
   readonly isModern: boolean;
 }
 
-const RESOLVE_TIMEOUT_MS = 5_000;
+const RESOLVE_TIMEOUT_MS = 20_000;
 
 /** Rejects EngineFailure: ssh is not installed, the config is wrong, cancelled. */
 export async function readSshConfig(spec: HostSpec, name: HostName, signal: AbortSignal): Promise<SshConfig> {
