@@ -20,7 +20,7 @@ export interface HostPlan {
   readonly options: HostsOptions;
 }
 
-const START_MS = 10_000;
+const START_MS = 30_000;
 
 export abstract class SshdHost implements TestHost {
   abstract readonly user: string;
