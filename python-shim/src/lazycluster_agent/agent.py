@@ -270,7 +270,7 @@ class Agent:
     def let_go_of_all(self) -> None:
         for operation in list(self.operations.values()):
             self.operations.pop(operation.id, None)
-            operation.finished = operation.cut_off = True
+            operation.finished = True
             self.guard(operation, operation.release)
 
     def forget(self, operation: Operation) -> None:

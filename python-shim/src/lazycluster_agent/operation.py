@@ -28,8 +28,6 @@ class Operation:
         self.loop = GuardedLoop(agent.loop, self._guard)
         self.id = id
         self.finished = False
-        #: Its connection ended before it did.
-        self.cut_off = False
         #: What we may still send.
         self._credit = INITIAL_CREDIT
         #: Cost of what we sent and the manager has no more.

@@ -277,7 +277,8 @@ class Put(PathOperation):
             self._fd = -1
 
     def release(self) -> None:
-        if self.cut_off and not self._failing:
+        # Not finished: the connection ends.
+        if not self.finished and not self._failing:
             self._keep()
         self._stop()
 
