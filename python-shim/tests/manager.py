@@ -14,14 +14,9 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from lazycluster_agent.bundling import bundle
 from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
-from lazycluster_agent.values import (
-    ENCODERS,
-    EXT_HANDLE,
-    DocumentReader,
-    Special,
-    ValueReader,
-    encode_document,
-)
+from lazycluster_agent.values import DocumentReader, ValueReader
+from lazycluster_agent.values_codes import EXT_HANDLE, Special
+from lazycluster_agent.values_encode import ENCODERS, encode_document
 
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")

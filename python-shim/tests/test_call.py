@@ -14,7 +14,7 @@ from manager import BUNDLE, TAG, Manager, Result, alive, until
 from test_endurance import below
 
 from lazycluster_agent.msgpack import NotData
-from lazycluster_agent.values import encode_document
+from lazycluster_agent.values_encode import encode_document
 
 VALUES: Dict[str, Any] = {
     "nothing": None,
@@ -454,7 +454,7 @@ def test_arguments_that_do_not_fit_into_memory(python: str) -> None:
 
 def test_a_child_that_cannot_begin_ends(python: str) -> None:
     text = zlib.decompress(BUNDLE).decode()
-    place = "os.setsid()\\n        system.become_function_child()"
+    place = "os.setsid()\\n        signals.become_function_child()"
     assert text.count(place) == 1
     text = text.replace(place, "raise OSError(5)")
     with Manager(python, text=zlib.compress(text.encode())) as manager:

@@ -12,7 +12,8 @@ import pytest
 from manager import TAG, Gone, Header, Manager, Result, alive, until
 
 from lazycluster_agent.frames import FrameDecoder, frame_head
-from lazycluster_agent.values import decode_document, encode_document
+from lazycluster_agent.values import decode_document
+from lazycluster_agent.values_encode import encode_document
 
 BASE = Path("/tmp/lazycluster-%d" % os.getuid())
 CALL: Header = {

@@ -12,7 +12,7 @@ import pytest
 from conftest import PYTHONS
 from manager import TAG, Manager, Result, Sent
 
-from lazycluster_agent.values import EXT_DISPLAY, EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE, Special
+from lazycluster_agent.values_codes import EXT_DISPLAY, EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE, Special
 
 ADDER = """
 def make(n):

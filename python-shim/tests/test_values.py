@@ -14,15 +14,10 @@ from tagged import EPOCH, Frame, load, raw, same, untag
 from lazycluster_agent import values_frames
 from lazycluster_agent.errors import Failure
 from lazycluster_agent.msgpack import NotData, WireError
-from lazycluster_agent.values import (
-    ENCODERS,
-    EXT_HANDLE,
-    DocumentReader,
-    Special,
-    decode_document,
-    encode_document,
-)
+from lazycluster_agent.values import DocumentReader, decode_document
 from lazycluster_agent.values_arrays import pack_array
+from lazycluster_agent.values_codes import EXT_HANDLE, Special
+from lazycluster_agent.values_encode import ENCODERS, encode_document
 from lazycluster_agent.values_frames import Column, pack_columns, pack_items
 
 

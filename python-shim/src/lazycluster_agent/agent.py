@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from . import fields, system
+from . import children, descriptors_, fields, signals, user
 from .channel import Channel
 from .errors import Failure, ProtocolError, failure_of, internal, printable
 from .lease import Lease
@@ -17,13 +17,12 @@ from .surroundings import Surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from .ending import Endings
     from .frames import Header
-    from .functions import Functions
+    from .host import Recorder, Running
     from .operation import Operation
-    from .sessions import Sessions
 
 PROTOCOL = 1
 MAX_ID = 2**31 - 1
@@ -47,18 +46,19 @@ class Agent:
         self._keeper_lives = keeper_lives
         self.mark = mark
         self.leftovers = Leftovers(notes)
-        self.home = system.home_directory()
-        self.shell = system.user_shell()
+        self.home = user.home_directory()
+        self.shell = user.user_shell()
         self.surroundings = Surroundings()
         self.null = os.open(os.devnull, os.O_RDWR)
         self.operations: Dict[int, Operation] = {}
         #: Operations that owe the manager credit.
-        self.debtors: List[Operation] = []
+        self.debtors: List[Running] = []
         #: Who wants to know how a process ended.
         self.children: Dict[int, Callable[[int], None]] = {}
         self.endings: Endings
-        self.functions: Optional[Functions] = None
-        self.sessions: Optional[Sessions] = None
+        #: What operations share: fork servers and sessions, once there are some.
+        self.kept: Dict[str, Any] = {}
+        self.recorder: Optional[Recorder] = None
         #: The sshd that listens on ports in our stead; 0 without.
         self.session = 0
         self._ready = False
@@ -70,9 +70,9 @@ class Agent:
 
     def run(self, leftover: bytes) -> int:
         """Returns the exit status when everything of ours has ended."""
-        system.ignore_signals("SIGINT", "SIGPIPE")
-        system.on_termination(self.loop.stop)
-        self._child_ended = system.wake_on_child()
+        signals.ignore_signals("SIGINT", "SIGPIPE")
+        signals.on_termination(self.loop.stop)
+        self._child_ended = children.wake_on_child()
         self.loop.watch(self._child_ended, READ, self._on_child)
         self.loop.watch(self._keeper_lives, READ, self._on_keeper_end)
         self._meet(leftover)
@@ -132,7 +132,7 @@ class Agent:
         self.loop.stop()
 
     def _say_hello(self) -> None:
-        account = system.account()
+        account = user.account()
         uname = os.uname()
         self.channel.send(
             {
@@ -148,7 +148,7 @@ class Agent:
                 "shell": printable(self.shell),
                 "hostname": uname.nodename,
                 "system": uname.sysname,
-                "network": system.network_stack(),
+                "network": user.network_stack(),
                 "caps": CAPABILITIES,
             }
         )
@@ -161,9 +161,10 @@ class Agent:
         from .ending import Endings
 
         self.endings = Endings(self.loop)
-        system.become_subreaper()
+        children.become_subreaper()
         self.leftovers.greet()
-        __import__("%s.command" % __package__)
+        from . import command  # noqa: F401
+
         gc.freeze()
         gc.enable()
 
@@ -183,7 +184,7 @@ class Agent:
         from .ending import end_now
         from .family import Family
 
-        family = Family(system.CONNECTION_VARIABLE, self.mark, ancestor=os.getpid())
+        family = Family(children.CONNECTION_VARIABLE, self.mark, ancestor=os.getpid())
         end_now(family, GRACE)
         self.let_go_of_all()
         self.leftovers.remove_all()
@@ -193,7 +194,7 @@ class Agent:
             end_session(self.session)
 
     def _last_words(self, text: str) -> None:
-        system.write_quietly(2, b"lazycluster agent: %s\n" % text.encode("utf-8", "replace"))
+        descriptors_.write_quietly(2, b"lazycluster agent: %s\n" % text.encode("utf-8", "replace"))
 
     # Operations.
 
@@ -255,7 +256,7 @@ class Agent:
         elif not operation.finished:
             self.guard(operation, operation.start)
 
-    def guard(self, operation: Operation, action: Callable[[], None]) -> None:
+    def guard(self, operation: Running, action: Callable[[], None]) -> None:
         try:
             action()
         except ProtocolError:
@@ -273,16 +274,16 @@ class Agent:
             operation.finished = True
             self.guard(operation, operation.release)
 
-    def forget(self, operation: Operation) -> None:
+    def forget(self, operation: Running) -> None:
         self.operations.pop(operation.id, None)
 
     def _on_child(self) -> None:
-        system.drain(self._child_ended)
+        descriptors_.drain(self._child_ended)
         self.reap()
 
     def reap(self) -> None:
         while True:
-            ended = system.reap()
+            ended = children.reap()
             if ended is None:
                 return
             self.child_ended(*ended)

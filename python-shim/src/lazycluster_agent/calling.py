@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
     from .spares import Identity
 
 #: The strings that each kind of function is told by.
@@ -60,7 +60,7 @@ class Calling:
             tuple(self.handles) if kind in NUMBERS else (),
         )
 
-    def request(self, agent: Agent, **more: Any) -> bytes:
+    def request(self, agent: Host, **more: Any) -> bytes:
         """The frame that tells a child what to do. Raises Failure."""
         header: Dict[str, Any] = {
             "fn": self.function,

@@ -6,21 +6,19 @@ from .cells import compile_source
 from .errors import Failure
 from .msgpack import WireError
 from .outcome import describe
-from .results import encode, encode_cell
-from .values import EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE
+from .results import Wanted, encode, encode_cell
+from .values_codes import EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Tuple
 
+    from .arguments import Arguments
     from .frames import Buffer, Header
-    from .line import Arguments
     from .spaces import Space
 
     Action = Callable[["Call", Dict[str, Any]], object]
 
-#: The module that a function's source becomes, and below it those of functions that are arguments.
-MODULE = "__lazycluster__"
 PARTS: Dict[str, type] = {"args": list, "kwargs": dict, "bind": dict}
 
 
@@ -36,9 +34,7 @@ class Call:
     def __init__(self, request: Header, space: Space) -> None:
         self.space = space
         self.fn: Dict[str, Any] = request["fn"]
-        self.form: str = request["result"]
-        self.modules: List[str] = request["modules"]
-        self.folder: bytes = request["folder"]
+        self.wanted = Wanted(request["result"], space, request["folder"], request["modules"])
         self._handles: List[bytes] = request["handles"]
         self._loaded: Dict[int, object] = {}
         #: Whether there are functions or objects among the arguments.
@@ -49,7 +45,8 @@ class Call:
         arguments = self._read(document)
         if self.fn["kind"] == "cell":
             return self._run_cell()
-        return encode(self, ACTIONS[self.fn["kind"]](self, arguments))
+        result = ACTIONS[self.fn["kind"]](self, arguments)
+        return encode(self.wanted, result)
 
     def _read(self, document: Arguments) -> Dict[str, Any]:
         try:
@@ -118,9 +115,9 @@ class Call:
             showcase.take_figures(None)
             if not showcase.shown:
                 raise
-            raise CellRaised(error, encode_cell(self, None, showcase.shown)) from None
+            raise CellRaised(error, encode_cell(self.wanted, None, showcase.shown)) from None
         showcase.take_figures(value)
-        return encode_cell(self, value, showcase.shown)
+        return encode_cell(self.wanted, value, showcase.shown)
 
 
 def first(arguments: Dict[str, Any]) -> object:
@@ -152,14 +149,14 @@ def call_ref(call: Call, arguments: Dict[str, Any]) -> object:
 
 
 def dump(call: Call, arguments: Dict[str, Any]) -> object:
-    call.form = "handle"
+    call.wanted.form = "handle"
     return first(arguments)
 
 
 def define(call: Call, arguments: Dict[str, Any]) -> object:
     from . import cells
 
-    call.form = "data"
+    call.wanted.form = "data"
     bound = cells.define(call.fn["source"], call.fn["file"], call.space.names)
     return {name: call.space.ref(value) for name, value in bound.items()}
 

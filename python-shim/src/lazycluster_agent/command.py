@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Tuple
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 #: What a terminal's user would type at the end of the input.
 END_OF_INPUT = b"\x04"
@@ -24,7 +24,7 @@ ROWS, COLUMNS = 24, 80
 
 
 class Command(Step):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._command = fields.text(header, "cmd").encode("utf-8", "surrogateescape")
         self._wants_input = fields.flag(header, "stdin")

@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 
-from . import system
+from . import descriptors_, signals, user
 from .errors import printable
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def start(name: str, stdin: io.BufferedReader, divide: Divide) -> Role:
         if os.fork():
             os._exit(0)
         door.close()
-        system.null_stdio(0, 1, 2)
+        descriptors_.null_stdio(0, 1, 2)
         return divide(listener.detach(), folder)
     os.waitpid(child, 0)
     listener.close()
@@ -81,7 +81,7 @@ def attach(name: str, stdin: io.BufferedReader) -> Role:
 
 
 def pass_on(door: socket.socket, stdin: io.BufferedReader) -> NoReturn:
-    system.ignore_signals("SIGINT", "SIGPIPE")
+    signals.ignore_signals("SIGINT", "SIGPIPE")
 
     def inwards() -> None:
         try:
@@ -133,7 +133,7 @@ def make_folder(name: str) -> bytes:
 def bases() -> Iterator[bytes]:
     """Where such agents live. Not below TMPDIR, which may differ from login to login."""
     yield b"/tmp/lazycluster-%d" % os.getuid()
-    yield os.path.join(system.home_directory(), b".cache", b"lazycluster")
+    yield os.path.join(user.home_directory(), b".cache", b"lazycluster")
 
 
 def is_private(path: bytes) -> bool:

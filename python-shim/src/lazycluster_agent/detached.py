@@ -49,6 +49,7 @@ class Silence(Channel):
 class DetachedAgent(Agent):
     def __init__(self, listener: int, folder: bytes, *rest: Any) -> None:
         super().__init__(None, *rest)
+        self.recorder = self
         self.folder = folder
         self._listener = socket.socket(fileno=listener)
         self._client: Optional[Client] = None
@@ -133,7 +134,7 @@ class DetachedAgent(Agent):
         self._client = None
         self.channel = Silence(self.channel.heard)
         self.let_go_of_all()
-        sessions, self.sessions = self.sessions, None
+        sessions = self.kept.pop("sessions", None)
         for session in sessions.all() if sessions is not None else ():
             session.end(lambda: None)
         if self.recording is None:

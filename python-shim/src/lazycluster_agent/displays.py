@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from .subjects import loaded, short_repr, type_name
-from .values import EXT_DISPLAY, Special
+from .values_codes import EXT_DISPLAY, Special
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from .children import reap
 from .processes import ProcessTable
 from .procfs import kill
-from .system import SIGCONT, SIGKILL, SIGTERM, reap
+from .signals import SIGCONT, SIGKILL, SIGTERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

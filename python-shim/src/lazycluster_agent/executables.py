@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 #: What shells use when there is no PATH.
 DEFAULT_PATH = b"/usr/local/bin:/usr/bin:/bin"
@@ -23,7 +23,7 @@ class Which(Operation):
     # PATH may come from the login environment.
     needs_environment = True
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._names = fields.raw_list(header, "names")
         self._environment = fields.environment(header, "env")

@@ -17,12 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 
 class TemporaryDirectory(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
 
     def start(self) -> None:
@@ -37,7 +37,7 @@ class TemporaryDirectory(Operation):
 
 
 class PathOperation(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._given = fields.raw(header, "path")
         self._cwd = fields.raw(header, "cwd")

@@ -6,17 +6,18 @@ import gc
 import os
 import select
 
-from . import system, warmth
+from . import children, descriptors_, signals, warmth
 from .descriptors import Control, stream_pair
 from .msgpack import WireError
+from .script import make_ready
 from .traces import Names
-from .worker import Worker, make_ready, rehearse
+from .worker import Worker, rehearse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, NoReturn
 
-    from .boot import Importer
+    from .importer import Importer
 
 
 #: How often a function is run for nothing.
@@ -31,7 +32,7 @@ class ForkServer:
     def run(self) -> NoReturn:
         """Serves until the agent closes the control socket."""
         self._warm_up()
-        self._woken = system.wake_on_child()
+        self._woken = children.wake_on_child()
         poller = select.poll()
         poller.register(self._control.fileno(), select.POLLIN)
         poller.register(self._woken, select.POLLIN)
@@ -39,7 +40,7 @@ class ForkServer:
         try:
             while True:
                 poller.poll()
-                system.drain(self._woken)
+                descriptors_.drain(self._woken)
                 self._tell_ended()
                 self._serve()
         except (EOFError, OSError, WireError):
@@ -47,9 +48,9 @@ class ForkServer:
 
     def _warm_up(self) -> None:
         gc.enable()
-        system.ignore_signals("SIGINT")
-        system.null_stdio(0, 1, 2)
-        system.become_subreaper()
+        signals.ignore_signals("SIGINT")
+        descriptors_.null_stdio(0, 1, 2)
+        children.become_subreaper()
         make_ready()
         # To hosts that have none.
         self._importer.stand_in_for("cloudpickle")
@@ -107,7 +108,7 @@ class ForkServer:
 
     def _tell_ended(self) -> None:
         while True:
-            ended = system.reap()
+            ended = children.reap()
             if ended is None:
                 return
             self._control.send({"op": "ended", "pid": ended[0], "status": ended[1]})

@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Tuple
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
     from .server import Server
     from .turns import Turn
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class CallStep(Step):
     """What all calls have in common: arguments on their way in, answers on their way out."""
 
-    def __init__(self, agent: Agent, id: int, header: Header, kept: bool) -> None:
+    def __init__(self, agent: Host, id: int, header: Header, kept: bool) -> None:
         super().__init__(agent, id, header)
         self.calling = Calling(header, kept)
         self.failure: Optional[Failure] = None
@@ -81,7 +81,7 @@ class CallStep(Step):
 class Function(CallStep):
     js = False
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header, kept=False)
         self._turn: Optional[Turn] = None
         self._server: Optional[Server] = None
@@ -191,13 +191,3 @@ class Function(CallStep):
             self._server.withdraw(self._assigned)
             self._server.released()
             self._server = None
-
-
-def function(agent: Agent, id: int, header: Header) -> Function:
-    """The call of a function of any language, outside sessions."""
-    told = header.get("fn")
-    if isinstance(told, dict) and told.get("kind") == "js":
-        from .js import JsFunction
-
-        return JsFunction(agent, id, header)
-    return Function(agent, id, header)

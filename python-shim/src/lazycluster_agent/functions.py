@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import system
+from . import user
 from .interpreters import find
 from .libraries import Folders
 from .server import Server
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Optional
 
-    from .agent import Agent
+    from .host import Host
     from .server import Key
     from .variables import Variables
 
@@ -25,12 +25,12 @@ MAX_SERVERS, IDLE = 4, 60.0
 
 
 class Functions:
-    def __init__(self, agent: Agent, most: int = MAX_SERVERS, idle: float = IDLE) -> None:
+    def __init__(self, agent: Host, most: int = MAX_SERVERS, idle: float = IDLE) -> None:
         self._agent = agent
         self._most, self._idle = most, idle
         self._turns, self._js_turns = Turns(AT_ONCE), Turns(JS_AT_ONCE)
         self._servers: Dict[Key, Server] = {}
-        self._program = os.fsencode(system.interpreter())
+        self._program = os.fsencode(user.interpreter())
         self._folders = Folders()
         #: The variables of all calls, and those of them that count when a server starts.
         self._variables: Dict[bytes, bytes] = {}
@@ -97,7 +97,7 @@ class Functions:
             del self._servers[server.key]
 
 
-def functions_of(agent: Agent) -> Functions:
-    if agent.functions is None:
-        agent.functions = Functions(agent)
-    return agent.functions
+def functions_of(agent: Host) -> Functions:
+    found: Functions = agent.kept.get("functions") or Functions(agent)
+    agent.kept["functions"] = found
+    return found

@@ -19,8 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, List, Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
     from .walk import Found
 
     Steps = Iterator[bool]
@@ -32,7 +32,7 @@ MAX_NOTES = 1000
 class TreeSender(Selection):
     _job: Optional[Job] = None
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._bytes = 0
         self._entries = 0
@@ -79,7 +79,7 @@ class TreeSender(Selection):
 class Listing(TreeSender):
     """The records alone. No records: there is nothing."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._leaving = fields.flag(header, "leaving")
 
@@ -106,7 +106,7 @@ class Listing(TreeSender):
 
 
 class Get(TreeSender):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._only = fields.flag(header, "only")
         #: Size from which on the content of a file is fetched by `read`; 0: never.

@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, List, Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -24,7 +24,7 @@ OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_N
 class Selection(PathOperation):
     """A path, and names below it that come as data, each with a NUL behind it."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._pieces: List[bytes] = []
 
@@ -40,7 +40,7 @@ class Selection(PathOperation):
 
 
 class Hash(Selection):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         #: 0: a hash for the whole file.
         self._block = fields.integer(header, "block")

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 #: Reads `u32 length | zlib text` from descriptor 3 and runs it. Even an old Node.js understands it.
 LOADER = b"""
@@ -56,7 +56,7 @@ _worker: List[bytes] = []
 class JsFunction(Function):
     js = True
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         worker = self.calling.function.pop("worker", None)
         if isinstance(worker, bytes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 
-from . import system
+from . import children, descriptors_, signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ class Keeper:
 
     def run(self) -> int:
         """Returns the exit status for our own end."""
-        system.null_stdio(0, 1, 2)
-        system.become_subreaper()
-        system.ignore_signals("SIGINT")
+        descriptors_.null_stdio(0, 1, 2)
+        children.become_subreaper()
+        signals.ignore_signals("SIGINT")
         os.set_blocking(self._notes, False)
-        woken = system.wake_on_child()
+        woken = children.wake_on_child()
         poller = select.poll()
         poller.register(self._notes, select.POLLIN)
         poller.register(woken, select.POLLIN)
@@ -35,19 +35,19 @@ class Keeper:
             status = self._reap()
             if status is None:
                 poller.poll()
-                system.drain(woken)
+                descriptors_.drain(woken)
                 if not self._read_notes():
                     poller.unregister(self._notes)
                     self._notes = -1
         self._read_notes()
         self._clean_up()
-        code, _ = system.outcome(status)
+        code, _ = signals.outcome(status)
         return 1 if code is None else code
 
     def _reap(self) -> Optional[int]:
         """The agent's wait status once it has ended."""
         while True:
-            ended = system.reap()
+            ended = children.reap()
             if ended is None:
                 return None
             if ended[0] == self._agent:
@@ -72,5 +72,5 @@ class Keeper:
         from .family import Family
         from .leftovers import remove_quietly
 
-        end_now(Family(system.CONNECTION_VARIABLE, self._mark, ancestor=os.getpid()), grace=0)
+        end_now(Family(children.CONNECTION_VARIABLE, self._mark, ancestor=os.getpid()), grace=0)
         remove_quietly(self._leftovers)

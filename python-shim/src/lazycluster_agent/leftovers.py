@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .system import write_quietly
+from .descriptors_ import write_quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import system
+from . import children, signals, user
 from .errors import Failure
 from .procfs import kill
 from .spawn import spawn
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional
 
-    from .agent import Agent
+    from .host import Host
 
     Done = Callable[[Dict[bytes, bytes], Optional[Failure]], None]
 
@@ -32,7 +32,7 @@ OWN = (b"LAZYCLUSTER_PYTHON", b"LAZYCLUSTER_MARKER", b"_", b"SHLVL", b"PWD", b"O
 
 
 class LoginEnvironment:
-    def __init__(self, agent: Agent, done: Done) -> None:
+    def __init__(self, agent: Host, done: Done) -> None:
         self._agent = agent
         self._done: Optional[Done] = done
         self._marker = os.urandom(16).hex().encode()
@@ -40,9 +40,9 @@ class LoginEnvironment:
         self._size = 0
         shell = agent.shell
         environment = dict(agent.environment)
-        environment[b"LAZYCLUSTER_PYTHON"] = os.fsencode(system.interpreter())
+        environment[b"LAZYCLUSTER_PYTHON"] = os.fsencode(user.interpreter())
         environment[b"LAZYCLUSTER_MARKER"] = self._marker
-        environment[system.CONNECTION_VARIABLE] = agent.mark
+        environment[children.CONNECTION_VARIABLE] = agent.mark
         reading, writing = os.pipe()
         # A leading - makes any shell a login shell; not all of them know -l together with -c.
         argv = [b"-" + os.path.basename(shell), b"-c", COMMAND]
@@ -91,5 +91,5 @@ class LoginEnvironment:
         if hasattr(self, "_outlet"):
             self._timer.cancel()
             self._outlet.close()
-            kill(self._pid, system.SIGKILL)
+            kill(self._pid, signals.SIGKILL)
         done(variables, failure)

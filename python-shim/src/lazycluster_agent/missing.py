@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .errors import Failure
-
 #: Packages that are not named like the module that they bring.
 PACKAGES = {
     "Crypto": "pycryptodome",
@@ -38,14 +34,6 @@ def advice(error: ModuleNotFoundError) -> str:
         "your own, send its file to the working directory, or pass it by value)."
         % (this_python(), quoted(sys.executable), PACKAGES.get(name, name))
     )
-
-
-def failure(error: ModuleNotFoundError, what: str) -> Failure:
-    from .errors import Failure
-    from .outcome import describe
-
-    text = "%s: %s" % (what, told(error))
-    return Failure("module", text, raised=describe(error))
 
 
 def told(error: ModuleNotFoundError) -> str:

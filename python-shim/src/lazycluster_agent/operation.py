@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, TypeVar
 
-    from .agent import Agent
     from .frames import Buffer, Header
+    from .host import Host
 
     T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Operation:
     #: Whether it starts only when the login environment is known.
     needs_environment = False
 
-    def __init__(self, agent: Agent, id: int) -> None:
+    def __init__(self, agent: Host, id: int) -> None:
         self.agent = agent
         self.loop = GuardedLoop(agent.loop, self._guard)
         self.id = id

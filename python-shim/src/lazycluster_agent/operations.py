@@ -11,100 +11,100 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
     from .operation import Operation
 
 
-def _run(agent: Agent, id: int, header: Header) -> Operation:
+def _run(agent: Host, id: int, header: Header) -> Operation:
     from .command import Command
 
     return Command(agent, id, header)
 
 
-def _call(agent: Agent, id: int, header: Header) -> Operation:
+def _call(agent: Host, id: int, header: Header) -> Operation:
     if header.get("session") is not None:
         from .session_call import SessionCall
 
         return SessionCall(agent, id, header)
-    from .function import function
+    from .kinds import function
 
     return function(agent, id, header)
 
 
-def _end_session(agent: Agent, id: int, header: Header) -> Operation:
+def _end_session(agent: Host, id: int, header: Header) -> Operation:
     from .session_call import EndSession
 
     return EndSession(agent, id, header)
 
 
-def _interrupt(agent: Agent, id: int, header: Header) -> Operation:
+def _interrupt(agent: Host, id: int, header: Header) -> Operation:
     from .session_call import Interrupt
 
     return Interrupt(agent, id, header)
 
 
-def _put(agent: Agent, id: int, header: Header) -> Operation:
+def _put(agent: Host, id: int, header: Header) -> Operation:
     from .put import Put
 
     return Put(agent, id, header)
 
 
-def _get(agent: Agent, id: int, header: Header) -> Operation:
+def _get(agent: Host, id: int, header: Header) -> Operation:
     from .get import Get
 
     return Get(agent, id, header)
 
 
-def _list(agent: Agent, id: int, header: Header) -> Operation:
+def _list(agent: Host, id: int, header: Header) -> Operation:
     from .get import Listing
 
     return Listing(agent, id, header)
 
 
-def _read(agent: Agent, id: int, header: Header) -> Operation:
+def _read(agent: Host, id: int, header: Header) -> Operation:
     from .ranges import Read
 
     return Read(agent, id, header)
 
 
-def _write(agent: Agent, id: int, header: Header) -> Operation:
+def _write(agent: Host, id: int, header: Header) -> Operation:
     from .ranges import Write
 
     return Write(agent, id, header)
 
 
-def _hash(agent: Agent, id: int, header: Header) -> Operation:
+def _hash(agent: Host, id: int, header: Header) -> Operation:
     from .hashes import Hash
 
     return Hash(agent, id, header)
 
 
-def _tempdir(agent: Agent, id: int, header: Header) -> Operation:
+def _tempdir(agent: Host, id: int, header: Header) -> Operation:
     from .files import TemporaryDirectory
 
     return TemporaryDirectory(agent, id, header)
 
 
-def _mkdir(agent: Agent, id: int, header: Header) -> Operation:
+def _mkdir(agent: Host, id: int, header: Header) -> Operation:
     from .files import MakeDirectory
 
     return MakeDirectory(agent, id, header)
 
 
-def _remove(agent: Agent, id: int, header: Header) -> Operation:
+def _remove(agent: Host, id: int, header: Header) -> Operation:
     from .files import Remove
 
     return Remove(agent, id, header)
 
 
-def _reap(agent: Agent, id: int, header: Header) -> Operation:
+def _reap(agent: Host, id: int, header: Header) -> Operation:
     from .reap import Reap
 
     return Reap(agent, id, header)
 
 
-def _record(agent: Agent, id: int, header: Header) -> Operation:
+def _record(agent: Host, id: int, header: Header) -> Operation:
     from . import record
 
     kinds = {
@@ -116,55 +116,55 @@ def _record(agent: Agent, id: int, header: Header) -> Operation:
     return kinds[header["op"]](agent, id, header)
 
 
-def _facts(agent: Agent, id: int, header: Header) -> Operation:
+def _facts(agent: Host, id: int, header: Header) -> Operation:
     from .facts import Facts
 
     return Facts(agent, id, header)
 
 
-def _which(agent: Agent, id: int, header: Header) -> Operation:
+def _which(agent: Host, id: int, header: Header) -> Operation:
     from .executables import Which
 
     return Which(agent, id, header)
 
 
-def _dial(agent: Agent, id: int, header: Header) -> Operation:
+def _dial(agent: Host, id: int, header: Header) -> Operation:
     from .relay import Dial
 
     return Dial(agent, id, header)
 
 
-def _listen(agent: Agent, id: int, header: Header) -> Operation:
+def _listen(agent: Host, id: int, header: Header) -> Operation:
     from .relay_listen import Listen
 
     return Listen(agent, id, header)
 
 
-def _accept(agent: Agent, id: int, header: Header) -> Operation:
+def _accept(agent: Host, id: int, header: Header) -> Operation:
     from .relay_listen import Accept
 
     return Accept(agent, id, header)
 
 
-def _peer(agent: Agent, id: int, header: Header) -> Operation:
+def _peer(agent: Host, id: int, header: Header) -> Operation:
     from .relay_peer import Peer
 
     return Peer(agent, id, header)
 
 
-def _ports(agent: Agent, id: int, header: Header) -> Operation:
+def _ports(agent: Host, id: int, header: Header) -> Operation:
     from .relay_ports import FreePorts
 
     return FreePorts(agent, id, header)
 
 
-def _sshd(agent: Agent, id: int, header: Header) -> Operation:
+def _sshd(agent: Host, id: int, header: Header) -> Operation:
     from .relay_sshd import Sshd
 
     return Sshd(agent, id, header)
 
 
-OPERATIONS: Dict[str, Callable[[Agent, int, Header], Operation]] = {
+OPERATIONS: Dict[str, Callable[[Host, int, Header], Operation]] = {
     "run": _run,
     "call": _call,
     "endsession": _end_session,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 
+from .errors import Failure
+from .missing import told
 from .shadows import among_ours
 
 TYPE_CHECKING = False
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Dict, Optional
 
+#: The module that a function's source becomes, and below it those of functions that are arguments.
+MODULE = "__lazycluster__"
 MAX_MESSAGE = 64 * 1024
 MAX_TRACEBACK = 256 * 1024
 
@@ -21,8 +25,6 @@ def describe(error: BaseException) -> Dict[str, Any]:
     plain = own_module(kind.__module__)
     message = text(error)
     if isinstance(error, ModuleNotFoundError):
-        from .missing import told
-
         message = told(error)
     return {
         "type": kind.__qualname__ if plain else "%s.%s" % (kind.__module__, kind.__qualname__),
@@ -33,9 +35,13 @@ def describe(error: BaseException) -> Dict[str, Any]:
     }
 
 
+def missing_module(error: ModuleNotFoundError, what: str) -> Failure:
+    return Failure("module", "%s: %s" % (what, told(error)), raised=describe(error))
+
+
 def own_module(module: str) -> bool:
     """Whether its classes are known by their bare names."""
-    return module in ("builtins", "__main__") or module.partition(".")[0] == "__lazycluster__"
+    return module in ("builtins", "__main__") or module.partition(".")[0] == MODULE
 
 
 def complete(error: BaseException) -> int:

@@ -13,7 +13,7 @@ import pickle
 import sys
 
 from .errors import Failure, printable
-from .outcome import describe, text
+from .outcome import MODULE, describe, missing_module, text
 from .subjects import short_repr, type_name
 
 TYPE_CHECKING = False
@@ -117,17 +117,13 @@ def dump(subject: object, file: BinaryIO, modules: Iterable[str]) -> None:
 
 def by_value(names: Iterable[str]) -> Iterator[Any]:
     """The modules that nobody else can import: of a function's source, and those that the user names."""
-    from .calls import MODULE
-
     if MODULE in sys.modules:
         yield sys.modules[MODULE]
     for name in dict.fromkeys(names):
         try:
             __import__(name)
         except ModuleNotFoundError as error:
-            from .missing import failure
-
-            raise failure(error, "The module %s cannot be passed by value" % name) from None
+            raise missing_module(error, "The module %s cannot be passed by value" % name) from None
         yield sys.modules[name]
 
 
@@ -164,9 +160,7 @@ def read(file: BinaryIO, path: bytes) -> object:
     try:
         return pickle.load(file)
     except ModuleNotFoundError as error:
-        from .missing import failure
-
-        raise failure(error, "The object needs a module that is missing") from None
+        raise missing_module(error, "The object needs a module that is missing") from None
     except Exception as error:
         message = "The object cannot be loaded: %s" % shown(error)
         raise Failure("handle", message, path=path, raised=describe(error)) from None

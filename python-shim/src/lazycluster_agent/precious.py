@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import system
+from . import user
 from .errors import Failure, printable
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ def identity(status: os.stat_result) -> Identity:
 
 
 def precious(home: bytes) -> Set[Identity]:
-    record = system.account()
+    record = user.account()
     homes = {home} if record is None else {home, os.fsencode(record.pw_dir)}
     places = {b"/"}
     found: Set[Identity] = set()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from .children import CONNECTION_VARIABLE, TAG_VARIABLE
 from .procfs import ancestors, environment, snapshot
-from .system import CONNECTION_VARIABLE, TAG_VARIABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from .system import SIGINT
+from .signals import SIGINT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Optional, Set
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 #: Everything is collected under such a name, beside its place.
 PREFIX = b".lazycluster-"
@@ -32,7 +32,7 @@ ADVICE = "Check the space on its file system and who may write there."
 
 
 class Put(PathOperation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._into = fields.flag(header, "into")
         self._name = fields.raw(header, "name") if self._into else b""

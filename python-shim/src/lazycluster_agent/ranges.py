@@ -17,15 +17,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Range(PathOperation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._offset = fields.integer(header, "offset")
         self._left = fields.integer(header, "size")
@@ -79,7 +79,7 @@ class Write(Range):
 class Read(Range):
     _job: Optional[Job] = None
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._total = fields.integer(header, "total")
         self._mtime = fields.integer(header, "mtime", -(2**63))

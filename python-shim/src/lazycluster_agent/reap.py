@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import fields, system
+from . import children, fields
 from .errors import ProtocolError
 from .family import Family
 from .operation import Operation
@@ -10,12 +10,12 @@ from .step import GRACE, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 
 class Reap(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._tag = fields.text(header, "tag").encode("utf-8", "surrogateescape")
         if not self._tag:
@@ -28,12 +28,12 @@ class Reap(Operation):
             for step in self.agent.operations.values()
             if isinstance(step, Step) and step.pid is not None and self._covers(step.tag)
         ]
-        sessions = self.agent.sessions
+        sessions = self.agent.kept.get("sessions")
         for session in sessions.all() if sessions is not None else ():
             if self._covers(session.tag):
                 leaders += [session.pid] if session.pid is not None else []
                 session.end(lambda: None)
-        family = Family(system.TAG_VARIABLE, self._tag, below=True, leaders=leaders)
+        family = Family(children.TAG_VARIABLE, self._tag, below=True, leaders=leaders)
         self.agent.endings.end(family, GRACE, self.guarded(self._ended))
 
     def _covers(self, tag: bytes) -> bool:

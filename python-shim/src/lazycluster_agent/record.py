@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from . import fields
-from .detached import DetachedAgent
 from .errors import Failure, ProtocolError
 from .frames import PIECE
 from .operation import Operation
@@ -15,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -24,11 +23,11 @@ CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class Record(Operation):
     """Takes the steps and their inputs; once all are here, nobody needs to stay."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
-        if not isinstance(agent, DetachedAgent):
+        if agent.recorder is None:
             raise ProtocolError("record is for an agent that was started detached")
-        self._detached = agent
+        self._detached = agent.recorder
         steps = header.get("steps")
         if not isinstance(steps, list) or not all(
             isinstance(step, dict) and step.get("op") in KINDS for step in steps
@@ -92,18 +91,18 @@ class Record(Operation):
 
 
 class OfRecording(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
-        if not isinstance(agent, DetachedAgent) or agent.recording is None:
+        if agent.recorder is None or agent.recorder.recording is None:
             raise ProtocolError("nothing is recorded here")
-        self.detached = agent
-        self.recording = agent.recording
+        self.detached = agent.recorder
+        self.recording: Recording = agent.recorder.recording
 
 
 class Follow(OfRecording):
     """The recording from an offset on, to its end."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header)
         self._offset = fields.integer(header, "from")
         self._file = -1

@@ -12,15 +12,15 @@ from functools import partial
 from .command import Command
 from .errors import Failure, ProtocolError
 from .frames import FRAME_COST, PIECE
-from .function import function
+from .kinds import function
 from .spool import Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional
 
-    from .detached import DetachedAgent
     from .frames import Buffer, Header
+    from .host import Recorder, Running
     from .operation import Operation
     from .step import Step
 
@@ -47,17 +47,17 @@ class Tape:
 class Scene:
     """The agent as recorded steps see it: all of it but its channel."""
 
-    def __init__(self, agent: DetachedAgent, recording: Recording) -> None:
+    def __init__(self, agent: Recorder, recording: Recording) -> None:
         self._agent, self._recording = agent, recording
         self.channel = Tape(recording)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._agent, name)
 
-    def forget(self, operation: Operation) -> None:
+    def forget(self, operation: Running) -> None:
         self._recording.step_ended()
 
-    def guard(self, operation: Operation, action: Callable[[], None]) -> None:
+    def guard(self, operation: Running, action: Callable[[], None]) -> None:
         try:
             self._agent.guard(operation, action)
         except ProtocolError as error:
@@ -68,7 +68,7 @@ class Scene:
 class Recording:
     """Runs the steps one after the other, until one fails."""
 
-    def __init__(self, agent: DetachedAgent, steps: List[Header]) -> None:
+    def __init__(self, agent: Recorder, steps: List[Header]) -> None:
         """Raises OSError."""
         self._agent, self._steps = agent, steps
         self.spool = Spool(os.path.join(agent.folder, b"spool"))

@@ -7,19 +7,19 @@ import os
 import struct
 
 from . import fields
+from .descriptors_ import close_quietly
 from .errors import Failure, exhausted
 from .frames import PIECE
 from .limits import check_room
 from .loop import READ, WRITE
 from .operation import Operation
-from .system import close_quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Tuple
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 LOOPBACK = "127.0.0.1"
 #: Of `data` to the manager, as a command's output.
@@ -29,7 +29,7 @@ STREAM = 1
 class Relay(Operation):
     """Both directions, each with its own end. One that breaks ends as an error, never as an end of file."""
 
-    def __init__(self, agent: Agent, id: int) -> None:
+    def __init__(self, agent: Host, id: int) -> None:
         super().__init__(agent, id)
         #: The same socket twice, for the loop has one action for each descriptor.
         self._reader = self._writer = -1
@@ -152,7 +152,7 @@ class Relay(Operation):
 class Dial(Relay):
     """`dial`: a connection to a port of this host."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._port = fields.integer(header, "port", 1, 65535)
         #: A service may listen on one of them only.

@@ -7,20 +7,20 @@ import os
 import struct
 
 from . import fields
+from .descriptors_ import close_quietly
 from .errors import Failure
 from .limits import allow_more, check_room
 from .loop import READ
 from .operation import Operation
 from .relay import LOOPBACK, Relay, configure
 from .relay_peer import Peers
-from .system import close_quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, Optional, Tuple
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
     from .loop import Timer
 
 #: Connections that wait in the kernel until we accept them; it allows less where its own limit is lower.
@@ -34,7 +34,7 @@ PAUSE = 0.1
 class Listen(Operation):
     """`listen`: tells of each connection; the manager takes it by `accept`."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._port = fields.integer(header, "port", 0, 65535)
         self._any_user = fields.flag(header, "anyUser")
@@ -140,7 +140,7 @@ class Listen(Operation):
 class Accept(Relay):
     """`accept`: a connection that `incoming` told of."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._listen = fields.integer(header, "listen", 1)
         self._number = fields.integer(header, "conn", 1)

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST = 4, 20, 1
 #: A request of the kernel's inet_diag for one socket, and what is read of the answer: uid and inode.
@@ -28,7 +28,7 @@ HEADER, SOCKET_AT, UID_AT = 16, 20, 16 + 4 + 48 + 12
 class Peer(Operation):
     """`peer`: about a connection that somebody else has accepted."""
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._theirs = fields.integer(header, "theirs", 1, 65535)
         self._ours = fields.integer(header, "ours", 1, 65535)

@@ -13,12 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, List, Optional
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 
 class FreePorts(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._ports = fields.integers(header, "ports", 1, 65535)
         self._job: Optional[Job] = None

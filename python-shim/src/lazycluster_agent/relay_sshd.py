@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
 
-    from .agent import Agent
     from .frames import Header
+    from .host import Host
 
 LISTENING = "0A"
 #: Addresses of the loopback, as the tables have them on any machine.
@@ -26,7 +26,7 @@ LOOPBACK = ("0100007F", "7F000001", "00000000000000000000000001000000", "0000000
 
 
 class Sshd(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._port = fields.integer(header, "port", 1, 65535)
 

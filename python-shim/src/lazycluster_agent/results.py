@@ -3,64 +3,75 @@
 from __future__ import annotations
 
 from .msgpack import NotData
-from .values import EXT_HANDLE, Special, encode_document
+from .values_codes import EXT_HANDLE, Special
+from .values_encode import encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List
 
-    from .calls import Call
     from .frames import Buffer
+    from .spaces import Space
 
 NAME = "result"
 #: Forms that a result takes only if it is no data.
 DATA_FIRST = ("auto", "ref")
 
 
-def encode(call: Call, result: object) -> List[Buffer]:
+class Wanted:
+    """How a result is wanted, and what it takes to make it so."""
+
+    def __init__(self, form: str, space: Space, folder: bytes, modules: List[str]) -> None:
+        self.form = form
+        self.space = space
+        #: For handles, and what is passed with them by value.
+        self.folder, self.modules = folder, modules
+
+
+def encode(wanted: Wanted, result: object) -> List[Buffer]:
     """The document of a result. Raises NotData, or Failure."""
-    if call.form == "data":
+    if wanted.form == "data":
         return encode_document(result, NAME)
     why = ""
-    if call.form in DATA_FIRST:
+    if wanted.form in DATA_FIRST:
         try:
             return encode_document(result, NAME)
         except NotData as error:
             why = str(error)
-    return encode_document(transform(call, result, why), NAME)
+    return encode_document(transform(wanted, result, why), NAME)
 
 
-def encode_cell(call: Call, result: object, shown: List[Special]) -> List[Buffer]:
+def encode_cell(wanted: Wanted, result: object, shown: List[Special]) -> List[Buffer]:
     why = ""
-    if call.form in ("data", *DATA_FIRST):
+    if wanted.form in ("data", *DATA_FIRST):
         try:
             return encode_document({"value": result, "displays": shown}, NAME)
         except NotData as error:
-            if call.form == "data":
+            if wanted.form == "data":
                 raise
             why = str(error)
-    return encode_document({"value": transform(call, result, why), "displays": shown}, NAME)
+    return encode_document({"value": transform(wanted, result, why), "displays": shown}, NAME)
 
 
-def transform(call: Call, result: object, why: str) -> object:
+def transform(wanted: Wanted, result: object, why: str) -> object:
     """What stands for a result that is no data, or is not wanted as data."""
-    if call.form == "ref":
-        return call.space.ref(result)
-    if call.form == "display" and result is None:
+    if wanted.form == "ref":
+        return wanted.space.ref(result)
+    if wanted.form == "display" and result is None:
         return None
     from . import displays
 
     mime = displays.mime_of(result)
-    if call.form == "display" or (call.form == "auto" and displays.has_image(mime)):
+    if wanted.form == "display" or (wanted.form == "auto" and displays.has_image(mime)):
         return displays.display(result, mime)
-    return handle(call, result, mime, why)
+    return handle(wanted, result, mime, why)
 
 
-def handle(call: Call, result: object, mime: Any, why: str) -> Special:
+def handle(wanted: Wanted, result: object, mime: Any, why: str) -> Special:
     from .pickles import ADVICE, Unpicklable, save
 
     try:
-        content: Dict[str, Any] = save(result, call.folder, call.modules)
+        content: Dict[str, Any] = save(result, wanted.folder, wanted.modules)
     except Unpicklable as error:
         from .subjects import type_name
 

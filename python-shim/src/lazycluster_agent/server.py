@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-    from .agent import Agent
+    from .host import Host
     from .libraries import Folders
     from .spares import Identity
     from .variables import Variables
@@ -41,7 +41,7 @@ MAX_NOISE = 4096
 class Server:
     """Raises Failure where it cannot be started."""
 
-    def __init__(self, agent: Agent, key: Key, folders: Folders, ended: Callable[[Server], None]) -> None:
+    def __init__(self, agent: Host, key: Key, folders: Folders, ended: Callable[[Server], None]) -> None:
         self.key = key
         self.program, variables, self._cold = key
         self._agent, self._loop = agent, agent.loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import system
+from . import children
 from .bundling import bundle, start_line
 from .descriptors import Control, control_pair
 from .errors import Failure
@@ -15,11 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List
 
-    from .agent import Agent
+    from .host import Host
 
 
 def start_server(
-    agent: Agent, program: bytes, environment: Dict[bytes, bytes], on_noise: Callable[[bytes], None]
+    agent: Host, program: bytes, environment: Dict[bytes, bytes], on_noise: Callable[[bytes], None]
 ) -> Control:
     """`on_noise` gets what the interpreter prints before it serves. Raises Failure."""
     kept: List[int] = []
@@ -28,7 +28,7 @@ def start_server(
     text = b"%d\n%s" % (len(text), text)
     # The last argument says where the control socket is.
     argv = [program, *start_line(), b"3"]
-    environment = {**environment, system.CONNECTION_VARIABLE: agent.mark}
+    environment = {**environment, children.CONNECTION_VARIABLE: agent.mark}
     try:
         for make in control_pair, os.pipe, os.pipe:
             one, other = make()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import fields, system
+from . import children, fields, signals
 from .calling import block
 from .descriptors import shut_down_writing
 from .errors import Failure, ProtocolError
@@ -20,9 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
-    from .agent import Agent
+    from .caller import Caller
+    from .host import Host
     from .server import Server
-    from .session_call import SessionCall
 
     Key = Tuple[str, str]
 
@@ -33,7 +33,7 @@ MAX_WAITING = 1024 * 1024
 class Session:
     """Its process, from the first call to its end; what comes after that is another Session."""
 
-    def __init__(self, agent: Agent, key: Key, forget: Callable[[Session], None]) -> None:
+    def __init__(self, agent: Host, key: Key, forget: Callable[[Session], None]) -> None:
         self.agent, self.loop = agent, agent.loop
         self.key = key
         # Sessions of one name must not be taken for each other: one may begin while another still ends.
@@ -41,8 +41,8 @@ class Session:
         self._forget = forget
         self.pid: Optional[int] = None
         self.server: Optional[Server] = None
-        self.current: Optional[SessionCall] = None
-        self.waiting: List[SessionCall] = []
+        self.current: Optional[Caller] = None
+        self.waiting: List[Caller] = []
         #: Why it is no more; calls that it cannot run any more are told this.
         self.lost: Optional[str] = None
         self._begun = False
@@ -63,13 +63,13 @@ class Session:
 
     # Calls.
 
-    def submit(self, call: SessionCall) -> None:
+    def submit(self, call: Caller) -> None:
         """Raises Failure."""
         self._check_interpreter(call)
         self.waiting.append(call)
         self._advance()
 
-    def _check_interpreter(self, call: SessionCall) -> None:
+    def _check_interpreter(self, call: Caller) -> None:
         wanted = call.calling.interpreter
         if self.server is None or wanted is None:
             return
@@ -83,7 +83,7 @@ class Session:
             self.current = call = self.waiting.pop(0)
             self.agent.guard(call, lambda: self._launch(call) if self.pid is None else self._begin(call))
 
-    def _launch(self, call: SessionCall) -> None:
+    def _launch(self, call: Caller) -> None:
         if self.server is not None:
             return  # The child is on its way already.
         self.server = functions_of(self.agent).server(call.calling.interpreter, call.cwd, call.environment)
@@ -117,13 +117,13 @@ class Session:
             self.loop, fd, lambda data: self._on_output(stream, data), self._settle
         )
 
-    def _begin(self, call: SessionCall) -> None:
+    def _begin(self, call: Caller) -> None:
         assert self.pid is not None and self._inlet is not None and self.server is not None
         if self._begun:
             request = call.calling.request(self.agent, more=call.own_variables())
         else:
             environment = call.full_environment(self.server.environment)
-            environment[system.TAG_VARIABLE] = self.tag
+            environment[children.TAG_VARIABLE] = self.tag
             request = call.calling.request(self.agent, cwd=call.cwd, env=block(environment))
         self._begun = True
         call.running(self.pid, self._all_outlets())
@@ -134,7 +134,7 @@ class Session:
         call.begin(self._inlet, request)
         call.resume()
 
-    def withdraw(self, call: SessionCall) -> None:
+    def withdraw(self, call: Caller) -> None:
         """The call has ended without us."""
         if call in self.waiting:
             self.waiting.remove(call)
@@ -247,7 +247,7 @@ class Session:
         else:
             self._end_processes(GRACE)
 
-    def kill(self, call: SessionCall, why: str) -> None:
+    def kill(self, call: Caller, why: str) -> None:
         """The call cannot be ended without it."""
         if call is self.current:
             self._kill(why)
@@ -260,13 +260,13 @@ class Session:
     def _end_processes(self, grace: float) -> None:
         if not self._ending and self.pid is not None:
             self._ending = True
-            family = Family(system.TAG_VARIABLE, self.tag, leaders=[self.pid])
+            family = Family(children.TAG_VARIABLE, self.tag, leaders=[self.pid])
             self.agent.endings.end(family, grace, self._processes_ended)
 
     def _exited(self, status: int) -> None:
         self._status = status
         if self.lost is None:
-            code, signal = system.outcome(status)
+            code, signal = signals.outcome(status)
             self.lost = (
                 "its process was ended by %s" % signal
                 if signal

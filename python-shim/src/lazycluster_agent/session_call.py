@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
-    from .agent import Agent
     from .frames import Buffer, Header
+    from .host import Host
     from .session import Key, Session
     from .streams import Outlet
 
@@ -30,7 +30,7 @@ def number_of(header: Header) -> int:
 
 
 class SessionCall(CallStep):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id, header, kept=True)
         self._key, self._number = key_of(header), number_of(header)
         self._session: Optional[Session] = None
@@ -132,7 +132,7 @@ class SessionCall(CallStep):
 
 
 class EndSession(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._key, self._number = key_of(header), number_of(header)
 
@@ -148,7 +148,7 @@ class EndSession(Operation):
 
 
 class Interrupt(Operation):
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self._key, self._number = key_of(header), number_of(header)
 

@@ -6,19 +6,20 @@ import os
 import sys
 import warnings
 
-from . import system
+from . import signals
 from .calls import Call
+from .script import finish, flush, perform, set_variables, settle_in, stream
 from .session_space import SessionSpace
 from .shield import Shield
-from .worker import finish, flush, perform, set_variables, settle_in, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn, Optional
 
+    from .arguments import Arguments
     from .frames import Header
-    from .line import Arguments, Line
+    from .line import Line
 
 
 class Ignored(Exception):
@@ -36,7 +37,7 @@ class SessionChild:
         self._stdio = [os.dup(fd) for fd in (0, 1, 2)]
 
     def run(self, request: Header, document: Optional[Arguments]) -> NoReturn:
-        system.on_interrupt(self._on_interrupt)
+        signals.on_interrupt(self._on_interrupt)
         line = self._line
         while True:
             code = 1 if document is None else self._serve(request, document)
@@ -98,7 +99,7 @@ class SessionChild:
 
     def _repair(self) -> None:
         """A call that closes its streams, or handles signals itself, must not take that from the next one."""
-        system.on_interrupt(self._on_interrupt)
+        signals.on_interrupt(self._on_interrupt)
         for fd, spare in enumerate(self._stdio):
             try:
                 os.fstat(fd)

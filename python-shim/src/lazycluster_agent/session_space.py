@@ -6,7 +6,7 @@ import sys
 
 from .errors import Failure
 from .spaces import Space, await_it
-from .values import EXT_REFERENCE, Special
+from .values_codes import EXT_REFERENCE, Special
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
-    from .agent import Agent
     from .errors import Failure
+    from .host import Host
     from .session import Key
 
 
@@ -33,7 +33,7 @@ class Sessions:
     remembered for as long as the connection lasts.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Host) -> None:
         self._agent = agent
         self._entries: Dict[Key, Entry] = {}
 
@@ -84,7 +84,7 @@ class Sessions:
                 entry.end = session.failure()
 
 
-def sessions_of(agent: Agent) -> Sessions:
-    if agent.sessions is None:
-        agent.sessions = Sessions(agent)
-    return agent.sessions
+def sessions_of(agent: Host) -> Sessions:
+    found: Sessions = agent.kept.get("sessions") or Sessions(agent)
+    agent.kept["sessions"] = found
+    return found

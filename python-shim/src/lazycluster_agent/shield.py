@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from .system import SIGINT, handler_of, handlers, set_handler
+from .signals import SIGINT, handler_of, handlers, set_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Dict, Optional
 
-    from .system import Handler
+    from .signals import Handler
 
 
 class Shield:

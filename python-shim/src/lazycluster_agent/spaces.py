@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from .calls import MODULE
 from .errors import Failure
+from .outcome import MODULE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List
 
     from .published import Source
-    from .values import Special
+    from .values_codes import Special
 
 
 class Space:

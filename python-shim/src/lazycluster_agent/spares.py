@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Tuple
 
-    from .agent import Agent
+    from .host import Host
     from .loop import Timer
 
     #: The child's pid; descriptors to write to it, to read its answers, its stdout and its stderr.
@@ -24,7 +24,7 @@ MOST, IDLE = 8, 1.0
 
 
 class Spares:
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Host) -> None:
         self._agent = agent
         #: Those that have run nothing.
         self._fresh: List[Child] = []

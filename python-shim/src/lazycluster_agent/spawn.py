@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-from . import system
+from . import descriptors_, signals
 from .errors import Failure, exhausted, printable
 from .limits import is_raised, restore_limit
 
@@ -36,7 +37,7 @@ def spawn(
                     file_actions=[(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in enumerate(stdio)],
                     setsid=True,
                     setsigmask=(),
-                    setsigdef=system.DEFAULTED_SIGNALS,
+                    setsigdef=signals.DEFAULTED_SIGNALS,
                 )
             except NotImplementedError:
                 pass  # A C library without POSIX_SPAWN_SETSID.
@@ -48,7 +49,7 @@ def spawn(
         if failure is not None:
             raise failure from None
         what = "The program %s cannot be started" % printable(program)
-        advice = TOO_LONG if error.errno == system.TOO_BIG else "Check that it exists and may be executed."
+        advice = TOO_LONG if error.errno == errno.E2BIG else "Check that it exists and may be executed."
         raise Failure.of("spawn", error, program, what, advice) from None
     finally:
         os.chdir("/")
@@ -110,7 +111,7 @@ def _execute(
             fcntl.ioctl(stdio[1], termios.TIOCSCTTY, 0)
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
-        system.restore_signals()
+        signals.restore_signals()
         restore_limit()
         os.execve(program, argv, environment)
     except OSError as error:
@@ -118,5 +119,5 @@ def _execute(
     except BaseException:
         pass
     finally:
-        system.write_quietly(tell, b"%d" % code)
+        descriptors_.write_quietly(tell, b"%d" % code)
         os._exit(127)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import fields, system
+from . import children, fields, signals
 from .errors import Failure, printable
 from .family import Family
 from .operation import Operation
@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
-    from .agent import Agent
     from .frames import Buffer, Header
+    from .host import Host
     from .loop import Timer
 
 #: [s] that output is still read after the process itself has ended.
@@ -31,7 +31,7 @@ STDOUT, STDERR, RESULT = 1, 2, 3
 class Step(Operation):
     needs_environment = True
 
-    def __init__(self, agent: Agent, id: int, header: Header) -> None:
+    def __init__(self, agent: Host, id: int, header: Header) -> None:
         super().__init__(agent, id)
         self.tag = fields.text(header, "tag").encode("utf-8", "surrogateescape")
         self.environment = fields.environment(header, "env")
@@ -52,8 +52,8 @@ class Step(Operation):
         environment = dict(self.agent.environment if base is None else base)
         environment[b"PWD"] = self.cwd
         environment.update(self.environment)
-        environment[system.TAG_VARIABLE] = self.tag
-        environment[system.CONNECTION_VARIABLE] = self.agent.mark
+        environment[children.TAG_VARIABLE] = self.tag
+        environment[children.CONNECTION_VARIABLE] = self.agent.mark
         for name, value in self.environment.items():
             if not name or b"=" in name or b"\0" in name or b"\0" in value:
                 text = (
@@ -64,7 +64,7 @@ class Step(Operation):
 
     def family(self) -> Family:
         leaders = [] if self.pid is None else [self.pid]
-        return Family(system.TAG_VARIABLE, self.tag, leaders=leaders)
+        return Family(children.TAG_VARIABLE, self.tag, leaders=leaders)
 
     def started(self, pid: int) -> None:
         self.pid = pid
@@ -129,7 +129,7 @@ class Step(Operation):
         if self._ending or any(outlet.open for outlet in self.outlets):
             return
         if self._status is not None:
-            code, signal = system.outcome(self._status)
+            code, signal = signals.outcome(self._status)
             self.settled(code, signal)
         elif unreachable:
             self.settled(None, "SIGKILL")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from .descriptors_ import close_quietly
 from .frames import PIECE
 from .loop import READ, WRITE
-from .system import close_quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional
 
-    from .agent import Agent
     from .errors import Failure
+    from .host import Host
 
     #: Is told why the login environment could not be had, if so.
     WhenKnown = Callable[[Optional[Failure]], None]
@@ -26,7 +26,7 @@ class Surroundings:
         #: None when there is nothing to wait for.
         self._waiting: Optional[List[WhenKnown]] = None
 
-    def ask_login(self, agent: Agent) -> None:
+    def ask_login(self, agent: Host) -> None:
         """Once for all steps, so that none differs from the one before it."""
         if self._asked:
             return

@@ -15,8 +15,8 @@ import linecache
 import os
 import sys
 
-from . import system, warmth
-from .calls import MODULE
+from . import signals, warmth
+from .outcome import MODULE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Traces:
                 os.getsid(0),
                 os.sched_getaffinity(0),
                 os.sched_getscheduler(0),
-                system.signal_state(),
+                signals.signal_state(),
                 atexit._ncallbacks(),
                 gc.isenabled(),
                 gc.get_threshold(),

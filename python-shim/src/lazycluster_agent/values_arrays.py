@@ -6,7 +6,7 @@ import sys
 
 from .errors import Failure
 from .msgpack import NotData, WireError
-from .values import EXT_ARRAY, EXT_DATE
+from .values_codes import EXT_ARRAY, EXT_DATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .msgpack import NotData
-from .values import EXT_ARRAY, EXT_TEXT
 from .values_arrays import NO_TIME
+from .values_codes import EXT_ARRAY, EXT_TEXT
 from .values_frames import Column, pack_columns, pack_items
 
 TYPE_CHECKING = False

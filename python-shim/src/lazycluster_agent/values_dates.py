@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta, timezone
 
 from .msgpack import NotData, WireError
-from .values import EXT_DATE
+from .values_codes import EXT_DATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .msgpack import NotData, WireError
-from .values import EXT_FRAME
+from .values_codes import EXT_FRAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

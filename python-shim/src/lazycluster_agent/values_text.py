@@ -7,7 +7,7 @@ from array import array
 from itertools import accumulate
 
 from .msgpack import NotData, WireError
-from .values import EXT_TEXT
+from .values_codes import EXT_TEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

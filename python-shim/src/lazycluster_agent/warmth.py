@@ -13,9 +13,7 @@ from .libraries import NUMPY, PICKLES, PLAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Tuple
-
-    from .traces import Names
+    from typing import Any, List, Mapping, Tuple
 
 #: What comes with one: parts that it would import when they are first asked for.
 PARTS = {NUMPY: ("numpy.random",)}
@@ -54,10 +52,10 @@ def touched() -> bool:
     return bool(_touched)
 
 
-def used(names: Names) -> List[str]:
+def used(before: Mapping[str, Any], path: List[str]) -> List[str]:
     """In a child: what its function has brought in."""
     found = []
-    for name in sys.modules.keys() - names.modules.keys():
+    for name in sys.modules.keys() - before.keys():
         if name == "%s.%s" % (__package__, PICKLES):
             found.append(PICKLES)
         elif name == NUMPY or name in PLAIN:
@@ -65,7 +63,7 @@ def used(names: Names) -> List[str]:
             folder = os.path.dirname(file) if file else LIBRARY
             if os.path.basename(file or "").startswith("__init__."):
                 folder = os.path.dirname(folder)
-            if folder in names.path if name == NUMPY else folder.startswith(LIBRARY):
+            if folder in path if name == NUMPY else folder.startswith(LIBRARY):
                 found.append(name)
     return found
 
