@@ -17,7 +17,7 @@ PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "src")
 
 def main() -> None:
     sys.path.insert(0, PACKAGE)
-    from lazycluster_agent.bundling import bundle
+    from lazycluster_agent.base.bundle import bundle
 
     with open(sys.argv[1], "wb") as file:
         file.write(bundle())

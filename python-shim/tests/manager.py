@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from lazycluster_agent.bundling import bundle
-from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
-from lazycluster_agent.values import DocumentReader, ValueReader
-from lazycluster_agent.values_codes import EXT_HANDLE, Special
-from lazycluster_agent.values_encode import ENCODERS, encode_document
+from lazycluster_agent.base.bundle import bundle
+from lazycluster_agent.values.codes import EXT_HANDLE, Special
+from lazycluster_agent.values.decode import DocumentReader, ValueReader
+from lazycluster_agent.values.encode import ENCODERS, encode_document
+from lazycluster_agent.wire.frames import INITIAL_CREDIT, FrameDecoder, frame_head
 
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")

@@ -13,8 +13,8 @@ from conftest import PYTHONS
 from manager import BUNDLE, TAG, Manager, Result, alive, until
 from test_endurance import below
 
-from lazycluster_agent.msgpack import NotData
-from lazycluster_agent.values_encode import encode_document
+from lazycluster_agent.values.encode import encode_document
+from lazycluster_agent.wire.msgpack import NotData
 
 VALUES: Dict[str, Any] = {
     "nothing": None,

@@ -89,16 +89,17 @@ function readText(file) {
 }
 
 /**
- * The modules of a folder: name and text.
+ * The modules of a folder and of those in it: name and text.
  * @param {string} directory
  * @param {string} prefix
  * @returns {[string, string][]}
  */
 function readModules(directory, prefix = "") {
-  return fs
-    .readdirSync(directory)
-    .filter((name) => name.endsWith(".py"))
-    .map((name) => [prefix + name.slice(0, -".py".length), readText(path.join(directory, name))]);
+  return fs.readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const place = path.join(directory, entry.name);
+    if (entry.isDirectory()) return readModules(place, `${prefix}${entry.name}/`);
+    return entry.name.endsWith(".py") ? [[prefix + entry.name.slice(0, -".py".length), readText(place)]] : [];
+  });
 }
 
 export function writeAgentBundle() {
@@ -106,7 +107,9 @@ export function writeAgentBundle() {
   const bootstrap = readText(path.join(agentDirectory, bootstrapName));
   readText(path.join(agentDirectory, "boot.py"));
   // Sorted, so that equal sources give an equal bundle on every machine.
-  const modules = [...readModules(agentDirectory), ...readModules(packageDirectory, `${borrowed}/`)]
+  // An `__init__` of ours says what its folder is for, and no more.
+  const ours = readModules(agentDirectory).filter(([name]) => path.basename(name) !== "__init__");
+  const modules = [...ours, ...readModules(packageDirectory, `${borrowed}/`)]
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([name, text]) => `${pythonLiteral(name)}: ${pythonLiteral(text)}`);
 

@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     import io
     from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
 
-    from lazycluster_agent.shadows import Shadows
+    from lazycluster_agent.base.shadows import Shadows
 
     Role = Callable[[], NoReturn]
 
 PACKAGE = "lazycluster_agent"
 #: What the keeper compiles meanwhile, in the order of need: half of the start-up time is spent on compiling.
 HELPED = [
-    "loop",
-    "msgpack",
-    "frames",
-    "signals",
-    "children",
-    "descriptors_",
-    "operation",
-    "step",
-    "streams",
-    "family",
-    "spawn",
-    "procfs",
-    "processes",
-    "ending",
+    "base/loop",
+    "wire/msgpack",
+    "wire/frames",
+    "base/signals",
+    "base/descriptors",
+    "base/children",
+    "connection/operation",
+    "steps/step",
+    "processes/streams",
+    "processes/family",
+    "processes/spawn",
+    "processes/procfs",
+    "processes/table",
+    "processes/ending",
 ]
 
 #: importlib.machinery has it, but importing that would cost more than all that we do with it.
@@ -51,6 +51,8 @@ class Importer:
     def __init__(self, sources: Dict[str, str], bundle: bytes) -> None:
         self.lazycluster_sources = sources
         self.lazycluster_bundle = bundle
+        # Most have no text of their own.
+        self._packages = {name.rpartition("/")[0] for name in sources}
         #: What is done when a package of this name is first looked for, whoever does it.
         self.awaited: Dict[str, Callable[[], None]] = {}
         #: Set where modules of the user stand in front of the standard library.
@@ -69,18 +71,19 @@ class Importer:
     def specify(self, name: str, module: str) -> Any:
         """What is imported as `name` is our `module`."""
         module = module.replace(".", "/")
-        folder = (module + "/__init__").lstrip("/")
-        is_package = folder in self.lazycluster_sources
-        module = folder if is_package else module
-        if module not in self.lazycluster_sources:
-            return None
-        return ModuleSpec(name, self, origin=filename(module), is_package=is_package, loader_state=module)
+        is_package = module in self._packages
+        text = (module + "/__init__").lstrip("/") if is_package else module
+        if text in self.lazycluster_sources:
+            return ModuleSpec(name, self, origin=filename(text), is_package=is_package, loader_state=text)
+        return ModuleSpec(name, self, is_package=True) if is_package else None
 
     def create_module(self, spec: Any) -> None:
         """The default is right."""
 
     def exec_module(self, module: Any) -> None:
         name = module.__spec__.loader_state
+        if name is None:
+            return
         code = (self._helped(name) if name in HELPED else None) or self.compile(name)
         if self.shadows is None:
             exec(code, module.__dict__)
@@ -173,25 +176,25 @@ def choose_role(importer: Importer, stdin: io.BufferedReader, path: List[str]) -
     mode, _, name = stdin.readline().decode("ascii", "replace").strip().partition(" ")
     if mode == "agent":
         return divide_here(importer, stdin)
-    from lazycluster_agent import detach
+    from lazycluster_agent.detached import door
 
-    if mode not in ("attach", "detach") or not detach.is_name(name):
-        detach.refuse("there is no mode %.40s %.40s" % (mode, name))
+    if mode not in ("attach", "detach") or not door.is_name(name):
+        door.refuse("there is no mode %.40s %.40s" % (mode, name))
     if mode == "attach":
-        return detach.attach(name, stdin)
-    return detach.start(name, stdin, lambda listener, folder: divide_apart(importer, listener, folder))
+        return door.attach(name, stdin)
+    return door.start(name, stdin, lambda listener, folder: divide_apart(importer, listener, folder))
 
 
 def serve_functions(importer: Importer, control: int, path: List[str]) -> Role:
     """In an interpreter as users start it, to which our imports must make no difference."""
-    from lazycluster_agent.shadows import begin
+    from lazycluster_agent.base.shadows import begin
 
     importer.shadows = begin(path)
     # Without the working directory of the moment, as a call brings its own.
     sys.path[:] = filter(None, path)
 
     def serve() -> NoReturn:
-        from lazycluster_agent.forkserver import ForkServer
+        from lazycluster_agent.child.forkserver import ForkServer
 
         ForkServer(control, importer).run()
 
@@ -210,7 +213,7 @@ def divide_here(importer: Importer, stdin: io.BufferedReader) -> Role:
     os.chdir("/")
 
     def serve(*rest: Any) -> int:
-        from lazycluster_agent.agent import Agent
+        from lazycluster_agent.life.agent import Agent
 
         return Agent(connection, *rest).run(leftover)
 
@@ -221,7 +224,7 @@ def divide_apart(importer: Importer, listener: int, folder: bytes) -> Role:
     """For an agent that lives without a connection."""
 
     def serve(*rest: Any) -> int:
-        from lazycluster_agent.detached import DetachedAgent
+        from lazycluster_agent.life.detached import DetachedAgent
 
         return DetachedAgent(listener, folder, *rest).run(b"")
 
@@ -244,7 +247,7 @@ def divide(importer: Importer, fds: Sequence[int], run: Callable[..., int]) -> R
             importer.compile_for(help_out)
             # The agent is what somebody waits for; until it is ready we take no time from it.
             os.read(notes, 1)
-            from lazycluster_agent.keeper import Keeper
+            from lazycluster_agent.life.keeper import Keeper
 
             sys.exit(Keeper(agent, notes, mark).run())
 
