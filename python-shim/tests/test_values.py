@@ -360,8 +360,8 @@ class Blocked:
         if name in ("numpy", "pandas", "polars", "pyarrow"):
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Blocked())
-from lazycluster_agent.values import decode_document
-from lazycluster_agent.errors import Failure
+from lazycluster_agent.values.decode import decode_document
+from lazycluster_agent.base.errors import Failure
 frame = bytes.fromhex(sys.argv[2])
 print(decode_document(frame))
 try:
