@@ -109,7 +109,10 @@ def is_for_readers(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.AnnAssign):
         return statement.value is None and isinstance(statement.target, ast.Name)
     if isinstance(statement, ast.If):
-        return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+        found = isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+        if found and statement.orelse:
+            raise ValueError("line %d: a host would need what is in the `else`" % statement.orelse[0].lineno)
+        return found
     if isinstance(statement, ast.Assign):
         return [getattr(target, "id", "") for target in statement.targets] == ["TYPE_CHECKING"]
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"

@@ -1,9 +1,8 @@
 """The first code that runs on a host: makes the other modules importable, and divides into keeper and agent.
 
-What is sent is one text of two lines: `SOURCES = {...}`, the text of every module by its name, and a line
-that runs this one (see bundle.py). Beside it there is what bootstrap.sh has made: in `f` the buffered stdin
-that it came from, in `b` the bytes that came, in `p` what `sys.path` was before the standard library was
-put first.
+What is sent begins with the text of this module, which is in `SOURCE`; behind it are the others (see
+bundle.py). Beside it there is what bootstrap.sh has made: in `f` the buffered stdin that it came from, in `b`
+the bytes that came, in `p` what `sys.path` was before the standard library was put first.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ ModuleSpec: Any = type(sys.__spec__)
 class Importer:
     """Compiles the modules of the package when they are first needed."""
 
-    def __init__(self, sources: Dict[str, str], bundle: bytes) -> None:
+    def __init__(self, sources: Dict[str, bytes], bundle: bytes) -> None:
         self.lazycluster_sources = sources
         self.lazycluster_bundle = bundle
         # Most have no text of their own.
@@ -99,7 +98,9 @@ class Importer:
         try:
             with os.fdopen(fd, "wb") as pipe:
                 for name in HELPED:
-                    code = marshal.dumps(self.compile(name))
+                    # Some of it we need ourselves, at the agent's end.
+                    self._codes[name] = self.compile(name)
+                    code = marshal.dumps(self._codes[name])
                     pipe.write(len(code).to_bytes(4, "big") + code)
                     pipe.flush()
         except OSError:
@@ -133,7 +134,8 @@ class Importer:
         """Lets tracebacks show our lines."""
         import linecache
 
-        for name, source in self.lazycluster_sources.items():
+        for name, text in self.lazycluster_sources.items():
+            source = text.decode()
             linecache.cache[filename(name)] = (len(source), None, source.splitlines(True), filename(name))
 
 
@@ -141,10 +143,27 @@ def filename(module: str) -> str:
     return "<%s/%s.py>" % (PACKAGE, module)
 
 
-def main(texts: Dict[str, str], stdin: io.BufferedReader, bundle: bytes, path: List[str]) -> NoReturn:
+def open_bundle(bundle: bytes) -> Dict[str, bytes]:
+    """The texts behind this one, by their names."""
+    import zlib
+
+    # The part that was run already says where it ends.
+    first = zlib.decompressobj()
+    first.decompress(bundle)
+    index, _, texts = zlib.decompress(first.unused_data).partition(b"\n\n")
+    sources = {}
+    at = 0
+    for line in index.decode().split("\n"):
+        name, _, size = line.partition(" ")
+        sources[name] = texts[at : at + int(size)]
+        at += int(size)
+    return sources
+
+
+def main(source: str, stdin: io.BufferedReader, bundle: bytes, path: List[str]) -> NoReturn:
     # Nothing that is made at the start is garbage.
     gc.disable()
-    importer = Importer(texts, bundle)
+    importer = Importer({"boot": source.encode(), **open_bundle(bundle)}, bundle)
     sys.meta_path.insert(0, importer)
     restore_utf8_variable()
     code = 70
@@ -264,4 +283,4 @@ def divide(importer: Importer, fds: Sequence[int], run: Callable[..., int]) -> R
 
 
 if __name__ == "__main__":
-    main(*map(globals().get, ("SOURCES", "f", "b", "p")))  # type: ignore[arg-type]
+    main(*map(globals().get, ("SOURCE", "f", "b", "p")))  # type: ignore[arg-type]

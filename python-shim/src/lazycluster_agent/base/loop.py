@@ -8,13 +8,12 @@ from _heapq import heapify, heappop, heappush
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections import deque
-    from typing import Callable, Deque, Dict, Iterator, List, Optional, Tuple
+    from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
     Action = Callable[[], None]
-else:
-    # `collections` itself takes longer to import than the rest of this module.
-    from _collections import deque
+
+# `collections` itself takes longer to import than the rest of this module.
+deque: Any = __import__("_collections").deque
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 #: [s] that a job may run before descriptors are looked at again.
