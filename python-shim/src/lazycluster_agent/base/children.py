@@ -29,7 +29,7 @@ def become_subreaper() -> None:
 
 
 def _prctl(option: int) -> None:
-    # Kept, for later these modules count as used by whoever touches them (warmth.py).
+    # Kept, for later these modules count as used by whoever touches them (child/warmth.py).
     global _prctl
     try:
         c: Any = __import__("_ctypes")
