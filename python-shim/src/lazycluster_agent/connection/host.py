@@ -59,11 +59,14 @@ if TYPE_CHECKING:
 
         def child_ended(self, pid: int, status: int) -> None: ...
 
-        def temporary_path(self) -> bytes: ...
+        def temporary_path(self) -> bytes:
+            """The connection's own directory, which may not be there yet."""
 
-        def temporary_directory(self) -> bytes: ...
+        def temporary_directory(self) -> bytes:
+            """The same; private, made on first use."""
 
-        def is_temporary(self, path: bytes) -> bool: ...
+        def is_temporary(self, path: bytes) -> bool:
+            """Whether it lies in there."""
 
     class Recorder(Host, Protocol):
         folder: bytes

@@ -10,8 +10,8 @@ from ..base.loop import Job
 from ..wire import fields
 from ..wire.frames import PIECE
 from .entries import APART, FILE, SUM, pack_record, time_of
-from .hashes import Selection
-from .ranges import READ_FLAGS, changed
+from .opening import READ_FLAGS, changed
+from .selection import Selection
 from .sending import PieceSender
 from .walk import Walk, fail
 

@@ -8,7 +8,8 @@ from ..base.errors import Failure, internal, printable
 from ..base.loop import Job
 from ..wire import fields
 from ..wire.frames import PIECE
-from .places import PathOperation
+from .opening import READ_FLAGS
+from .selection import Selection
 from .sending import PieceSender
 
 TYPE_CHECKING = False
@@ -17,26 +18,6 @@ if TYPE_CHECKING:
 
     from ..connection.host import Host
     from ..wire.frames import Header
-
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-
-
-class Selection(PathOperation):
-    """A path, and names below it that come as data, each with a NUL behind it."""
-
-    def __init__(self, agent: Host, id: int, header: Header) -> None:
-        super().__init__(agent, id, header)
-        self._pieces: List[bytes] = []
-
-    def on_data(self, header: Header, payload: memoryview) -> None:
-        cost = self.received(payload)
-        self._pieces.append(payload.tobytes())
-        self.repay(cost)
-
-    def selected(self) -> List[bytes]:
-        names = b"".join(self._pieces).split(b"\0")
-        self._pieces.clear()
-        return names[:-1]
 
 
 class Hash(Selection):
@@ -83,7 +64,7 @@ def hash_file(path: bytes, block: int, digests: List[bytes], limit: int = 0) -> 
     """Appends the digest of each block, or of the whole. Raises OSError."""
     from hashlib import sha256
 
-    fd = os.open(path, OPEN_FLAGS)
+    fd = os.open(path, READ_FLAGS)
     try:
         digest, left = sha256(), block
         to_go = limit or os.fstat(fd).st_size

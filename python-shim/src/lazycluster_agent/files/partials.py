@@ -10,7 +10,7 @@ import os
 import stat
 import time
 
-from .ranges import READ_FLAGS
+from .opening import READ_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

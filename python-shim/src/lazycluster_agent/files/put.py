@@ -24,8 +24,8 @@ from .entries import (
     inflate,
 )
 from .links import stays_inside
+from .opening import WRITE_FLAGS
 from .places import PathOperation, make_directories
-from .ranges import WRITE_FLAGS
 from .staging import Tree, exchanged, identity, unsafe
 
 TYPE_CHECKING = False

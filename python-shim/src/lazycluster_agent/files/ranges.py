@@ -10,6 +10,7 @@ from ..base.loop import Job
 from ..wire import fields
 from ..wire.frames import PIECE
 from .entries import inflate, time_of
+from .opening import READ_FLAGS, WRITE_FLAGS, changed
 from .places import PathOperation
 from .sending import PieceSender
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from ..connection.host import Host
     from ..wire.frames import Header
-
-READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Range(PathOperation):
@@ -131,8 +129,3 @@ class Read(Range):
             self._mtime,
         ):
             raise changed(path)
-
-
-def changed(path: bytes) -> Failure:
-    text = "%s has changed while it was sent. Send it when nothing writes to it." % printable(path)
-    return Failure("transfer", text, path=path)

@@ -10,7 +10,7 @@ from ..base.errors import Failure, printable
 from ..base.precious import refused
 from .entries import FILE
 from .merge import check_merge, make_writable, merge
-from .ranges import READ_FLAGS
+from .opening import READ_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

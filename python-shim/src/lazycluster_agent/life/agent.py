@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 
 from ..base import children, descriptors, signals, user
-from ..base.errors import Failure, ProtocolError, failure_of, internal, printable
+from ..base.errors import Failure, ProtocolError, failure_of, internal
 from ..base.loop import READ, MainLoop
 from ..connection.channel import Channel
 from ..connection.leftovers import Leftovers
 from ..wire import fields
+from .hello import PROTOCOL, hello
 from .lease import Lease
 from .surroundings import Surroundings
 from .table import MESSAGES, OPERATIONS
+from .temporary import Temporary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ..processes.ending import Endings
     from ..wire.frames import Header
 
-PROTOCOL = 1
 MAX_ID = 2**31 - 1
 CAPABILITIES = [*OPERATIONS, "pty", "loginEnv", "sessions", "ports", "detach"]
 #: [s] without a sign of the manager, until it says its own.
@@ -67,7 +67,7 @@ class Agent:
         #: Of whom the channel leads to.
         self._client_lease: Optional[Lease] = None
         self._exit = EXIT_OK
-        self._temporary: Optional[bytes] = None
+        self._temporary = Temporary(self)
 
     def run(self, leftover: bytes) -> int:
         """Returns the exit status when everything of ours has ended."""
@@ -133,26 +133,7 @@ class Agent:
         self.loop.stop()
 
     def _say_hello(self) -> None:
-        account = user.account()
-        uname = os.uname()
-        self.channel.send(
-            {
-                "op": "hello",
-                "v": PROTOCOL,
-                "pid": os.getpid(),
-                "python": "%d.%d.%d" % sys.version_info[:3],
-                "implementation": sys.implementation.name,
-                "executable": printable(sys.executable or ""),
-                "home": printable(self.home),
-                "user": account.pw_name if account else os.environ.get("USER", str(os.getuid())),
-                "uid": os.getuid(),
-                "shell": printable(self.shell),
-                "hostname": uname.nodename,
-                "system": uname.sysname,
-                "network": user.network_stack(),
-                "caps": CAPABILITIES,
-            }
-        )
+        self.channel.send(hello(self.home, self.shell, CAPABILITIES))
 
     def _get_ready(self) -> None:
         """What the first step needs, while the manager's answer is on its way."""
@@ -296,29 +277,13 @@ class Agent:
             callback(status)
 
     def temporary_path(self) -> bytes:
-        """The connection's own directory, which may not be there yet."""
-        if self._temporary is None:
-            parent = self.environment.get(b"TMPDIR") or b"/tmp"
-            self._temporary = os.path.join(self.home, parent, b"lazycluster-" + self.mark[:16])
-            self.leftovers.add(self._temporary)
-        return self._temporary
+        return self._temporary.path()
 
     def temporary_directory(self) -> bytes:
-        """The same; private, made on first use."""
-        path = self.temporary_path()
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass  # Made before, or by a function that had a handle to keep.
-        except OSError as error:
-            what = "The temporary directory %s cannot be created" % printable(path)
-            advice = "Set TMPDIR on the host to a directory that can be written."
-            raise Failure.of("path", error, path, what, advice) from None
-        return path
+        return self._temporary.make()
 
     def is_temporary(self, path: bytes) -> bool:
-        """Whether it lies in the connection's own directory, which is removed whatever its modes say."""
-        return self._temporary is not None and path.startswith(self._temporary + b"/")
+        return self._temporary.holds(path)
 
     # Flow.
 

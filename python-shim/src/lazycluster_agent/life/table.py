@@ -129,7 +129,7 @@ def _which(agent: Host, id: int, header: Header) -> Operation:
 
 
 def _dial(agent: Host, id: int, header: Header) -> Operation:
-    from ..relay.stream import Dial
+    from ..relay.dial import Dial
 
     return Dial(agent, id, header)
 

@@ -13,7 +13,8 @@ from ..base.loop import READ
 from ..connection.operation import Operation
 from ..wire import fields
 from .peer import Peers
-from .stream import LOOPBACK, Relay, configure
+from .sockets import LOOPBACK, configure
+from .stream import Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

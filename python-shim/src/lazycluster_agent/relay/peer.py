@@ -8,7 +8,7 @@ import struct
 
 from ..connection.operation import Operation
 from ..wire import fields
-from .stream import LOOPBACK
+from .sockets import LOOPBACK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

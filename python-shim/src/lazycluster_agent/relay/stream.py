@@ -7,21 +7,21 @@ import os
 import struct
 
 from ..base.descriptors import close_quietly
-from ..base.errors import Failure, exhausted
+from ..base.errors import Failure
 from ..base.limits import check_room
 from ..base.loop import READ, WRITE
 from ..connection.operation import Operation
 from ..wire import fields
 from ..wire.frames import PIECE
+from .sockets import configure, half_close
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Tuple
+    from typing import List, Tuple
 
     from ..connection.host import Host
     from ..wire.frames import Header
 
-LOOPBACK = "127.0.0.1"
 #: Of `data` to the manager, as a command's output.
 STREAM = 1
 
@@ -147,85 +147,3 @@ class Relay(Operation):
             if fd >= 0:
                 close_quietly(fd)
         self._reader = self._writer = -1
-
-
-class Dial(Relay):
-    """`dial`: a connection to a port of this host."""
-
-    def __init__(self, agent: Host, id: int, header: Header) -> None:
-        super().__init__(agent, id)
-        self._port = fields.integer(header, "port", 1, 65535)
-        #: A service may listen on one of them only.
-        self._places = [(_socket.AF_INET, LOOPBACK), (_socket.AF_INET6, "::1")]
-        #: What the first place said, which is the one that people know.
-        self._refusal: Optional[OSError] = None
-        self._socket: Optional[_socket.socket] = None
-
-    def start(self) -> None:
-        family, address = self._places.pop(0)
-        try:
-            self._socket = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-            self._socket.setblocking(False)
-            self._socket.connect((address, self._port))
-        except BlockingIOError:
-            assert self._socket is not None
-            self.loop.watch(self._socket.fileno(), WRITE, self._answered)
-        except OSError as error:
-            self._refused(error)
-        else:
-            self._answered()
-
-    def _answered(self) -> None:
-        sock, self._socket = self._socket, None
-        if sock is None:
-            return
-        self.loop.forget(sock.fileno())
-        code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
-        if code:
-            sock.close()
-            self._refused(OSError(code, os.strerror(code)))
-        else:
-            self.send("connected")
-            self.attach(sock.detach())
-
-    def _refused(self, error: OSError) -> None:
-        self._drop()
-        self._refusal = self._refusal or error
-        if self._places:
-            self.start()
-            return
-        what = "Port %d of the host cannot be reached" % self._port
-        raise exhausted(self._refusal) or Failure.of(
-            "connection", self._refusal, b"", what, "Does the service run there?"
-        )
-
-    def _drop(self) -> None:
-        sock, self._socket = self._socket, None
-        if sock is not None:
-            self.loop.forget(sock.fileno())
-            sock.close()
-
-    def release(self) -> None:
-        self._drop()
-        super().release()
-
-
-def configure(fd: int, level: int, option: int, value: bytes) -> None:
-    """A socket's option, by its descriptor."""
-    borrowed = _socket.socket(fileno=fd)
-    try:
-        borrowed.setsockopt(level, option, value)
-    except OSError:
-        pass  # It broke meanwhile, which the next read or write tells.
-    finally:
-        borrowed.detach()
-
-
-def half_close(fd: int) -> None:
-    borrowed = _socket.socket(fileno=fd)
-    try:
-        borrowed.shutdown(_socket.SHUT_WR)
-    except OSError:
-        pass  # The same.
-    finally:
-        borrowed.detach()
