@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 
-from ..base import children, signals
-from ..base.errors import Failure, ProtocolError
+from ..base import children
+from ..base.errors import Failure
 from ..functions.request import block
 from ..functions.servers import functions_of
-from ..processes.family import Family
-from ..processes.procfs import interrupt_group
-from ..processes.streams import Inlet, Outlet
-from ..steps.step import DRAIN, GRACE, STDERR, STDOUT
+from ..steps.step import STDERR, STDOUT
 from ..wire import fields
-from ..wire.control import shut_down_writing
-from ..wire.frames import FrameDecoder
 from ..wire.msgpack import WireError
+from .process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..connection.host import Host
     from ..functions.server import Server
+    from ..wire.frames import Header
     from .caller import Caller
 
     Key = Tuple[str, str]
@@ -40,27 +37,30 @@ class Session:
         # Sessions of one name must not be taken for each other: one may begin while another still ends.
         self.tag = ("%s/session/%s/%s" % (*key, os.urandom(4).hex())).encode("utf-8", "surrogateescape")
         self._forget = forget
-        self.pid: Optional[int] = None
-        self.server: Optional[Server] = None
+        self._process: Optional[Process] = None
         self.current: Optional[Caller] = None
         self.waiting: List[Caller] = []
         #: Why it is no more; calls that it cannot run any more are told this.
         self.lost: Optional[str] = None
         self._begun = False
-        self._inlet: Optional[Inlet] = None
-        self._outlets: Dict[int, Outlet] = {}
-        self._answers: Optional[Outlet] = None
-        self._decoder = FrameDecoder()
         #: Output that nobody has asked for yet.
         self._output: Dict[int, List[bytes]] = {STDOUT: [], STDERR: []}
         #: The code that the current call ended with, and its output that is still in the pipes.
         self._code: Optional[int] = None
         self._due: Dict[int, int] = {}
-        self._status: Optional[int] = None
-        self._ending = False
-        #: Nothing of it runs any more; what it said last may still be in the pipes.
-        self._gone = False
         self._whenever_ended: List[Callable[[], None]] = []
+
+    @property
+    def pid(self) -> Optional[int]:
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def _server(self) -> Optional[Server]:
+        return self._process.server if self._process is not None else None
+
+    @property
+    def is_busy(self) -> bool:
+        return self.current is not None
 
     # Calls.
 
@@ -72,12 +72,13 @@ class Session:
 
     def _check_interpreter(self, call: Caller) -> None:
         wanted = call.calling.interpreter
-        if self.server is None or wanted is None:
+        server = self._server
+        if server is None or wanted is None:
             return
         found = functions_of(self.agent).find(wanted, call.cwd)
-        if found != self.server.program:
+        if found != server.program:
             text = "The session %s runs with %s. End it first to use %s in it, or take another name."
-            raise Failure("python", text % (self.key[1], os.fsdecode(self.server.program), wanted))
+            raise Failure("python", text % (self.key[1], os.fsdecode(server.program), wanted))
 
     def _advance(self) -> None:
         if self.current is None and self.waiting and self.lost is None:
@@ -85,54 +86,43 @@ class Session:
             self.agent.guard(call, lambda: self._launch(call) if self.pid is None else self._begin(call))
 
     def _launch(self, call: Caller) -> None:
-        if self.server is not None:
+        if self._server is not None:
             return  # The child is on its way already.
-        self.server = functions_of(self.agent).server(call.calling.interpreter, call.cwd, call.environment)
-        self.server.acquire(self._assigned, None)
+        server = functions_of(self.agent).server(call.calling.interpreter, call.cwd, call.environment)
+        self._process = Process(self.agent, self.tag, server, self)
+        self._process.launch()
 
-    def _assigned(self, failure: Optional[Failure], pid: int, fds: Tuple[int, ...]) -> None:
+    def launched(self) -> None:
         call = self.current
-        if failure is not None or self.server is None:
-            for fd in fds:
-                os.close(fd)
-            self.current = None
-            self._finish_quietly()
-            if call is not None:
-                call.fail(failure or self.failure())
-            return
-        self.pid = pid
-        control, answers, out, err = fds
-        self.agent.children[pid] = self._exited
-        self._inlet = Inlet(self.loop, control, self._repay, lambda: shut_down_writing(control))
-        self._answers = Outlet(self.loop, answers, self._on_answers, self._on_silence)
-        self._attach(STDOUT, out)
-        self._attach(STDERR, err)
         if call is not None:
             self.agent.guard(call, lambda: self._begin(call))
         else:
             # Whoever wanted it was cancelled meanwhile.
             self._advance()
 
-    def _attach(self, stream: int, fd: int) -> None:
-        self._outlets[stream] = Outlet(
-            self.loop, fd, lambda data: self._on_output(stream, data), self._settle
-        )
+    def not_launched(self, failure: Optional[Failure]) -> None:
+        call, self.current = self.current, None
+        self._finish_quietly()
+        if call is not None:
+            call.fail(failure or self.failure())
 
     def _begin(self, call: Caller) -> None:
-        assert self.pid is not None and self._inlet is not None and self.server is not None
+        process = self._process
+        assert process is not None and process.server is not None
+        assert process.pid is not None and process.inlet is not None
         if self._begun:
             request = call.calling.request(self.agent, more=call.own_variables())
         else:
-            environment = call.full_environment(self.server.environment)
+            environment = call.full_environment(process.server.environment)
             environment[children.TAG_VARIABLE] = self.tag
             request = call.calling.request(self.agent, cwd=call.cwd, env=block(environment))
         self._begun = True
-        call.running(self.pid, self._all_outlets())
+        call.running(process.pid, process.outlets())
         for stream, pieces in self._output.items():
             waited, self._output[stream] = pieces, []
             for piece in waited:
                 call.output(stream, piece)
-        call.begin(self._inlet, request)
+        call.begin(process.inlet, request)
         call.resume()
 
     def withdraw(self, call: Caller) -> None:
@@ -141,59 +131,52 @@ class Session:
             self.waiting.remove(call)
         if call is self.current and not call.begun:
             self.current = None
-            if self.pid is None and self.server is None:
+            if self.pid is None and self._server is None:
                 self._finish_quietly()
             self._advance()
 
     # What the process says.
 
-    def _repay(self, cost: int) -> None:
+    def repay(self, cost: int) -> None:
         if self.current is not None and cost:
             self.current.repay(cost)
 
-    def _on_output(self, stream: int, data: bytes) -> None:
+    def on_output(self, stream: int, data: bytes) -> None:
         due = self._due.get(stream, 0) - len(data)
         self._due[stream] = max(due, 0)
         if self.current is not None and self.current.begun:
             self.current.output(stream, data)
             if self._code is not None:
-                self._settle()
+                self.settle()
             return
         waiting = self._output[stream]
         waiting.append(data)
         if sum(map(len, waiting)) >= MAX_WAITING:
-            self._outlets[stream].pause()
+            self._there().pause(stream)
 
-    def _on_answers(self, data: bytes) -> None:
-        """The child may be as broken as what it runs, so what it says is checked."""
-        try:
-            for header, payload in self._decoder.feed(data):
-                call = self.current
-                if call is None or self._code is not None:
-                    raise WireError("an answer to nothing")
-                op = header.get("op")
-                if op == "ending":
-                    self._code = fields.integer(header, "code", 0, 255)
-                    if fields.flag(header, "gone"):
-                        self.lost = ""
-                    self._due = {stream: outlet.pending() for stream, outlet in self._outlets.items()}
-                    self._settle()
-                elif op == "ignored":
-                    if call.interrupted:
-                        self._signal()
-                else:
-                    call.on_answer(header, payload)
-        except (WireError, ProtocolError) as error:
-            self._kill("its process wrote %s to its control socket" % error)
+    def on_answer(self, header: Header, payload: memoryview) -> None:
+        call = self.current
+        if call is None or self._code is not None:
+            raise WireError("an answer to nothing")
+        op = header.get("op")
+        if op == "ending":
+            self._code = fields.integer(header, "code", 0, 255)
+            if fields.flag(header, "gone"):
+                self.lost = ""
+            self._due = self._there().pending()
+            self.settle()
+        elif op == "ignored":
+            if call.interrupted:
+                self._there().interrupt()
+        else:
+            call.on_answer(header, payload)
 
-    def _on_silence(self) -> None:
-        """The control socket is closed: the process ends, or has closed all that it found."""
-        if not self._ending:
-            self.loop.later(DRAIN, lambda: self._kill("it closed the socket that connects it with the agent"))
-        self._settle()
+    def _there(self) -> Process:
+        assert self._process is not None
+        return self._process
 
-    def _settle(self) -> None:
-        if self._gone:
+    def settle(self) -> None:
+        if self._there().gone:
             self._settle_end()
         elif self._code is not None and not any(self._due.values()):
             self._call_ended()
@@ -204,15 +187,8 @@ class Session:
         if call is not None:
             call.ended(code or 0)
         if self.lost is None:
-            self._resume()
+            self._there().resume()
             self.loop.soon(self._advance)
-
-    def _resume(self) -> None:
-        for outlet in self._all_outlets():
-            outlet.resume()
-
-    def _all_outlets(self) -> List[Outlet]:
-        return [*self._outlets.values(), *([self._answers] if self._answers is not None else [])]
 
     # Interrupts.
 
@@ -221,12 +197,8 @@ class Session:
         if call is None or not call.begun or call.answered or self._code is not None:
             return False
         call.interrupted = True
-        self._signal()
+        self._there().interrupt()
         return True
-
-    def _signal(self) -> None:
-        if self.pid is not None and self._status is None:
-            interrupt_group(self.pid)
 
     # The end.
 
@@ -242,52 +214,24 @@ class Session:
             self._finish_quietly()
             if call is not None:
                 call.fail(self.failure())
-        elif self.current is None and self._inlet is not None and self._status is None:
-            self._inlet.end()
-            self.loop.later(GRACE, lambda: self._end_processes(GRACE))
         else:
-            self._end_processes(GRACE)
+            self._there().end()
 
     def kill(self, call: Caller, why: str) -> None:
         """The call cannot be ended without it."""
-        if call is self.current:
-            self._kill(why)
+        if call is not self.current:
+            return
+        if self._process is None:
+            self.lose(why)
+        else:
+            self._process.kill(why)
 
-    def _kill(self, why: str) -> None:
+    def lose(self, why: str) -> None:
         if self.lost is None:
             self.lost = why
-        self._end_processes(0)
-
-    def _end_processes(self, grace: float) -> None:
-        if not self._ending and self.pid is not None:
-            self._ending = True
-            family = Family(children.TAG_VARIABLE, self.tag, leaders=[self.pid])
-            self.agent.endings.end(family, grace, self._processes_ended)
-
-    def _exited(self, status: int) -> None:
-        self._status = status
-        if self.lost is None:
-            code, signal = signals.outcome(status)
-            self.lost = (
-                "its process was ended by %s" % signal
-                if signal
-                else "its process left with exit code %d" % (code or 0)
-            )
-        # What it left running ends with it.
-        self._end_processes(GRACE)
-
-    def _processes_ended(self, count: int) -> None:
-        self.agent.reap()
-        self._gone = True
-        for outlet in self._all_outlets():
-            if self.current is None:
-                outlet.close()
-            else:
-                outlet.expire()
-        self._settle_end()
 
     def _settle_end(self) -> None:
-        if not self._gone or any(outlet.open for outlet in self._all_outlets()):
+        if not self._there().is_over:
             return
         call, self.current = self.current, None
         self._release()
@@ -322,16 +266,8 @@ class Session:
         return ended(self.key, self.lost or "it could not start")
 
     def _release(self) -> None:
-        if self._inlet is not None:
-            self._inlet.close()
-            os.close(self._inlet.fd)
-            self._inlet = None
-        for outlet in self._all_outlets():
-            outlet.close()
-        self.pid = None
-        if self.server is not None:
-            self.server.released()
-            self.server = None
+        if self._process is not None:
+            self._process.release()
 
 
 def ended(key: Key, why: str) -> Failure:
