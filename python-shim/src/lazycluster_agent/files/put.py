@@ -30,7 +30,7 @@ from .staging import Tree, exchanged, identity, unsafe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Optional, Set
+    from typing import Any, Iterator, Optional, Set
 
     from ..connection.host import Host
     from ..wire.frames import Header
@@ -56,6 +56,8 @@ class Put(PathOperation):
         self._place = b""
         self._tree: Optional[Tree] = None
         self._failing = False
+        #: The manager knows how it ended.
+        self._told = False
         self._known: Set[bytes] = set()
         self._fd = -1
         self._path = b""
@@ -286,9 +288,13 @@ class Put(PathOperation):
             os.close(self._fd)
             self._fd = -1
 
+    def finish(self, op: str, **fields: Any) -> None:
+        self._told = True
+        super().finish(op, **fields)
+
     def release(self) -> None:
-        # Not finished: the connection ends.
-        if not self.finished and not self._failing:
+        # Else the connection ends.
+        if not self._told and not self._failing:
             self._keep()
         self._stop()
 
