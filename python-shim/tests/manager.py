@@ -12,20 +12,16 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-from lazycluster_agent.bundling import bundle
-from lazycluster_agent.frames import INITIAL_CREDIT, FrameDecoder, frame_head
-from lazycluster_agent.values import (
-    ENCODERS,
-    EXT_HANDLE,
-    DocumentReader,
-    Special,
-    ValueReader,
-    encode_document,
-)
+from bundle import bundle, sources
+from lazycluster_agent.values.codes import EXT_HANDLE, Special
+from lazycluster_agent.values.decode import DocumentReader, ValueReader
+from lazycluster_agent.values.encode import ENCODERS, encode_document
+from lazycluster_agent.wire.frames import INITIAL_CREDIT, FrameDecoder, frame_head
 
 MARKER = b"\0\x01lazycluster-agent/1\x02\n"
 BOOTSTRAP = (Path(__file__).parents[1] / "src/lazycluster_agent/bootstrap.sh").read_text().rstrip("\n")
-BUNDLE = bundle()
+SOURCES = sources()
+BUNDLE = bundle(SOURCES)
 DEADLINE = 30.0
 #: Of this run of the tests only, for several may run on one machine.
 TAG = "test-%d" % os.getpid()
@@ -35,6 +31,12 @@ LONG = "1000.%06d" % os.getpid()
 
 Header = Dict[str, Any]
 Frame = Tuple[Header, bytes]
+
+
+def changed(module: str, place: str, instead: str) -> bytes:
+    """The agent with another text in one place."""
+    assert SOURCES[module].count(place) == 1
+    return bundle({**SOURCES, module: SOURCES[module].replace(place, instead)})
 
 
 class Gone(Exception):

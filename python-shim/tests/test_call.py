@@ -4,17 +4,16 @@ import math
 import os
 import shutil
 import time
-import zlib
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 from conftest import PYTHONS
-from manager import BUNDLE, TAG, Manager, Result, alive, until
+from manager import TAG, Manager, Result, alive, changed, until
 from test_endurance import below
 
-from lazycluster_agent.msgpack import NotData
-from lazycluster_agent.values import encode_document
+from lazycluster_agent.values.encode import encode_document
+from lazycluster_agent.wire.msgpack import NotData
 
 VALUES: Dict[str, Any] = {
     "nothing": None,
@@ -453,11 +452,8 @@ def test_arguments_that_do_not_fit_into_memory(python: str) -> None:
 
 
 def test_a_child_that_cannot_begin_ends(python: str) -> None:
-    text = zlib.decompress(BUNDLE).decode()
-    place = "os.setsid()\\n        system.become_function_child()"
-    assert text.count(place) == 1
-    text = text.replace(place, "raise OSError(5)")
-    with Manager(python, text=zlib.compress(text.encode())) as manager:
+    text = changed("child/worker", "signals.become_function_child()", "raise OSError(5)")
+    with Manager(python, text=text) as manager:
         for _ in range(3):
             assert manager.call("def f(): return 1").last["code"] == 1
         # The agent and one fork server: no child has become another one.

@@ -12,7 +12,7 @@ from typing import Callable, Dict, List
 import pytest
 from manager import TAG, Gone, Manager, alive, processes_with, until
 
-from lazycluster_agent.records import DIRECTORY, pack_record
+from lazycluster_agent.files.entries import DIRECTORY, pack_record
 
 #: [s] after which nothing of ours may run.
 PROMISE = 2.0

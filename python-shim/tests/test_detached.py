@@ -11,8 +11,9 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 from manager import TAG, Gone, Header, Manager, Result, alive, until
 
-from lazycluster_agent.frames import FrameDecoder, frame_head
-from lazycluster_agent.values import decode_document, encode_document
+from lazycluster_agent.values.decode import decode_document
+from lazycluster_agent.values.encode import encode_document
+from lazycluster_agent.wire.frames import FrameDecoder, frame_head
 
 BASE = Path("/tmp/lazycluster-%d" % os.getuid())
 CALL: Header = {

@@ -9,9 +9,9 @@ from typing import Dict, List, Tuple
 
 from manager import TAG, Manager, until
 
-from lazycluster_agent.procfs import descendants, snapshot
-from lazycluster_agent.spares import IDLE
-from lazycluster_agent.values import Special
+from lazycluster_agent.functions.spares import IDLE
+from lazycluster_agent.processes.procfs import descendants, snapshot
+from lazycluster_agent.values.codes import Special
 
 #: 10,000 where there is time for it.
 COUNT = 10_000 if os.environ.get("LAZYCLUSTER_LONG_TESTS") else 1500

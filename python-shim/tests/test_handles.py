@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import stat
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -12,7 +13,13 @@ import pytest
 from conftest import PYTHONS
 from manager import TAG, Manager, Result, Sent
 
-from lazycluster_agent.values import EXT_DISPLAY, EXT_FUNCTION, EXT_HANDLE, EXT_REFERENCE, Special
+from lazycluster_agent.values.codes import (
+    EXT_DISPLAY,
+    EXT_FUNCTION,
+    EXT_HANDLE,
+    EXT_REFERENCE,
+    Special,
+)
 
 ADDER = """
 def make(n):
@@ -338,6 +345,13 @@ def test_the_cloudpickle_of_the_host_stays_what_it_is(shared: Manager, tmp_path:
     origin = "import importlib.util as u\ndef f(): return u.find_spec('cloudpickle').origin"
     if shared.call(origin).value.startswith("<"):
         assert shared.call(source).value == ["3.1.2", "cloudpickle.cloudpickle"]
+
+
+def test_a_handle_names_the_cloudpickle_of_the_bundle_and_nothing_else_of_ours(shared: Manager) -> None:
+    handle = make(shared, "def f(): return lambda: 1")
+    names = set(re.findall(rb"lazycluster_agent[\w.]*", Path(os.fsdecode(handle["path"])).read_bytes()))
+    # What is on disk must be found under this name by every version of ours.
+    assert names == {b"lazycluster_agent.cloudpickle.cloudpickle"}
 
 
 CLOSURE = """

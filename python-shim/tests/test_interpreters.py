@@ -10,8 +10,8 @@ from typing import Dict, Iterator
 import pytest
 from manager import Gone, Manager
 
-from lazycluster_agent.errors import Failure
-from lazycluster_agent.interpreters import activated, find
+from lazycluster_agent.base.errors import Failure
+from lazycluster_agent.functions.interpreters import activated, find
 
 SOURCE = """
 import os, sys

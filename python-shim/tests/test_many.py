@@ -15,7 +15,7 @@ import pytest
 from manager import DEADLINE, TAG, Manager, Result, alive, until
 from test_endurance import below, settled
 
-from lazycluster_agent.procfs import snapshot
+from lazycluster_agent.processes.procfs import snapshot
 
 MANY = 1000
 #: [s] for all of them, on a slow machine.

@@ -12,7 +12,7 @@ import pytest
 from manager import Manager
 from test_trees import KEY, start_apart, write
 
-from lazycluster_agent.partials import partial_path
+from lazycluster_agent.files.partials import partial_path
 
 OTHER = 65534
 DATA = bytes(range(256)) * 40

@@ -10,7 +10,7 @@ import pytest
 from conftest import PYTHONS
 from manager import Manager
 
-from lazycluster_agent.values import EXT_DISPLAY, Special
+from lazycluster_agent.values.codes import EXT_DISPLAY, Special
 
 #: Another one may be named, for few test environments have matplotlib.
 GIVEN = os.environ.get("LAZYCLUSTER_PLOT_PYTHON")

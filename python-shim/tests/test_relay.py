@@ -10,7 +10,7 @@ from typing import Tuple
 import pytest
 from manager import Manager, until
 
-from lazycluster_agent.relay_peer import Peers, from_proc
+from lazycluster_agent.relay.peer import Peers, from_proc
 
 TIMEOUT = 10.0
 

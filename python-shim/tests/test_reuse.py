@@ -11,7 +11,7 @@ import pytest
 from manager import Manager, Sent, until
 from test_endurance import settled
 
-from lazycluster_agent.values import EXT_FUNCTION
+from lazycluster_agent.values.codes import EXT_FUNCTION
 
 PID = "import os\ndef f(*a): return os.getpid()"
 

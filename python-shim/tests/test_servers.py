@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Callable, Iterator, Set
 
 import pytest
-from manager import BUNDLE, Manager, processes_with, until
+from manager import Manager, changed, processes_with, until
 
 NAMES = "abcd"
 QUICK = "def f(): return 1"
@@ -35,10 +34,8 @@ def limited(python: str) -> Iterator[Callable[[int, float], Manager]]:
     managers = []
 
     def start(most: int, idle: float) -> Manager:
-        text = zlib.decompress(BUNDLE).decode()
-        assert text.count("Functions(agent)") == 1
-        text = text.replace("Functions(agent)", "Functions(agent, %d, %r)" % (most, idle))
-        managers.append(Manager(python, text=zlib.compress(text.encode())))
+        text = changed("functions/servers", "Functions(agent)", "Functions(agent, %d, %r)" % (most, idle))
+        managers.append(Manager(python, text=text))
         return managers[-1]
 
     yield start

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from manager import Manager
 
-from lazycluster_agent.shadows import Shadows
+from lazycluster_agent.base.shadows import Shadows
 
 #: Of what the agent and the fork server import, and what those import.
 NAMES = """

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import pytest
 from manager import Header, Manager, until
 
-from lazycluster_agent.records import RecordReader, inflate, pack_record
+from lazycluster_agent.files.entries import RecordReader, inflate, pack_record
 
 Entry = Tuple[Header, bytes]
 

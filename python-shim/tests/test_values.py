@@ -11,19 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tagged import EPOCH, Frame, load, raw, same, untag
 
-from lazycluster_agent import values_frames
-from lazycluster_agent.errors import Failure
-from lazycluster_agent.msgpack import NotData, WireError
-from lazycluster_agent.values import (
-    ENCODERS,
-    EXT_HANDLE,
-    DocumentReader,
-    Special,
-    decode_document,
-    encode_document,
-)
-from lazycluster_agent.values_arrays import pack_array
-from lazycluster_agent.values_frames import Column, pack_columns, pack_items
+from lazycluster_agent.base.errors import Failure
+from lazycluster_agent.values import frames
+from lazycluster_agent.values.arrays import pack_array
+from lazycluster_agent.values.codes import EXT_HANDLE, Special
+from lazycluster_agent.values.decode import DocumentReader, decode_document
+from lazycluster_agent.values.encode import ENCODERS, encode_document
+from lazycluster_agent.values.frames import Column, pack_columns, pack_items
+from lazycluster_agent.wire.msgpack import NotData, WireError
 
 
 def pack_frame(packer: Any, frame: Frame, depth: int) -> None:
@@ -38,7 +33,7 @@ def pack_frame(packer: Any, frame: Frame, depth: int) -> None:
 
 @pytest.mark.parametrize("vector", load("documents.json"))
 def test_documents(vector: Dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(values_frames, "make_frame", Frame)
+    monkeypatch.setattr(frames, "make_frame", Frame)
     monkeypatch.setitem(ENCODERS, Frame, pack_frame)
     data = raw(vector["hex"])
     if vector.get("error"):
@@ -209,7 +204,7 @@ def back(value: Any) -> Any:
 
 def columns(frame: Any, monkeypatch: pytest.MonkeyPatch) -> Dict[str, Any]:
     """What a frame's columns travel as: lists, and arrays as their type and items."""
-    monkeypatch.setattr(values_frames, "make_frame", Frame)
+    monkeypatch.setattr(frames, "make_frame", Frame)
     return {
         name: column if isinstance(column, list) else (column.dtype.name, column.astype(str).tolist())
         for name, column in back(frame).items()
@@ -365,8 +360,8 @@ class Blocked:
         if name in ("numpy", "pandas", "polars", "pyarrow"):
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Blocked())
-from lazycluster_agent.values import decode_document
-from lazycluster_agent.errors import Failure
+from lazycluster_agent.values.decode import decode_document
+from lazycluster_agent.base.errors import Failure
 frame = bytes.fromhex(sys.argv[2])
 print(decode_document(frame))
 try:
@@ -379,7 +374,7 @@ print(sorted(name for name in sys.modules if name in ("re", "datetime", "numpy",
 
 def test_a_host_without_libraries() -> None:
     vectors = {param.id: param.values[0]["hex"] for param in load("documents.json")}
-    source = str(values_frames.__file__).rpartition("/lazycluster_agent/")[0]
+    source = str(frames.__file__).rpartition("/lazycluster_agent/")[0]
     arguments = [source, vectors["a frame of texts"], vectors["an array of float64"]]
     run = [sys.executable, "-S", "-c", SCRIPT, *arguments]
     result = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagged import load, raw, same, untag
 
-from lazycluster_agent.frames import MAX_PAYLOAD, FrameDecoder, frame_head
-from lazycluster_agent.msgpack import NotData, WireError, pack, unpack
+from lazycluster_agent.wire.frames import MAX_PAYLOAD, FrameDecoder, frame_head
+from lazycluster_agent.wire.msgpack import NotData, WireError, pack, unpack
 
 
 @pytest.mark.parametrize("vector", load("msgpack.json"))

@@ -1,21 +1,18 @@
 /**
  * The host agent as one file. Nothing is installed on a host: the manager sends this file when it connects, and a
- * one-line Python program decompresses and runs it.
- *
- * It is Python source of two lines, compressed by zlib: `SOURCES = {module name: source}`, and one that runs the module
- * `boot`, which makes the others importable. (python-shim/bundle.py writes the same, where there is no Node.)
- * cloudpickle is part of it, as it is installed in .venv; its modules are named `cloudpickle/…`.
+ * one-line Python program decompresses and runs it. python-shim/bundle.py makes it, and says what is in it.
+ * cloudpickle is part of it, as it is installed in .venv.
  */
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
-import zlib from "node:zlib";
 import { readPins } from "./locks.mjs";
-import { inProject, venvDirectory } from "./paths.mjs";
+import { inProject, venvDirectory, venvPython } from "./paths.mjs";
 
 const agentDirectory = inProject("python-shim", "src", "lazycluster_agent");
+const bundler = inProject("python-shim", "bundle.py");
 const outputDirectory = inProject("core", "dist", "agent");
 const bootstrapName = "bootstrap.sh";
-const runLine = 'exec(compile(SOURCES["boot"], "<lazycluster_agent/boot.py>", "exec"))';
 
 const borrowed = "cloudpickle";
 const licenceName = `${borrowed}-LICENSE`;
@@ -26,7 +23,8 @@ export const agentOutputs = ["agent.bin", bootstrapName, licenceName].map((name)
 /** What the bundle is made from; a change of any of it makes a new bundle. */
 export function agentSources() {
   const { packageDirectory, licence } = findBorrowed();
-  return [agentDirectory, packageDirectory, licence, inProject("scripts", "lib", "agent-bundle.mjs")];
+  const makers = [bundler, inProject("python-shim", "strip.py"), inProject("scripts", "lib", "agent-bundle.mjs")];
+  return [agentDirectory, packageDirectory, licence, ...makers];
 }
 
 /** `cloudpickle==version`, as it is pinned. */
@@ -63,20 +61,6 @@ function findBorrowed() {
   return found;
 }
 
-/**
- * A Python string literal in ASCII, so that the host's locale cannot change its meaning. JSON's escapes are Python's
- * too, but for characters beyond the basic plane, where JSON has two escapes for what is one character in Python.
- * @param {string} text
- */
-function pythonLiteral(text) {
-  return JSON.stringify(text).replace(/[^\x20-\x7e]/gu, (character) => {
-    const codePoint = character.codePointAt(0) ?? 0;
-    return codePoint > 0xffff
-      ? `\\U${codePoint.toString(16).padStart(8, "0")}`
-      : `\\u${codePoint.toString(16).padStart(4, "0")}`;
-  });
-}
-
 /** @param {string} file */
 function readText(file) {
   try {
@@ -88,33 +72,20 @@ function readText(file) {
   }
 }
 
-/**
- * The modules of a folder: name and text.
- * @param {string} directory
- * @param {string} prefix
- * @returns {[string, string][]}
- */
-function readModules(directory, prefix = "") {
-  return fs
-    .readdirSync(directory)
-    .filter((name) => name.endsWith(".py"))
-    .map((name) => [prefix + name.slice(0, -".py".length), readText(path.join(directory, name))]);
-}
-
 export function writeAgentBundle() {
-  const { packageDirectory, licence } = findBorrowed();
+  const { licence } = findBorrowed();
   const bootstrap = readText(path.join(agentDirectory, bootstrapName));
-  readText(path.join(agentDirectory, "boot.py"));
-  // Sorted, so that equal sources give an equal bundle on every machine.
-  const modules = [...readModules(agentDirectory), ...readModules(packageDirectory, `${borrowed}/`)]
-    .sort(([left], [right]) => (left < right ? -1 : 1))
-    .map(([name, text]) => `${pythonLiteral(name)}: ${pythonLiteral(text)}`);
-
   fs.mkdirSync(outputDirectory, { recursive: true });
-  const bundle = zlib.deflateSync(`SOURCES = {${modules.join(", ")}}\n${runLine}\n`, { level: 9 });
-  writeWhole(path.join(outputDirectory, "agent.bin"), bundle);
+  writeWhole(path.join(outputDirectory, "agent.bin"), makeBundle());
   writeWhole(path.join(outputDirectory, bootstrapName), bootstrap);
   writeWhole(path.join(outputDirectory, licenceName), readText(licence));
+}
+
+function makeBundle() {
+  const made = spawnSync(venvPython, ["-E", "-s", "-B", bundler], { maxBuffer: 1 << 24 });
+  if (made.status === 0) return made.stdout;
+  const why = made.error?.message ?? made.stderr.toString().trim();
+  throw new Error(`The host agent cannot be made by ${path.relative(inProject(), bundler)}: ${why}`);
 }
 
 /**

@@ -10,7 +10,7 @@ import { capture } from "../lib/processes.mjs";
 test("a build without .venv makes the agent's bundle, the same as with it", async (context) => {
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), "lazycluster-build-"));
   try {
-    for (const name of ["scripts", "python-shim/src"])
+    for (const name of ["scripts", "python-shim/src", "python-shim/bundle.py", "python-shim/strip.py"])
       fs.cpSync(inProject(name), path.join(copy, name), { recursive: true });
     fs.symlinkSync(inProject("node_modules"), path.join(copy, "node_modules"));
     const script = `

@@ -78,7 +78,7 @@ function lossOf(agent: AgentClient): Reached["onLost"] {
   };
 }
 
-/** Like the agent's `network` (system.py). */
+/** Like the agent's `network` (base/user.py). */
 function readNetwork(): string {
   const [boot, namespace] = [bootId(), networkNamespace()];
   return boot === null || namespace === null ? MANAGER : `${boot} ${namespace}`;

@@ -1,9 +1,8 @@
 """The first code that runs on a host: makes the other modules importable, and divides into keeper and agent.
 
-What is sent is one text of two lines: `SOURCES = {...}`, the text of every module by its name, and a line
-that runs this one (see bundle.py). Beside it there is what bootstrap.sh has made: in `f` the buffered stdin
-that it came from, in `b` the bytes that came, in `p` what `sys.path` was before the standard library was
-put first.
+What is sent begins with the text of this module, which is in `SOURCE`; behind it are the others (see
+bundle.py). Beside it there is what bootstrap.sh has made: in `f` the buffered stdin that it came from, in `b`
+the bytes that came, in `p` what `sys.path` was before the standard library was put first.
 """
 
 from __future__ import annotations
@@ -18,25 +17,27 @@ if TYPE_CHECKING:
     import io
     from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
 
-    from lazycluster_agent.shadows import Shadows
+    from lazycluster_agent.base.shadows import Shadows
 
     Role = Callable[[], NoReturn]
 
 PACKAGE = "lazycluster_agent"
 #: What the keeper compiles meanwhile, in the order of need: half of the start-up time is spent on compiling.
 HELPED = [
-    "loop",
-    "msgpack",
-    "frames",
-    "system",
-    "operation",
-    "step",
-    "streams",
-    "family",
-    "spawn",
-    "procfs",
-    "processes",
-    "ending",
+    "base/loop",
+    "wire/msgpack",
+    "wire/frames",
+    "base/signals",
+    "base/descriptors",
+    "base/children",
+    "connection/operation",
+    "steps/step",
+    "processes/streams",
+    "processes/family",
+    "processes/spawn",
+    "processes/procfs",
+    "processes/table",
+    "processes/ending",
 ]
 
 #: importlib.machinery has it, but importing that would cost more than all that we do with it.
@@ -46,9 +47,11 @@ ModuleSpec: Any = type(sys.__spec__)
 class Importer:
     """Compiles the modules of the package when they are first needed."""
 
-    def __init__(self, sources: Dict[str, str], bundle: bytes) -> None:
+    def __init__(self, sources: Dict[str, bytes], bundle: bytes) -> None:
         self.lazycluster_sources = sources
         self.lazycluster_bundle = bundle
+        # Most have no text of their own.
+        self._packages = {name.rpartition("/")[0] for name in sources}
         #: What is done when a package of this name is first looked for, whoever does it.
         self.awaited: Dict[str, Callable[[], None]] = {}
         #: Set where modules of the user stand in front of the standard library.
@@ -67,18 +70,19 @@ class Importer:
     def specify(self, name: str, module: str) -> Any:
         """What is imported as `name` is our `module`."""
         module = module.replace(".", "/")
-        folder = (module + "/__init__").lstrip("/")
-        is_package = folder in self.lazycluster_sources
-        module = folder if is_package else module
-        if module not in self.lazycluster_sources:
-            return None
-        return ModuleSpec(name, self, origin=filename(module), is_package=is_package, loader_state=module)
+        is_package = module in self._packages
+        text = (module + "/__init__").lstrip("/") if is_package else module
+        if text in self.lazycluster_sources:
+            return ModuleSpec(name, self, origin=filename(text), is_package=is_package, loader_state=text)
+        return ModuleSpec(name, self, is_package=True) if is_package else None
 
     def create_module(self, spec: Any) -> None:
         """The default is right."""
 
     def exec_module(self, module: Any) -> None:
         name = module.__spec__.loader_state
+        if name is None:
+            return
         code = (self._helped(name) if name in HELPED else None) or self.compile(name)
         if self.shadows is None:
             exec(code, module.__dict__)
@@ -94,7 +98,9 @@ class Importer:
         try:
             with os.fdopen(fd, "wb") as pipe:
                 for name in HELPED:
-                    code = marshal.dumps(self.compile(name))
+                    # Some of it we need ourselves, at the agent's end.
+                    self._codes[name] = self.compile(name)
+                    code = marshal.dumps(self._codes[name])
                     pipe.write(len(code).to_bytes(4, "big") + code)
                     pipe.flush()
         except OSError:
@@ -128,7 +134,8 @@ class Importer:
         """Lets tracebacks show our lines."""
         import linecache
 
-        for name, source in self.lazycluster_sources.items():
+        for name, text in self.lazycluster_sources.items():
+            source = text.decode()
             linecache.cache[filename(name)] = (len(source), None, source.splitlines(True), filename(name))
 
 
@@ -136,10 +143,27 @@ def filename(module: str) -> str:
     return "<%s/%s.py>" % (PACKAGE, module)
 
 
-def main(texts: Dict[str, str], stdin: io.BufferedReader, bundle: bytes, path: List[str]) -> NoReturn:
+def open_bundle(bundle: bytes) -> Dict[str, bytes]:
+    """The texts behind this one, by their names."""
+    import zlib
+
+    # The part that was run already says where it ends.
+    first = zlib.decompressobj()
+    first.decompress(bundle)
+    index, _, texts = zlib.decompress(first.unused_data).partition(b"\n\n")
+    sources = {}
+    at = 0
+    for line in index.decode().split("\n"):
+        name, _, size = line.partition(" ")
+        sources[name] = texts[at : at + int(size)]
+        at += int(size)
+    return sources
+
+
+def main(source: str, stdin: io.BufferedReader, bundle: bytes, path: List[str]) -> NoReturn:
     # Nothing that is made at the start is garbage.
     gc.disable()
-    importer = Importer(texts, bundle)
+    importer = Importer({"boot": source.encode(), **open_bundle(bundle)}, bundle)
     sys.meta_path.insert(0, importer)
     restore_utf8_variable()
     code = 70
@@ -171,25 +195,25 @@ def choose_role(importer: Importer, stdin: io.BufferedReader, path: List[str]) -
     mode, _, name = stdin.readline().decode("ascii", "replace").strip().partition(" ")
     if mode == "agent":
         return divide_here(importer, stdin)
-    from lazycluster_agent import detach
+    from lazycluster_agent.detached import door
 
-    if mode not in ("attach", "detach") or not detach.is_name(name):
-        detach.refuse("there is no mode %.40s %.40s" % (mode, name))
+    if mode not in ("attach", "detach") or not door.is_name(name):
+        door.refuse("there is no mode %.40s %.40s" % (mode, name))
     if mode == "attach":
-        return detach.attach(name, stdin)
-    return detach.start(name, stdin, lambda listener, folder: divide_apart(importer, listener, folder))
+        return door.attach(name, stdin)
+    return door.start(name, stdin, lambda listener, folder: divide_apart(importer, listener, folder))
 
 
 def serve_functions(importer: Importer, control: int, path: List[str]) -> Role:
     """In an interpreter as users start it, to which our imports must make no difference."""
-    from lazycluster_agent.shadows import begin
+    from lazycluster_agent.base.shadows import begin
 
     importer.shadows = begin(path)
     # Without the working directory of the moment, as a call brings its own.
     sys.path[:] = filter(None, path)
 
     def serve() -> NoReturn:
-        from lazycluster_agent.forkserver import ForkServer
+        from lazycluster_agent.child.forkserver import ForkServer
 
         ForkServer(control, importer).run()
 
@@ -208,7 +232,7 @@ def divide_here(importer: Importer, stdin: io.BufferedReader) -> Role:
     os.chdir("/")
 
     def serve(*rest: Any) -> int:
-        from lazycluster_agent.agent import Agent
+        from lazycluster_agent.life.agent import Agent
 
         return Agent(connection, *rest).run(leftover)
 
@@ -219,7 +243,7 @@ def divide_apart(importer: Importer, listener: int, folder: bytes) -> Role:
     """For an agent that lives without a connection."""
 
     def serve(*rest: Any) -> int:
-        from lazycluster_agent.detached import DetachedAgent
+        from lazycluster_agent.life.detached import DetachedAgent
 
         return DetachedAgent(listener, folder, *rest).run(b"")
 
@@ -242,7 +266,7 @@ def divide(importer: Importer, fds: Sequence[int], run: Callable[..., int]) -> R
             importer.compile_for(help_out)
             # The agent is what somebody waits for; until it is ready we take no time from it.
             os.read(notes, 1)
-            from lazycluster_agent.keeper import Keeper
+            from lazycluster_agent.life.keeper import Keeper
 
             sys.exit(Keeper(agent, notes, mark).run())
 
@@ -259,4 +283,4 @@ def divide(importer: Importer, fds: Sequence[int], run: Callable[..., int]) -> R
 
 
 if __name__ == "__main__":
-    main(*map(globals().get, ("SOURCES", "f", "b", "p")))  # type: ignore[arg-type]
+    main(*map(globals().get, ("SOURCE", "f", "b", "p")))  # type: ignore[arg-type]

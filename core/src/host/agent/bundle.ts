@@ -1,7 +1,7 @@
 import { readFileSync } from "fs";
 import { join } from "path";
 
-/** What the build made of python-shim: see scripts/lib/agent-bundle.mjs. */
+/** What the build made of python-shim: see bundle.py there. */
 const FOLDER = join(__dirname, "..", "..", "agent");
 
 let worker: Buffer | null = null;

@@ -1,4 +1,4 @@
-/** Deflating where the line is slow and the data is worth it. The agent's `pieces.py` decides in the same way. */
+/** Deflating where the line is slow and the data is worth it. The agent's `files/sending.py` decides in the same way. */
 import { promisify } from "util";
 import { deflate, inflateSync } from "zlib";
 import { CHUNK, INITIAL_CREDIT, MAX_PAYLOAD, WireError } from "../../wire";

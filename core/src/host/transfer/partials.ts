@@ -16,7 +16,7 @@ const EXPIRY_MS = 7 * 24 * 3600 * 1000;
 
 /**
  * @param key the user's secret.
- * @param target what it shall become. The agent's `partials.py` makes names in the same way.
+ * @param target what it shall become. The agent's `files/partials.py` makes names in the same way.
  */
 export function partialPath(place: string, key: Buffer, target: Buffer): string {
   return join(place, PREFIX + createHash("sha256").update(key).update(target).digest("hex").slice(0, 16));

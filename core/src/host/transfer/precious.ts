@@ -4,7 +4,7 @@ import { homedir, userInfo } from "os";
 import { dirname } from "path";
 import { type TreeEntry, below, keyOf, parentOf, pathOf } from "./entry";
 
-/** Rejects Error, before anything was deleted. The agent's `precious.py` does the same. */
+/** Rejects Error, before anything was deleted. The agent's `base/precious.py` does the same. */
 export async function refusePrecious(root: Buffer, gone: readonly TreeEntry[]): Promise<void> {
   if (gone.length === 0) return;
   const never = await precious();

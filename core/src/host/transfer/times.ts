@@ -8,7 +8,7 @@ const STEP = 1000n;
 const FAR_STEP = 8000n;
 const FAR = 2n ** 33n * SECOND;
 
-/** Times before 1677 and after 2262 travel as the nearest of these. The agent's `records.py` does the same. */
+/** Times before 1677 and after 2262 travel as the nearest of these. The agent's `files/entries.py` does the same. */
 export function clampTime(time: bigint): bigint {
   return time > LAST ? LAST : time < -LAST ? -LAST : time;
 }

@@ -1,0 +1,1 @@
+"""Tasks that go on without a manager: how they are started, recorded and fetched."""

@@ -1,0 +1,1 @@
+"""Calls as the agent sees them: fork servers, turns, interpreters."""

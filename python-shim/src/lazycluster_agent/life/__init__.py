@@ -1,0 +1,1 @@
+"""The agent from its start to its end, and its keeper."""

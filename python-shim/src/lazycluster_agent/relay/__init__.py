@@ -1,0 +1,1 @@
+"""Connections that are passed on, from the host and to it."""

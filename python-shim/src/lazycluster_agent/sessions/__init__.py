@@ -1,0 +1,1 @@
+"""Processes that are kept from one call to the next."""

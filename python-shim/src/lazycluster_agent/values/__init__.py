@@ -1,0 +1,1 @@
+"""Value documents: arguments and results as data."""
