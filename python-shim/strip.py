@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, TypeGuard
 
 
 class Edit(NamedTuple):
@@ -70,6 +70,10 @@ def structure(tree: ast.Module, source: bytes, starts: list[int], keep_docstring
             for statement in goes:
                 alone = len(goes) == len(body) and statement is goes[0] and node is not tree
                 yield without(statement, alone)
+        if is_for_checkers(node) and node.orelse:
+            yield Edit(*place(node.test), b"0")
+            for statement in node.body:
+                yield without(statement, statement is node.body[0])
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             yield annotation(place(node.target)[1], *place(node.annotation), source)
         elif isinstance(node, ast.arg) and node.annotation is not None:
@@ -104,12 +108,16 @@ def is_docstring(node: ast.AST, first: ast.stmt | None) -> bool:
     )
 
 
+def is_for_checkers(node: ast.AST) -> TypeGuard[ast.If]:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
 def is_for_readers(statement: ast.stmt) -> bool:
     """Of no use where the code runs."""
     if isinstance(statement, ast.AnnAssign):
         return statement.value is None and isinstance(statement.target, ast.Name)
-    if isinstance(statement, ast.If):
-        return isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+    if is_for_checkers(statement):
+        return not statement.orelse
     if isinstance(statement, ast.Assign):
         return [getattr(target, "id", "") for target in statement.targets] == ["TYPE_CHECKING"]
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
