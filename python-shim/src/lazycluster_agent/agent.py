@@ -12,6 +12,7 @@ from .errors import Failure, ProtocolError, failure_of, internal, printable
 from .lease import Lease
 from .leftovers import Leftovers
 from .loop import READ, MainLoop
+from .old import freeze
 from .operations import MESSAGES, OPERATIONS
 from .surroundings import Surroundings
 
@@ -164,7 +165,7 @@ class Agent:
         system.become_subreaper()
         self.leftovers.greet()
         __import__("%s.command" % __package__)
-        gc.freeze()
+        freeze()
         gc.enable()
 
     def _on_end(self, reason: str) -> None:

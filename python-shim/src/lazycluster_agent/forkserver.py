@@ -9,6 +9,7 @@ import select
 from . import system, warmth
 from .descriptors import Control, stream_pair
 from .msgpack import WireError
+from .old import freeze
 from .traces import Names
 from .worker import Worker, make_ready, rehearse
 
@@ -63,7 +64,7 @@ class ForkServer:
         warmth.watch()
         self._names = Names()
         gc.collect()
-        gc.freeze()
+        freeze()
 
     def _serve(self) -> None:
         try:

@@ -7,6 +7,7 @@ import os
 from .errors import Failure
 from .frames import PIECE, FrameDecoder, frame_head
 from .msgpack import WireError
+from .old import after_fork
 from .system import close_quietly
 from .values import DocumentReader
 
@@ -60,7 +61,7 @@ class Line:
         #: Messages that leave with the next ones.
         self._unsent: List[Buffer] = []
         # A fork without exec must not hold the channel to the agent open, nor say anything on it.
-        os.register_at_fork(after_in_child=self._lose)
+        after_fork(self._lose)
 
     @property
     def lost(self) -> bool:

@@ -6,6 +6,7 @@ import sys
 
 from .calls import MODULE
 from .errors import Failure
+from .old import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class Space:
         publish(self._sources)
 
     def wait(self, awaitable: Any) -> object:
-        import asyncio
-
-        return asyncio.run(await_it(awaitable))
+        return run(await_it(awaitable))
 
     def shows(self, show: Callable[..., None]) -> None:
         import builtins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from . import system
 from .errors import Failure, exhausted, printable
@@ -27,7 +28,7 @@ def spawn(
     enter(cwd)
     try:
         # A limit can only be restored in between.
-        if not terminal and not is_raised():
+        if not terminal and not is_raised() and sys.version_info >= (3, 8):
             try:
                 return os.posix_spawn(
                     program,

@@ -68,7 +68,10 @@ def wake_on_child() -> int:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    if sys.version_info >= (3, 7):
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    else:
+        signal.set_wakeup_fd(writing)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     return reading
 
@@ -129,7 +132,7 @@ DEFAULTED_NAMES = (
     "SIGALRM SIGTSTP SIGTTIN SIGTTOU SIGXFSZ SIGWINCH"
 )
 DEFAULTED_SIGNALS = tuple(int(getattr(signal, name)) for name in DEFAULTED_NAMES.split())
-ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
+ALL_SIGNALS = tuple(range(1, int(signal.NSIG)))
 
 
 def signal_name(number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from .msgpack import NotData, WireError
 from .values import EXT_TEXT
@@ -25,7 +25,7 @@ def pack_texts(packer: Any, items: Sequence[Optional[str]], depth: int) -> None:
         encoded = [b"" if item is None else item.encode() for item in items]
     except UnicodeEncodeError:
         raise NotData("has a string with lone surrogates, which is no valid text") from None
-    offsets = array("q", accumulate(map(len, encoded), initial=0))
+    offsets = array("q", accumulate(chain((0,), map(len, encoded))))
     if sys.byteorder == "big":
         offsets.byteswap()
     bitmap = None
