@@ -13,6 +13,7 @@ import pickle
 import sys
 
 from .errors import Failure, printable
+from .old import require_newer
 from .outcome import describe, text
 from .subjects import short_repr, type_name
 
@@ -40,7 +41,8 @@ class Unpicklable(Exception):
 
 def prepare() -> None:
     """Loads what handles need: where there is one, more are likely, and it takes longer than most calls."""
-    __import__("%s.cloudpickle" % __package__)
+    if sys.version_info >= (3, 8):
+        __import__("%s.cloudpickle" % __package__)
 
 
 def save(subject: object, folder: bytes, modules: Iterable[str]) -> Dict[str, Any]:
@@ -98,6 +100,7 @@ def publish(file: BinaryIO, path: bytes) -> None:
 
 
 def dump(subject: object, file: BinaryIO, modules: Iterable[str]) -> None:
+    require_newer("Pickled functions and objects")
     from .cloudpickle import (  # type: ignore[import-not-found]
         CloudPickler,
         register_pickle_by_value,

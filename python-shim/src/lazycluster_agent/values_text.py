@@ -53,8 +53,9 @@ def read_texts(parts: List[Any]) -> List[Optional[str]]:
     if offsets[0] != 0 or offsets[-1] != len(data) or any(map(int.__gt__, offsets, offsets[1:])):
         raise WireError("a text column with wrong offsets")
     try:
-        if data.isascii():
-            text = data.decode()
+        text = data.decode()
+        # One byte for each character.
+        if len(text) == len(data):
             cut: List[Optional[str]] = [text[a:b] for a, b in zip(offsets, offsets[1:])]
         else:
             cut = [data[a:b].decode() for a, b in zip(offsets, offsets[1:])]
