@@ -55,7 +55,7 @@ export class InvalidArgumentError extends LazyclusterError {
   }
 }
 
-/** The host is no usable runtime: not reachable, no login, no Python ≥ 3.8. */
+/** The host is no usable runtime: not reachable, no login, no Python ≥ 3.6. */
 export class InvalidRuntimeError extends LazyclusterError {
   declare readonly host: string;
 

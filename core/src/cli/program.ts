@@ -64,7 +64,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .command("doctor")
     .description("look at a host step by step, and say what to do about what is found")
     .argument("<host>", "ssh-config alias, user@host:port or localhost")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the host (default: python3)")
     .option("--json", "as JSON")
     .action(async (host: string, options: { json?: boolean; python?: string }) =>
       setExitCode(await (await import("./commands/doctor.js")).doctor(host, options)),
@@ -81,7 +81,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
       "on several hosts at once: names with commas, or all; lines come under their host's name",
     )
     .option("-w, --working-dir <path>", "on the host, created when missing (default: the home directory)")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the host (default: python3)")
     .option("--timeout <seconds>", "end the command after that")
     .option("--pty", "in a pseudo terminal")
     .option("--stdin", "give it what comes on stdin")
@@ -108,7 +108,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .argument("<local>", "a file or folder here")
     .argument("[remote]", "default: its name in the home directory")
     .option("-w, --working-dir <path>", "what relative paths on the host start from (default: the home directory)")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the host (default: python3)")
     .option("--verify", "compare by hash afterwards")
     .option("--resume", "go on where an interrupted transfer ended")
     .option("--json", "as JSON")
@@ -123,7 +123,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .argument("<remote>", "a file or folder there")
     .argument("[local]", "default: its name in the current folder")
     .option("-w, --working-dir <path>", "what relative paths on the host start from (default: the home directory)")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the host (default: python3)")
     .option("--verify", "compare by hash afterwards")
     .option("--resume", "go on where an interrupted transfer ended")
     .option("--json", "as JSON")
@@ -138,7 +138,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .argument("<local>", "a folder here")
     .argument("[remote]", "default: its name in the home directory")
     .option("-w, --working-dir <path>", "what relative paths on the host start from (default: the home directory)")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the host (default: python3)")
     .option("--down", "the reverse: the folder here becomes like the host's")
     .option("--delete", "remove what is only at the target, but for what .lazyignore names")
     .option("-n, --dry-run", "say what would change, and change nothing")
@@ -157,7 +157,7 @@ export function makeProgram(setExitCode: (code: number) => void): Command {
     .argument("[other-port]", "where it can be reached (default: the same)")
     .option("--to-host", "the reverse: a port of here becomes reachable on the host")
     .option("--any-user", "every user of the machine that listens may connect")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the host (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the host (default: python3)")
     .action(async (host: string, port: string, other: string | undefined, options: ForwardOptions) =>
       setExitCode(await (await import("./commands/forward.js")).forward(host, port, other, options)),
     );

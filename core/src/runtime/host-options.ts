@@ -53,7 +53,7 @@ export interface RuntimeOptions {
   workingDir?: string;
   connection?: ConnectionOptions;
   /**
-   * Interpreter (≥ 3.8) for agent and functions: a path or command on the host, the folder of a virtual or conda environment, the name of a
+   * Interpreter (≥ 3.6) for agent and functions: a path or command on the host, the folder of a virtual or conda environment, the name of a
    * conda environment or of a pyenv version; default `python3`.
    */
   python?: string;

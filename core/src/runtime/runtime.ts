@@ -55,7 +55,7 @@ const forgotten = new FinalizationRegistry<string>((owner) => engineClient().rel
 
 /**
  * A host. The constructor connects to nothing; the first operation does, and rejects InvalidRuntimeError when there is no
- * login or Python ≥ 3.8. (Python: `Runtime`.)
+ * login or Python ≥ 3.6. (Python: `Runtime`.)
  *
  * @example
  * ```ts

@@ -187,12 +187,12 @@ describe("one clear error for", () => {
     await expectRefusal(
       "host-1",
       { python: "python-nowhere" },
-      { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python-nowhere.*3\.8/s },
+      { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python-nowhere.*3\.6/s },
     );
     await expectCleanHost(host, 2000);
   });
 
-  for (const version of ["3.7.16", "3.6.15", "2.7.18"]) {
+  for (const version of ["2.7.18"]) {
     const there = existsSync(join(homedir(), ".pyenv", "versions", version)) && canIsolate();
     it(`a too old Python (${version})`, unless(!there && `no Python ${version} of pyenv here`), async () => {
       const python = `${PYTHONS}/${version}/bin/python`;
@@ -202,7 +202,7 @@ describe("one clear error for", () => {
         {
           type: InvalidRuntimeError,
           code: "ERR_INVALID_RUNTIME",
-          says: new RegExp(`${version.replaceAll(".", "\\.")}.*3\\.8`, "s"),
+          says: new RegExp(`${version.replaceAll(".", "\\.")}.*3\\.6`, "s"),
         },
       );
       await expectCleanHost(host, 2000);

@@ -1,11 +1,11 @@
-/** Every Python from 3.8 to 3.13 that this machine has, as the host's. */
+/** Every Python from 3.6 to 3.13 that this machine has, as the host's. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type TestHosts, startHosts, unless } from "../hosts";
 import { Runtime, RuntimeTask, type Workspace, expectCleanHost, py, pythonOf, rejection, workspace } from "../support";
 
-const MINORS = [8, 9, 10, 11, 12, 13];
+const MINORS = [6, 7, 8, 9, 10, 11, 12, 13];
 
 let hosts: TestHosts;
 let space: Workspace;

@@ -24,7 +24,7 @@ export function cellProgram(body: string, setExitCode: (code: number) => void): 
     .requiredOption("--on <hosts>", "names with commas, or all")
     .option("--name <variable>", "the values of the last expression, by host, become this variable of the notebook")
     .option("--session <name>", "variables are those of this session (default: one for the notebook)")
-    .option("--python <interpreter>", "Python ≥ 3.8 on the hosts, where the session starts (default: python3)")
+    .option("--python <interpreter>", "Python ≥ 3.6 on the hosts, where the session starts (default: python3)")
     .option("--timeout <seconds>", "end it after that")
     .action(async (options: PythonOptions) => (await import("./python.js")).python(body, options));
   program

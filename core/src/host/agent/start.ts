@@ -194,7 +194,7 @@ class Start {
     const text = this.seen.toString("latin1");
     if (text.includes(NO_INTERPRETER)) {
       const message =
-        `no interpreter \`${python}\` was found there. Install Python 3.8 or newer on the host, ` +
+        `no interpreter \`${python}\` was found there. Install Python 3.6 or newer on the host, ` +
         `or name one with the option \`python\`, such as { python: "/opt/python/bin/python3" }.`;
       const { data } = this.failure(message);
       return this.patient || !this.seen.includes(HERE) ? new EngineFailure(data) : new NoInterpreter(data);
@@ -202,7 +202,7 @@ class Start {
     const old = OLD_PYTHON.exec(text);
     if (old) {
       return this.failure(
-        `\`${python}\` is Python ${old[1] ?? ""}, which is too old: 3.8 or newer is needed. ` +
+        `\`${python}\` is Python ${old[1] ?? ""}, which is too old: 3.6 or newer is needed. ` +
           `Name a newer interpreter of the host with the option \`python\`.`,
       );
     }

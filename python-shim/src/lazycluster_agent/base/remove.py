@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from .old import entries
 from .precious import identity, refused
 
 TYPE_CHECKING = False
@@ -69,13 +70,11 @@ def _open(
     try:
         if never and identity(os.fstat(fd)) in never:
             raise refused(os.readlink(b"/proc/self/fd/%d" % fd))
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                child = os.fsencode(entry.name)
-                if entry.is_dir(follow_symlinks=False):
-                    subdirectories.append(child)
-                else:
-                    os.unlink(child, dir_fd=fd)
+        for child, is_folder in entries(fd):
+            if is_folder:
+                subdirectories.append(child)
+            else:
+                os.unlink(child, dir_fd=fd)
     except BaseException:
         os.close(fd)
         raise

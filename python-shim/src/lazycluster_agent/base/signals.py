@@ -74,7 +74,7 @@ DEFAULTED_NAMES = (
     "SIGALRM SIGTSTP SIGTTIN SIGTTOU SIGXFSZ SIGWINCH"
 )
 DEFAULTED_SIGNALS = tuple(int(getattr(signal, name)) for name in DEFAULTED_NAMES.split())
-ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
+ALL_SIGNALS = tuple(range(1, int(signal.NSIG)))
 
 
 def signal_name(number: int) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     Wait = Callable[[Any], object]
 
-AWAIT = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+#: Python 3.8 is the first that knows it.
+AWAIT = getattr(_ast, "PyCF_ALLOW_TOP_LEVEL_AWAIT", 0)
 #: Of a code object: running it makes a coroutine.
 COROUTINE = 0x80
 

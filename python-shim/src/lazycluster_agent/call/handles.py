@@ -13,6 +13,7 @@ import pickle
 import sys
 
 from ..base.errors import Failure, printable
+from ..base.old import require_newer
 from ..base.package import PACKAGE
 from .brief import short_repr, type_name
 from .raised import MODULE, describe, missing_module, text
@@ -41,7 +42,8 @@ class Unpicklable(Exception):
 
 def prepare() -> None:
     """Loads what handles need: where there is one, more are likely, and it takes longer than most calls."""
-    __import__("%s.cloudpickle" % PACKAGE)
+    if sys.version_info >= (3, 8):
+        __import__("%s.cloudpickle" % PACKAGE)
 
 
 def save(subject: object, folder: bytes, modules: Iterable[str]) -> Dict[str, Any]:
@@ -99,6 +101,7 @@ def publish(file: BinaryIO, path: bytes) -> None:
 
 
 def dump(subject: object, file: BinaryIO, modules: Iterable[str]) -> None:
+    require_newer("Pickled functions and objects")
     from ..cloudpickle import (  # type: ignore[import-not-found]
         CloudPickler,
         register_pickle_by_value,

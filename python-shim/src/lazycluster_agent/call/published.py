@@ -13,6 +13,8 @@ import struct
 import sys
 import zlib
 
+from ..base.old import memory_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Tuple
@@ -39,7 +41,7 @@ def publish(sources: List[Source]) -> None:
         % (ascii(source), ascii(file), pickled(bound))
         for name, source, file, bound in sources
     }
-    fd = os.memfd_create("lazycluster")
+    fd = memory_file("lazycluster")
     with os.fdopen(os.dup(fd), "wb") as out:
         out.write(archive({name: text.encode() for name, text in files.items()}))
     sys.path.append("/proc/%d/fd/%d" % (os.getpid(), fd))

@@ -77,7 +77,8 @@ def own_lines(trace: Optional[TracebackType]) -> Optional[TracebackType]:
         trace = trace.tb_next
     last = trace
     while last is not None and last.tb_next is not None:
-        if is_ours(last.tb_next):
+        # Nothing can be cut off before Python 3.7.
+        if is_ours(last.tb_next) and sys.version_info >= (3, 7):
             last.tb_next = None
         last = last.tb_next
     return trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..base.errors import Failure
+from ..base.old import run
 from .raised import MODULE
 
 TYPE_CHECKING = False
@@ -54,9 +55,7 @@ class Space:
         publish(self._sources)
 
     def wait(self, awaitable: Any) -> object:
-        import asyncio
-
-        return asyncio.run(await_it(awaitable))
+        return run(await_it(awaitable))
 
     def shows(self, show: Callable[..., None]) -> None:
         import builtins

@@ -7,6 +7,7 @@ import os
 import select
 
 from ..base import children, descriptors, signals
+from ..base.old import freeze
 from ..wire.control import Control, stream_pair
 from ..wire.msgpack import WireError
 from . import warmth
@@ -65,7 +66,7 @@ class ForkServer:
         warmth.watch()
         self._names = Names()
         gc.collect()
-        gc.freeze()
+        freeze()
 
     def _serve(self) -> None:
         try:

@@ -50,7 +50,7 @@ class Folders:
         known = self._known.get(folder)
         if known is not None and known[0] == changed:
             return known[1]
-        now = time.time_ns()
+        now = int(time.time() * 1e9)
         paths = [os.path.join(folder, name) for name in self._names]
         found = any(os.path.exists(path + b".py") or os.path.exists(path + b"/__init__.py") for path in paths)
         if now - changed > GRAIN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ..base.descriptors import close_quietly
+from ..base.old import after_fork
 from ..call.arguments import Arguments
 from ..wire.frames import PIECE, FrameDecoder, frame_head
 
@@ -25,7 +26,7 @@ class Line:
         #: Messages that leave with the next ones.
         self._unsent: List[Buffer] = []
         # A fork without exec must not hold the channel to the agent open, nor say anything on it.
-        os.register_at_fork(after_in_child=self._lose)
+        after_fork(self._lose)
 
     @property
     def lost(self) -> bool:

@@ -158,7 +158,7 @@ class Traces:
                 sys.getprofile(),
                 sys.getdlopenflags(),
                 sys.get_asyncgen_hooks(),
-                sys.get_coroutine_origin_tracking_depth(),
+                getattr(sys, "get_coroutine_origin_tracking_depth", int)(),
                 digits(),
                 _thread.stack_size(),
                 _socket.getdefaulttimeout(),

@@ -28,10 +28,12 @@ PIECE = 256 * 1024
 MAX_NAME = 80
 
 EXIT_NOT_THERE = 4
+#: Of names.
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
 
 
 def is_name(name: str) -> bool:
-    return 8 <= len(name) <= MAX_NAME and name.isascii() and name.replace("-", "").isalnum()
+    return 8 <= len(name) <= MAX_NAME and set(name) <= LETTERS and bool(name.strip("-"))
 
 
 def start(name: str, stdin: io.BufferedReader, divide: Divide) -> Role:

@@ -211,9 +211,9 @@ class Server:
         said = b"".join(self._noise).decode("utf-8", "replace").strip()
         old = said.partition("lazycluster: old python ")[2]
         if old:
-            text = "The interpreter %s is Python %s; functions need Python 3.8 or newer." % (name, old)
+            text = "The interpreter %s is Python %s; functions need Python 3.6 or newer." % (name, old)
         else:
-            text = "The interpreter %s is not a usable Python 3.8 or newer: %s" % (
+            text = "The interpreter %s is not a usable Python 3.6 or newer: %s" % (
                 name,
                 said or "it ended at once.",
             )

@@ -8,6 +8,7 @@ import os
 from ..base import children, descriptors, signals, user
 from ..base.errors import Failure, ProtocolError, failure_of, internal
 from ..base.loop import READ, MainLoop
+from ..base.old import freeze
 from ..connection.channel import Channel
 from ..connection.leftovers import Leftovers
 from ..wire import fields
@@ -147,7 +148,7 @@ class Agent:
         self.leftovers.greet()
         from ..steps import command  # noqa: F401
 
-        gc.freeze()
+        freeze()
         gc.enable()
 
     def _on_end(self, reason: str) -> None:

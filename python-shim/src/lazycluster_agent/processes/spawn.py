@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 from ..base import descriptors, signals
 from ..base.errors import Failure, exhausted, printable
@@ -28,7 +29,7 @@ def spawn(
     enter(cwd)
     try:
         # A limit can only be restored in between.
-        if not terminal and not is_raised():
+        if not terminal and not is_raised() and sys.version_info >= (3, 8):
             try:
                 return os.posix_spawn(
                     program,

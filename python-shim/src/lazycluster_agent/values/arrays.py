@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..base.errors import Failure
+from ..base.old import require_newer
 from ..wire.msgpack import NotData, WireError
 from .codes import EXT_ARRAY, EXT_DATE
 
@@ -22,6 +23,7 @@ NO_TIME = -(1 << 63)
 
 
 def pack_array(packer: Any, array: Any, depth: int) -> None:
+    require_newer("Arrays")
     """Raises NotData for types that a typed array of JavaScript cannot hold."""
     import numpy
 
@@ -81,6 +83,7 @@ def is_known(name: str) -> bool:
 
 
 def read_array(parts: List[Any]) -> Any:
+    require_newer("Arrays")
     """A writable view of its bytes. Raises WireError, and Failure where there is no NumPy."""
     if len(parts) != 3 or not isinstance(parts[2], bytearray):
         raise WireError("an array without type, shape and bytes")

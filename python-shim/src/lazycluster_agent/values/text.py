@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from ..wire.msgpack import NotData, WireError
 from .codes import EXT_TEXT
@@ -25,7 +25,7 @@ def pack_texts(packer: Any, items: Sequence[Optional[str]], depth: int) -> None:
         encoded = [b"" if item is None else item.encode() for item in items]
     except UnicodeEncodeError:
         raise NotData("has a string with lone surrogates, which is no valid text") from None
-    offsets = array("q", accumulate(map(len, encoded), initial=0))
+    offsets = array("q", accumulate(chain((0,), map(len, encoded))))
     if sys.byteorder == "big":
         offsets.byteswap()
     bitmap = None
@@ -53,8 +53,9 @@ def read_texts(parts: List[Any]) -> List[Optional[str]]:
     if offsets[0] != 0 or offsets[-1] != len(data) or any(map(int.__gt__, offsets, offsets[1:])):
         raise WireError("a text column with wrong offsets")
     try:
-        if data.isascii():
-            text = data.decode()
+        text = data.decode()
+        # One byte for each character.
+        if len(text) == len(data):
             cut: List[Optional[str]] = [text[a:b] for a, b in zip(offsets, offsets[1:])]
         else:
             cut = [data[a:b].decode() for a, b in zip(offsets, offsets[1:])]
