@@ -14,7 +14,7 @@ const ENDING_MS = 10_000;
 export default function setup(): () => Promise<void> {
   const outside = tmpdir();
   // For each project of the run again, and paths of sockets are short.
-  if (process.env["LAZYCLUSTER_TEST_TMP"] === outside) return () => undefined;
+  if (process.env["LAZYCLUSTER_TEST_TMP"] === outside) return () => Promise.resolve();
   const folder = mkdtempSync(join(outside, "lct-"));
   // Tests as other users have folders of their own in it.
   chmodSync(folder, 0o711);

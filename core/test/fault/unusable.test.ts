@@ -243,7 +243,7 @@ describe("a login shell", needsIsolation(), () => {
       await expectRefusal(
         "host-1",
         {},
-        { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python3.*3\.8/s },
+        { type: InvalidRuntimeError, code: "ERR_INVALID_RUNTIME", says: /python3.*3\.6/s },
       );
       await expectCleanHost(there, 2000);
     } finally {
