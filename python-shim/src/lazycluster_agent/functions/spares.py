@@ -57,7 +57,9 @@ class Spares:
         self._drop(self._fresh[: max(len(self._fresh) - MOST, 0)])
         self._drop([child for _, _, child in self._used[: max(len(self._used) - MOST, 0)]])
         if (len(self._fresh) > SPARES or self._used) and self._trimming is None:
-            self._trimming = self._agent.loop.later(IDLE, self._trim_again)
+            now = time.monotonic()
+            since = self._used[0][1] if self._used else now
+            self._trimming = self._agent.loop.later(max(since + IDLE - now, 0), self._trim_again)
 
     def give_up(self) -> bool:
         """Makes room for another one; False where there is none to give."""
