@@ -1,4 +1,4 @@
-"""execnet over a warm gateway: a small function, bytes, an array."""
+"""execnet: a gateway from start to end; and over a warm one a small function, bytes, an array."""
 
 import os
 import sys
@@ -14,6 +14,13 @@ def start():
     spec = "ssh=-F %s %s//python=python3" % (os.environ["BENCH_SSH_CONFIG"], sys.argv[1])
     state["gateway"] = group.makegateway(spec)
     state["gateway"].remote_exec("channel.send(1)").receive()
+
+
+def gateway():
+    one = group.makegateway("popen//python=python3")
+    one.remote_exec("channel.send(1)").receive()
+    one.exit()
+    one.join()
 
 
 def function():
@@ -38,4 +45,4 @@ def array():
     channel.waitclose()
 
 
-serve({"start": start, "function": function, "content": content, "array": array})
+serve({"start": start, "gateway": gateway, "function": function, "content": content, "array": array})

@@ -6,7 +6,7 @@ import { Environment } from "lazycluster";
 import { Lab, ROOT } from "./lab";
 import { type Finished, markdownTable, rowText } from "./report";
 import type { Row } from "./row";
-import { coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
+import { agentStart, coldCommand, slowCommand, smallFunction, warmCommand } from "./rows/commands";
 import { arrayReturn, bridgeFunction, bytesReturn, manyCalls } from "./rows/functions";
 import { files } from "./rows/files";
 import { coldGroup, listRuntimes, warmGroup } from "./rows/group";
@@ -20,6 +20,7 @@ const ROWS: readonly Row[] = [
   warmCommand,
   slowCommand,
   coldCommand,
+  agentStart,
   warmGroup,
   coldGroup,
   listRuntimes,

@@ -1,7 +1,7 @@
 import { execFile } from "child_process";
 import { join } from "path";
 import { promisify } from "util";
-import { Runtime, RuntimeTask, py } from "lazycluster";
+import { Connection, Runtime, RuntimeTask, py } from "lazycluster";
 import { type Lab, PYTHON, ROOT } from "../lab";
 import { interleave } from "../measure";
 import type { Row } from "../row";
@@ -85,6 +85,30 @@ export const coldCommand: Row = {
         },
       ],
       15,
+    );
+    return { series, unit: "ms" };
+  },
+};
+
+export const agentStart: Row = {
+  name: "agent start",
+  what: "on this machine, so without ssh: start until ready, and end",
+  aims: [{ peer: "execnet", most: 1.5 }],
+  run: async (lab) => {
+    const execnet = await lab.peer("execnet_peer.py", "host-1");
+    const series = await interleave(
+      [
+        {
+          name: "lazycluster",
+          once: async () => {
+            const connection = await Connection.open("localhost");
+            await connection.close();
+            return undefined;
+          },
+        },
+        { name: "execnet", once: () => execnet("gateway") },
+      ],
+      30,
     );
     return { series, unit: "ms" };
   },
