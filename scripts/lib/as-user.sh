@@ -16,6 +16,11 @@ chown "$uid:$uid" "$home"
 mkdir "$stage/upper" "$stage/work" "$stage/0"
 mount -t overlay -o "lowerdir=$checkout,upperdir=$stage/upper,workdir=$stage/work" overlay "$stage/0"
 find "$stage/0" \( -path "$stage/0/node_modules" -o -path "$stage/0/.venv" -o -path "$stage/0/.git" \) -prune -o -exec chown -h "$uid:$uid" {} +
+# vite keeps things there, and earlier suites have made these folders.
+for kept in .vite .vite-temp; do
+  mkdir -p "$stage/0/node_modules/$kept"
+  chown -R "$uid:$uid" "$stage/0/node_modules/$kept"
+done
 
 count=1
 for folder; do
