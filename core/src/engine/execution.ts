@@ -262,7 +262,7 @@ export class Execution {
   private reasonOf(error: unknown, { workplace, detached }: Stage): TaskFailureReason {
     const code = error instanceof EngineFailure ? error.data.code : null;
     // Nobody has confirmed the end of what runs there.
-    if (detached?.begun && code !== null && AWAY.has(code)) return "lost";
+    if (detached?.isLost || (detached?.begun && code !== null && AWAY.has(code))) return "lost";
     if (code === "ERR_CANCELLED" || this.abort.signal.aborted) return "cancelled";
     // A recording comes back to its host by itself; what it cannot come back to is lost.
     if (detached) return code !== null && AWAY.has(code) ? "lost" : "failed";
