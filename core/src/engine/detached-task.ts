@@ -1,5 +1,5 @@
 /** A task that goes on without us: an agent of its own on the host, and what that records. */
-import { type AgentClient, type HostPool, Recording } from "../host";
+import { type AgentClient, type HostPool, Recording, abortable } from "../host";
 import type { ObjectStore } from "./objects";
 import { type Workplace, makeWorkingDir } from "./owner";
 import { type ProcessPlace, callRequest, commandRequest } from "./process-request";
@@ -42,7 +42,7 @@ export class DetachedTask {
     const { host, workingDir } = spec.owner;
     const agent = await context.pool.open(host, { kind: takeOver ? "attach" : "detach", name }, signal);
     try {
-      const cwd = takeOver?.cwd ?? (await makeWorkingDir(agent, workingDir));
+      const cwd = takeOver?.cwd ?? (await abortable(makeWorkingDir(agent, workingDir), signal, host.host));
       const lanes = { ...host, promptId: null };
       const openLane: Workplace["openLane"] = (lane) => context.pool.acquire(lanes, signal, lane);
       const task = new DetachedTask(spec, name, context, { agent, cwd, openLane });
@@ -64,6 +64,11 @@ export class DetachedTask {
   /** The host runs it by itself. */
   get begun(): boolean {
     return this.recording !== null;
+  }
+
+  /** The host cannot be come back to, and may run it on. */
+  get isLost(): boolean {
+    return this.recording?.isLost === true;
   }
 
   /** Whether its host can be asked now. */

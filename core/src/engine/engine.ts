@@ -104,7 +104,12 @@ export class Engine {
     deleteDir: ({ owner, path }) => this.owner(owner).deleteDir(path, owner.workingDir, this.signal),
     execute: ({ spec, cancelled }) => {
       this.execute(spec);
-      if (cancelled) void this.executions.get(spec.id)?.cancel();
+      // What became of it is the execution's to tell.
+      if (cancelled)
+        this.executions
+          .get(spec.id)
+          ?.cancel()
+          .catch(() => undefined);
       return Promise.resolve(null);
     },
     cancel: async ({ id }) => {

@@ -131,10 +131,13 @@ export class Execution {
   /** Null: it goes on without us. */
   private async perform(opened: Opened): Promise<EndChange | null> {
     const { signal } = this.abort;
-    const { log, soFar } = this.openLog();
-    opened.log = log;
     const { owner, steps, detach } = this.spec;
-    if (detach) this.detached = await DetachedTask.open(this.spec, detach, this.context(), signal);
+    if (!detach?.takeOver) opened.log = LogWriter.create(this.spec.logFile, this.owner.host, this.grew);
+    const found = detach ? await DetachedTask.open(this.spec, detach, this.context(), signal) : null;
+    // Only now: whoever had it until now wrote its log for as long as the host talked to him.
+    const { log, soFar } = opened.log ? { log: opened.log, soFar: null } : await this.resumeLog(found);
+    opened.log = log;
+    this.detached = found;
     if (detach?.takeOver) {
       const { cwd, cancelWanted } = detach.takeOver;
       this.context().detached({ name: detach.name, owner, steps, cwd });
@@ -172,12 +175,17 @@ export class Execution {
     this.surroundings.log("warn", `task ${JSON.stringify(this.spec.name)}: ${message}`);
   }
 
-  private openLog(): { log: LogWriter; soFar: LoggedSoFar | null } {
-    const grew = (size: number): void => this.throttle.post({ kind: "grew", size });
-    const { logFile, detach } = this.spec;
-    if (detach?.takeOver) return LogWriter.resume(logFile, this.owner.host, grew);
-    return { log: LogWriter.create(logFile, this.owner.host, grew), soFar: null };
+  /** Where that is not possible, the task is nothing to us. */
+  private async resumeLog(found: DetachedTask | null): Promise<{ log: LogWriter; soFar: LoggedSoFar }> {
+    try {
+      return LogWriter.resume(this.spec.logFile, this.owner.host, this.grew);
+    } catch (error) {
+      await found?.leave();
+      throw error;
+    }
   }
+
+  private readonly grew = (size: number): void => this.throttle.post({ kind: "grew", size });
 
   private context(): DetachedContext {
     return {
@@ -262,7 +270,7 @@ export class Execution {
   private reasonOf(error: unknown, { workplace, detached }: Stage): TaskFailureReason {
     const code = error instanceof EngineFailure ? error.data.code : null;
     // Nobody has confirmed the end of what runs there.
-    if (detached?.begun && code !== null && AWAY.has(code)) return "lost";
+    if (detached?.isLost || (detached?.begun && code !== null && AWAY.has(code))) return "lost";
     if (code === "ERR_CANCELLED" || this.abort.signal.aborted) return "cancelled";
     // A recording comes back to its host by itself; what it cannot come back to is lost.
     if (detached) return code !== null && AWAY.has(code) ? "lost" : "failed";

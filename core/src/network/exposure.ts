@@ -53,7 +53,12 @@ export class Exposure {
 
   /** Listens. Rejects EngineFailure; then there is nothing to stop. */
   async open(): Promise<void> {
-    await this.establish();
+    try {
+      await this.establish();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
     this.opened = true;
     this.tellWay();
     // What was lost meanwhile.

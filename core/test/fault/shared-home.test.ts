@@ -68,7 +68,12 @@ describe("a state directory that machines share", unless(impossible), () => {
   const opened = (gate: string): Promise<unknown> => hosts.hosts[0]!.exec(["touch", gate]);
   const behind = (gate: string): string =>
     `for i in $(seq 20); do echo line $i; done; until [ -e ${gate} ]; do sleep 0.05; done; rm ${gate}; for i in $(seq 21 40); do echo line $i; done`;
-  const LINES = Array.from({ length: 40 }, (_, index) => `line ${String(index + 1)}\n`).join("");
+  /** Prints all the time, also while it changes hands. */
+  const until = (gate: string): string =>
+    `n=0; until [ -e ${gate} ]; do n=$((n+1)); echo line $n; sleep 0.02; done; rm ${gate}`;
+  const linesTo = (last: number): string =>
+    Array.from({ length: last }, (_, index) => `line ${String(index + 1)}\n`).join("");
+  const LINES = linesTo(40);
 
   /** A manager with two detached tasks, one that is not, and a file of a large value. */
   function begin({ machine }: Place, name: string, gates: readonly [string, string]): Manager {
@@ -90,7 +95,7 @@ describe("a state directory that machines share", unless(impossible), () => {
       await heard();
       say("ends", ends);
     `;
-    const commands = gates.map(behind);
+    const commands = [behind(gates[0]), until(gates[1])];
     return startManager(body, { env: space.env, cwd: space.dir, enter: machine.enter, input: { name, commands } });
   }
 
@@ -165,9 +170,11 @@ describe("a state directory that machines share", unless(impossible), () => {
 
     for (const gate of gates) await opened(gate);
     for (const manager of managers) expect(await manager.hear("followed", 60_000)).toEqual([LINES]);
-    for (const { ended } of [...follows, forced]) expect(await ended).toMatchObject({ code: 0, stdout: LINES });
+    for (const { ended } of follows) expect(await ended).toMatchObject({ code: 0, stdout: LINES });
     for (const { followed } of [a, b]) expect((await one.start("logs", followed).ended).stdout).toBe(LINES);
-    expect((await one.start("logs", a.taken).ended).stdout).toBe(LINES);
+    const whole = await forced.ended;
+    expect(whole).toMatchObject({ code: 0, stdout: linesTo(whole.stdout.split("\n").length - 1) });
+    expect((await one.start("logs", a.taken).ended).stdout).toBe(whole.stdout);
     for (const { spool } of [a, b]) expect(readFileSync(spool, "utf8")).toBe("a large value");
     managers.forEach((manager) => manager.tell("end"));
     for (const manager of managers) {
@@ -216,8 +223,9 @@ describe("a state directory that machines share", unless(impossible), () => {
     manager.kill("SIGCONT");
     expect(await manager.hear("taken", 60_000)).toMatchObject({ code: "ERR_TASK_LOST" });
     for (const gate of gates) await opened(gate);
-    expect(await follower.ended).toMatchObject({ code: 0, stdout: LINES });
-    expect((await one.start("logs", taken).ended).stdout).toBe(LINES);
+    const whole = await follower.ended;
+    expect(whole).toMatchObject({ code: 0, stdout: linesTo(whole.stdout.split("\n").length - 1) });
+    expect((await one.start("logs", taken).ended).stdout).toBe(whole.stdout);
     expect(await manager.hear("followed", 60_000)).toEqual([LINES]);
     manager.tell("end");
     await one.start("cancel", "plain-d").ended;

@@ -95,3 +95,41 @@ it("one that is left while its host is looked for ends that, and closes what com
   await recording.over;
   expect(late.alive).toBe(false);
 });
+
+describe("a host that is lost while it is handed a task", () => {
+  const lostAtRecord = (): FakeAgent =>
+    new FakeAgent(HOST, {
+      message: (header, fake) => {
+        if (header.op === "record") fake.leave();
+      },
+    });
+  const begin = async (inputs: Parameters<typeof Recording.begin>[2]): Promise<void> =>
+    Recording.begin(await start(lostAtRecord()), [{ op: "run" }], inputs, Buffer.from("{}"), 60_000);
+
+  it("may run it when it had all: it is looked for there", async () => {
+    await expect(begin(new Map())).resolves.toBeUndefined();
+  });
+
+  it("does not run it when it had not", async () => {
+    const bytes = Buffer.alloc(64 * 1024 * 1024);
+    await expect(begin(new Map([[0, { kind: "memory", bytes }]]))).rejects.toMatchObject({
+      data: { code: "ERR_CONNECTION" },
+    });
+  });
+});
+
+it("one that cannot be come back to is lost, whatever the reason: it may run on", async () => {
+  const fake = recorder(GOOD);
+  const unusable = new EngineFailure({ code: "ERR_INVALID_ARGUMENT", host: HOST, message: `${HOST}: a path` });
+  const recording = new Recording(await start(fake), {
+    attach: () => Promise.reject(unusable),
+    patienceMs: 60_000,
+    log: () => undefined,
+  });
+  const end = ended(recording);
+  expect(recording.isLost).toBe(false);
+  fake.leave();
+  expect(await end).toMatchObject({ data: { code: "ERR_INVALID_ARGUMENT" } });
+  expect(recording.isLost).toBe(true);
+  await recording.end();
+});

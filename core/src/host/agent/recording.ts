@@ -121,8 +121,12 @@ export class Recording {
   /** Nothing of it runs any more. */
   private complete = false;
   private failure: EngineFailure | null = null;
+  private lost = false;
 
-  /** Hands the steps over; from then on nobody needs to stay. Rejects EngineFailure. */
+  /**
+   * Hands the steps over; from then on nobody needs to stay. Rejects EngineFailure, unless the host may have all of them: one that was lost
+   * before it could say so runs them, and who follows them finds out.
+   */
   static async begin(
     agent: AgentClient,
     steps: readonly { readonly [field: string]: Encodable }[],
@@ -131,14 +135,17 @@ export class Recording {
     leaseMs: number,
   ): Promise<void> {
     await new Promise<void>((resolve, reject) => {
+      let isSent = false;
       const operation = agent.open(
         "record",
         { steps: [...steps], lease: leaseMs, about },
         {
           message: () => undefined,
           ended: (outcome) => {
-            if (outcome instanceof EngineFailure) reject(outcome);
-            else if (outcome.header.op === "done") resolve();
+            if (outcome instanceof EngineFailure) {
+              if (isSent && outcome.data.code === "ERR_CONNECTION") resolve();
+              else reject(outcome);
+            } else if (outcome.header.op === "done") resolve();
             else reject(agentFailure(agent.host, outcome.header));
           },
         },
@@ -149,6 +156,7 @@ export class Recording {
           const send: InputSink["send"] = (op, fields, payload) => operation.send(op, { ...fields, s: step }, payload);
           await sendInput({ send }, input, agent.host, () => undefined);
         }
+        isSent = true;
       };
       sendInputs().catch((error: unknown) => {
         operation.cancel();
@@ -173,6 +181,11 @@ export class Recording {
   /** Whether its host can be asked now. */
   get there(): boolean {
     return this.agent.alive;
+  }
+
+  /** It was given up, for whatever reason, and may run on. */
+  get isLost(): boolean {
+    return this.lost;
   }
 
   /** Stops following, and lets the host go on. */
@@ -202,7 +215,7 @@ export class Recording {
       } catch (error) {
         if (this.isLeft() || this.failure) return;
         if (isFinal(error)) {
-          this.giveUp(toFailure(error, this.agent.host));
+          this.lose(error);
           return;
         }
         this.options.log("warn", `${messageOf(error)} What was detached there goes on; it is looked for again.`);
@@ -212,7 +225,7 @@ export class Recording {
         const failed = (error: unknown): void => this.options.log("debug", messageOf(error));
         await this.comeBack.run(() => this.attach(), this.leaving.signal, failed);
       } catch (error) {
-        if (!this.isLeft()) this.giveUp(toFailure(error, this.agent.host));
+        if (!this.isLeft()) this.lose(error);
         return;
       }
     }
@@ -313,6 +326,11 @@ export class Recording {
     const { host } = this.agent;
     const message = `${host}: the task has ended, but how could not be recorded there. Make room on the file system of its /tmp.`;
     return new EngineFailure({ code: "ERR_OTHER", host, message });
+  }
+
+  private lose(error: unknown): void {
+    this.lost = true;
+    this.giveUp(toFailure(error, this.agent.host));
   }
 
   private giveUp(failure: EngineFailure): void {
