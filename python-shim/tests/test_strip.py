@@ -105,6 +105,14 @@ def test_the_same_statements_on_the_same_lines(text: str) -> None:
     assert strip(stripped) == stripped
 
 
+def test_strings_that_stand_alone_are_docstrings() -> None:
+    for path in SOURCES:
+        left = ast.walk(ast.parse(strip(path.read_text())))
+        alone = [node.value for node in left if isinstance(node, ast.Expr)]
+        texts = [value.value for value in alone if isinstance(value, ast.Constant)]
+        assert not any(isinstance(text, str) for text in texts), (path, texts)
+
+
 def test_runs_under_python_3_6() -> None:
     for path in SOURCES:
         ast.parse(strip(path.read_text()), feature_version=(3, 6))

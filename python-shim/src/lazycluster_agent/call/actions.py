@@ -166,7 +166,7 @@ def forget(call: Call, arguments: Dict[str, Any]) -> object:
     return None
 
 
-#: A new kind of function is one more line here, and one in `calling` for the fields that it must have.
+#: A new kind of function is one more line here, and one in functions/request.py for what it must have.
 ACTIONS: Dict[str, Action] = {
     "source": call_source,
     "module": call_module,

@@ -23,8 +23,8 @@ NO_TIME = -(1 << 63)
 
 
 def pack_array(packer: Any, array: Any, depth: int) -> None:
-    require_newer("Arrays")
     """Raises NotData for types that a typed array of JavaScript cannot hold."""
+    require_newer("Arrays")
     import numpy
 
     array = numpy.asarray(array)
@@ -83,8 +83,8 @@ def is_known(name: str) -> bool:
 
 
 def read_array(parts: List[Any]) -> Any:
-    require_newer("Arrays")
     """A writable view of its bytes. Raises WireError, and Failure where there is no NumPy."""
+    require_newer("Arrays")
     if len(parts) != 3 or not isinstance(parts[2], bytearray):
         raise WireError("an array without type, shape and bytes")
     name, shape, data = parts
