@@ -48,19 +48,19 @@ export class Ssh2Connection implements HostConnection {
     });
   }
 
-  async exec(command: string): Promise<RemoteProcess> {
-    if (this.#closing || this.#isClosed) throw this.#gone();
-    const channel = await new Promise<ClientChannel>((resolve, reject) => {
+  exec(command: string): Promise<RemoteProcess> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing || this.#isClosed) throw this.#gone();
       try {
-        this.login.client.exec(command, (error: (Error & { reason?: unknown }) | undefined, opened) => {
+        this.login.client.exec(command, (error: (Error & { reason?: unknown }) | undefined, channel) => {
           if (error) reject(this.#refused(error));
-          else resolve(opened);
+          // At once: how it ended may have come together with the channel, and is told to who listens then.
+          else resolve(this.#process(channel));
         });
       } catch {
         reject(this.#gone()); // ssh2 throws when the socket is already ending
       }
     });
-    return this.#process(channel);
   }
 
   async close(): Promise<void> {
