@@ -41,8 +41,12 @@ def remove_quietly(paths: Iterable[bytes]) -> None:
         return
     from ..base.remove import remove_tree
 
-    for path in sorted(paths):
+    # A folder that ends with a slash is shared with others of ours: it goes when it is empty.
+    for path in sorted(paths, key=lambda path: (path.endswith(b"/"), path)):
         try:
+            if path.endswith(b"/"):
+                os.rmdir(path)
+                continue
             for _ in remove_tree(path, force=True):
                 pass
         except OSError:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SOCKET = b"socket"
 PIECE = 256 * 1024
 MAX_NAME = 80
+#: To make a folder in one that others remove when it is empty.
+TRIES = 5
 
 EXIT_NOT_THERE = 4
 #: Of names.
@@ -119,16 +121,21 @@ def pass_on(door: socket.socket, stdin: io.BufferedReader) -> NoReturn:
 def make_folder(name: str) -> bytes:
     reason: Optional[OSError] = None
     for base in bases():
-        try:
-            os.makedirs(base, 0o700, exist_ok=True)
-            if not is_private(base):
-                continue
-            folder = os.path.join(base, name.encode())
-            os.mkdir(folder, 0o700)
-        except OSError as error:
-            reason = error
-        else:
-            return folder
+        for _ in range(TRIES):
+            try:
+                os.makedirs(base, 0o700, exist_ok=True)
+                if not is_private(base):
+                    break
+                folder = os.path.join(base, name.encode())
+                os.mkdir(folder, 0o700)
+            except FileNotFoundError as error:
+                # An agent that has just ended took the empty folder of all away.
+                reason = error
+            except OSError as error:
+                reason = error
+                break
+            else:
+                return folder
     return refuse("no folder for what runs detached: %s" % (reason or "others may write there"))
 
 

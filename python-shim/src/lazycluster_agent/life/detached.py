@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
@@ -73,6 +74,7 @@ class DetachedAgent(Agent):
     def _get_ready(self) -> None:
         super()._get_ready()
         self.leftovers.add(self.folder)
+        self.leftovers.add(os.path.dirname(self.folder) + b"/")
 
     def _accept(self) -> None:
         try:
