@@ -185,7 +185,8 @@ const pythonShim = {
     ];
     const run = await runCommand(context, {
       what: "pytest",
-      ...tool("pytest", "-q", `--junit-xml=${report}`),
+      // Its tests wait more than they compute.
+      ...tool("pytest", "-q", "-n", "2", "--dist=loadfile", `--junit-xml=${report}`),
       timeoutMs: 20 * minute,
     });
     return sum([...checks, withCrash(countJunit(readReport(report)), run)]);
