@@ -219,7 +219,7 @@ describe("a state directory that machines share", unless(impossible), () => {
     await follower.printed("line 20\n");
     await must(program!, [...enter, "kill", "-STOP", String(pid)]);
     silence();
-    await eventually(async () => (await listed(two))["taken-d"]?.elsewhere === null, 30_000);
+    await eventually(async () => (await listed(one))["taken-d"]?.elsewhere === "machine-b", 30_000);
     manager.kill("SIGCONT");
     expect(await manager.hear("taken", 60_000)).toMatchObject({ code: "ERR_TASK_LOST" });
     for (const gate of gates) await opened(gate);

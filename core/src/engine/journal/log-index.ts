@@ -34,5 +34,8 @@ export function parseRun(line: string): LogRun | null {
   };
 }
 
+/** Another writer goes on from here: the one before, should it wake up, sees by it that the log is not its own any more. */
+export const RESUMED_LINE = "resumed";
+
 /** The last line of an index: nothing more will come. */
 export const END_LINE = "end";

@@ -1,7 +1,7 @@
 /** Where the log of an execution ends whose writer died: what it has, and what is only half there. */
 import { ftruncateSync } from "fs";
 import { type LogFiles, readWhole } from "./log-files";
-import { END_LINE, parseRun } from "./log-index";
+import { END_LINE, RESUMED_LINE, parseRun } from "./log-index";
 
 export interface LoggedSoFar {
   /** [bytes] of output in the log. */
@@ -19,6 +19,10 @@ export function resumeLog({ log, index }: LogFiles): LoggedSoFar {
   let kept = 0;
   for (const line of whole.split("\n")) {
     if (line === END_LINE || line === "") break;
+    if (line === RESUMED_LINE) {
+      kept += line.length + 1;
+      continue;
+    }
     const run = parseRun(line);
     // A line that does not continue the log is from a crash; what it tells of comes again.
     if (run?.offset !== size) break;

@@ -1,9 +1,9 @@
 /** An execution's output on its way to disk: the log and its index (log-index.ts). */
-import { writeSync, writev } from "fs";
+import { fstatSync, writeSync, writev } from "fs";
 import { promisify } from "util";
 import { EngineFailure } from "../protocol";
 import { type LogFiles, closeLogFiles, createLogFiles, reopenLogFiles } from "./log-files";
-import { END_LINE, type LogRun, formatRun } from "./log-index";
+import { END_LINE, type LogRun, RESUMED_LINE, formatRun } from "./log-index";
 import { type LoggedSoFar, resumeLog } from "./log-resume";
 
 const writeMany = promisify(writev);
@@ -22,6 +22,8 @@ export class LogWriter {
   private queue: Piece[] = [];
   private queued = 0;
   private position = 0;
+  /** [bytes] of the index, as long as nobody else writes it. */
+  private indexSize = 0;
   private writing: Promise<void> | null = null;
   private scheduled = false;
   private failed: EngineFailure | null = null;
@@ -48,6 +50,8 @@ export class LogWriter {
         const log = new LogWriter(path, host, files, grew);
         const soFar = resumeLog(files);
         log.position = soFar.size;
+        log.indexSize = fstatSync(files.index).size;
+        log.writeIndex(`${RESUMED_LINE}\n`);
         return { log, soFar };
       } catch (error) {
         closeLogFiles(files);
@@ -106,7 +110,7 @@ export class LogWriter {
     this.closed = true;
     try {
       // Who follows the log knows by this that nothing more will come.
-      if (over && !this.failed) writeFully(this.files.index, Buffer.from(`${END_LINE}\n`));
+      if (over && !this.failed && !this.isAnothers()) writeFully(this.files.index, Buffer.from(`${END_LINE}\n`));
     } catch {
       // A full disk; the output itself is complete, and the journal has the end too.
     }
@@ -117,6 +121,10 @@ export class LogWriter {
 
   private writeSoon(): void {
     if (this.queue.length === 0 || this.writing) return;
+    if (this.isAnothers()) {
+      for (const piece of this.take()) piece.release();
+      return;
+    }
     if (this.queued <= SMALL) {
       const batch = this.take();
       this.attempt(() => {
@@ -128,6 +136,17 @@ export class LogWriter {
       this.writing = null;
       this.writeSoon();
     });
+  }
+
+  /** Whoever slept meanwhile has still to write what came before: the one that went on has it, too. */
+  private isAnothers(): boolean {
+    return fstatSync(this.files.index).size !== this.indexSize;
+  }
+
+  private writeIndex(lines: string): void {
+    const bytes = Buffer.from(lines, "latin1");
+    writeFully(this.files.index, bytes);
+    this.indexSize += bytes.length;
   }
 
   private async writeLarge(): Promise<void> {
@@ -148,7 +167,7 @@ export class LogWriter {
   private attempt(write: () => void, batch: Piece[]): void {
     try {
       write();
-      writeFully(this.files.index, Buffer.from(this.indexLines(batch), "latin1"));
+      this.writeIndex(this.indexLines(batch));
     } catch (error) {
       this.fail(error, batch);
       return;
