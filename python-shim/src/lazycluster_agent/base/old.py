@@ -25,7 +25,7 @@ def after_fork(action: Callable[[], None]) -> None:
     if sys.version_info >= (3, 7):
         os.register_at_fork(after_in_child=action)
         return
-    fork = os.fork
+    fork, forkpty = os.fork, os.forkpty
 
     def forked() -> int:
         pid = fork()
@@ -33,7 +33,13 @@ def after_fork(action: Callable[[], None]) -> None:
             action()
         return pid
 
-    os.fork = forked
+    def forked_on_terminal() -> Tuple[int, int]:
+        pid, terminal = forkpty()
+        if pid == 0:
+            action()
+        return pid, terminal
+
+    os.fork, os.forkpty = forked, forked_on_terminal
 
 
 def entries(folder: int) -> Iterator[Tuple[bytes, bool]]:

@@ -32,6 +32,8 @@ def compile_source(source: str, file: str, flags: int = 0) -> Any:
         return compile(source, file, "exec", flags, dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         text = "The source does not compile: %s" % error
+        if not AWAIT and "await" in source:
+            text += ". Outside of functions `await` needs Python 3.8 or newer."
         raise Failure("function", text, raised=describe(error)) from None
 
 

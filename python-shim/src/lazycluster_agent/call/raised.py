@@ -11,8 +11,7 @@ from .missing import told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Dict, Optional
+    from typing import Any, Dict
 
 #: The module that a function's source becomes, and below it those of functions that are arguments.
 MODULE = "__lazycluster__"
@@ -64,28 +63,23 @@ def text(error: BaseException) -> str:
 
 
 def format_traceback(error: BaseException) -> str:
+    """Without the agent's frames above the user's function, and below it, where a signal has called us."""
     try:
-        lines = traceback.format_exception(type(error), error, own_lines(error.__traceback__))
+        trace = error.__traceback__
+        while trace is not None and is_ours(trace.tb_frame.f_code.co_filename):
+            trace = trace.tb_next
+        told = traceback.TracebackException(type(error), error, trace)
+        ours = [at for at, frame in enumerate(told.stack) if is_ours(frame.filename)]
+        if ours:
+            del told.stack[ours[0] :]
+        lines = list(told.format())
     except Exception as failure:
         return "<its traceback cannot be made: %s>" % type(failure).__name__
     return "".join(lines)
 
 
-def own_lines(trace: Optional[TracebackType]) -> Optional[TracebackType]:
-    """Without the agent's frames above the user's function, and below it, where a signal has called us."""
-    while trace is not None and is_ours(trace):
-        trace = trace.tb_next
-    last = trace
-    while last is not None and last.tb_next is not None:
-        # Nothing can be cut off before Python 3.7.
-        if is_ours(last.tb_next) and sys.version_info >= (3, 7):
-            last.tb_next = None
-        last = last.tb_next
-    return trace
-
-
-def is_ours(trace: TracebackType) -> bool:
-    return trace.tb_frame.f_code.co_filename.startswith("<lazycluster_agent/")
+def is_ours(file: str) -> bool:
+    return file.startswith("<lazycluster_agent/")
 
 
 def shorten(value: str, limit: int, head: int) -> str:
