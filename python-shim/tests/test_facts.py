@@ -212,6 +212,14 @@ def test_a_gpu_tool_that_fails_is_noted(tmp_path: Path) -> None:
         assert done["notes"] == ["%s/nvidia-smi failed (exit code 6), so its GPUs are not known" % tmp_path]
 
 
+def test_what_a_gpu_tool_says_costs_the_question_at_most(tmp_path: Path) -> None:
+    assert parse_rocm('{"a":' * 100_000) == parse_rocm('{"card\u00b2": {}}') == []
+    text = changed("facts/gpus", "json.JSONDecoder()", "json.Missing()")
+    with Manager(env=with_tool(tmp_path, "rocm-smi", "echo {}"), text=text) as manager:
+        assert manager.do("facts", path="")["kind"] == "internal"
+        assert manager.run("echo hello").out == b"hello\n"
+
+
 def test_a_gpu_tool_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
     sleeper = "sleep 9%d" % os.getpid()
     with Manager(env=with_tool(tmp_path, "nvidia-smi", "%s & %s" % (sleeper, sleeper))) as manager:

@@ -123,9 +123,7 @@ SURVIVED = {
     "closes streams": "import sys\nsys.stdout.close(); sys.stdin.close(); sys.stderr = None",
     "forks": "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)",
     "forks and leaves": "import os, sys\npid = os.fork()\nif not pid: sys.exit(4)",
-    "forks on a terminal": (
-        "import os, sys\npid, _ = os.forkpty()\nif not pid: sys.exit(4)\nos.waitpid(pid, 0);"
-    ),
+    "forks on a terminal": "import os, sys\np, _ = os.forkpty()\nif not p: sys.exit(4)\np = os.waitpid(p, 0)",
     "a pool": "import multiprocessing as m\nm.get_context('fork').Pool(2).map(abs, [1, -2])",
     "cannot be pickled": "import threading\nthreading.Lock()",
     "a bad repr": "class B:\n  def __repr__(self): 1/0\n  def __reduce__(self): raise ValueError('no')\nB()",

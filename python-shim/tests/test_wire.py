@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, List
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagged import load, raw, same, untag
 
+from lazycluster_agent.base.errors import Failure
 from lazycluster_agent.wire.frames import MAX_PAYLOAD, FrameDecoder, frame_head
 from lazycluster_agent.wire.msgpack import NotData, WireError, pack, unpack
 
@@ -43,6 +45,12 @@ def test_frames(vector: Dict[str, Any], step: int) -> None:
         assert payload == bytes.fromhex(expected["payload"])
     whole = b"".join(frame_head(header, len(payload)) + bytes(payload) for header, payload in frames)
     assert data.startswith(whole)
+
+
+def test_a_failure_can_be_told_whatever_its_text_is() -> None:
+    names = os.fsdecode(b"/\xff/python"), "\ud800"
+    told: Any = unpack(bytes(pack(Failure("python", "%s %s" % names, path=names[0]).fields())))
+    assert told["message"] == "/\\udcff/python \\ud800"
 
 
 plain = st.recursive(

@@ -28,7 +28,8 @@ class Failure(Exception):
     ) -> None:
         super().__init__(message)
         self.kind = kind
-        self.message = message
+        # It may have names of files in it, and must never be what cannot be sent.
+        self.message = message.encode("utf-8", "backslashreplace").decode("utf-8")
         self.errno = errno.errorcode.get(code, str(code)) if code is not None else None
         self.path = printable(path) if path is not None else None
         self.raised = raised

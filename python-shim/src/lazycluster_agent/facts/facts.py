@@ -37,7 +37,7 @@ class Facts(Operation):
         path = self.agent.environment.get(b"PATH", DEFAULT_PATH)
         for program, argv, parse in gpus.tools(path, self.agent.home):
             try:
-                self._tools.append(Tool(self.agent, program, argv, parse, self._settle))
+                self._tools.append(Tool(self, program, argv, parse, self._settle))
             except Failure as failure:
                 self._notes.append(failure.message)
         self._settle()

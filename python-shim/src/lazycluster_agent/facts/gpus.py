@@ -26,12 +26,12 @@ def parse_rocm(text: str) -> List[str]:
     start = text.find("{")
     try:
         cards, _ = json.JSONDecoder().raw_decode(text, max(start, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     if not isinstance(cards, dict):
         return []
-    numbered = {name: card for name, card in cards.items() if name.startswith("card") and name[4:].isdigit()}
-    return [_rocm_name(numbered[name]) for name in sorted(numbered, key=lambda name: int(name[4:]))]
+    names = [name for name in cards if name.startswith("card") and name[4:].isdecimal()]
+    return [_rocm_name(cards[name]) for name in sorted(names, key=lambda name: int(name[4:]))]
 
 
 def _rocm_name(card: Any) -> str:

@@ -6,6 +6,7 @@ import os
 
 from ..base import children, signals
 from ..base.errors import Failure, printable
+from ..connection.operation import Operation
 from ..processes.procfs import kill
 from ..processes.spawn import spawn
 from ..processes.streams import Outlet
@@ -13,8 +14,6 @@ from ..processes.streams import Outlet
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, List, Optional
-
-    from ..connection.host import Host
 
 #: [s] that a GPU tool may take; a driver at fault never answers, and one that sleeps takes seconds.
 PATIENCE = 10.0
@@ -27,7 +26,7 @@ class Tool:
 
     def __init__(
         self,
-        agent: Host,
+        operation: Operation,
         program: bytes,
         argv: List[bytes],
         parse: Callable[[str], List[str]],
@@ -41,6 +40,8 @@ class Tool:
         self._done = done
         self._output = bytearray()
         self._status: Optional[int] = None
+        # What it says may be anything, and costs the operation at most.
+        agent, loop = operation.agent, operation.loop
         self._children = agent.children
         environment = dict(agent.environment)
         environment[children.CONNECTION_VARIABLE] = agent.mark
@@ -52,9 +53,9 @@ class Tool:
             raise
         finally:
             os.close(writing)
-        agent.children[self._pid] = self._exited
-        self._outlet = Outlet(agent.loop, reading, self._read, self._settle)
-        self._timer = agent.loop.later(PATIENCE, self._late)
+        agent.children[self._pid] = operation.guarded(self._exited)
+        self._outlet = Outlet(loop, reading, self._read, self._settle)
+        self._timer = loop.later(PATIENCE, self._late)
 
     def _read(self, data: bytes) -> None:
         self._output += data[: max(0, MOST_OUTPUT - len(self._output))]

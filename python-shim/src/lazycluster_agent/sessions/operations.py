@@ -40,7 +40,6 @@ class SessionCall(CallStep):
         self.answered = False
         #: A SIGINT was sent on its behalf.
         self.interrupted = False
-        self.session_lost = False
         self._complete = False
 
     def start(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..base import children
-from ..base.errors import Failure
+from ..base.errors import Failure, printable
 from ..functions.request import block
 from ..functions.servers import functions_of
 from ..steps.step import STDERR, STDOUT
@@ -78,7 +78,7 @@ class Session:
         found = functions_of(self.agent).find(wanted, call.cwd)
         if found != server.program:
             text = "The session %s runs with %s. End it first to use %s in it, or take another name."
-            raise Failure("python", text % (self.key[1], os.fsdecode(server.program), wanted))
+            raise Failure("python", text % (self.key[1], printable(server.program), wanted))
 
     def _advance(self) -> None:
         if self.current is None and self.waiting and self.lost is None:

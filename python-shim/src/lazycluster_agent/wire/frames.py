@@ -69,16 +69,6 @@ class FrameDecoder:
             self._header = 0
             yield header, payload
 
-    def feed_one(self, data: bytes) -> Iterator[Frame]:
-        """The next frame only; what follows it is left for `rest`."""
-        for frame in self.feed(data):
-            yield frame
-            return
-
-    def rest(self) -> bytes:
-        """What has not become a frame."""
-        return b"".join(self._pieces)
-
     @property
     def pending(self) -> int:
         """Bytes that wait for the rest of their frame."""
