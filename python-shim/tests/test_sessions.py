@@ -266,9 +266,18 @@ BUSY = {
     "a subprocess": "import subprocess; subprocess.run(['sleep', '100'])",
     "a lock": "import threading; l = threading.Lock(); l.acquire(); l.acquire()",
     "output": "while True: print('x' * 1000)",
+}
+#: Of objects that stay there, which hosts before Python 3.8 refuse.
+BUSY_RESULTS = {
     "a repr": "class R:\n  def __repr__(self):\n    while True: pass\nR()",
     "pickling": "class P:\n  def __reduce__(self):\n    while True: pass\nP()",
 }
+
+
+@pytest.mark.newer
+@pytest.mark.parametrize("source", BUSY_RESULTS.values(), ids=BUSY_RESULTS.keys())
+def test_interrupt_of_a_result(session: Manager, source: str) -> None:
+    test_interrupt(session, source)
 
 
 @pytest.mark.parametrize("source", BUSY.values(), ids=BUSY.keys())
