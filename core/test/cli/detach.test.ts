@@ -49,10 +49,12 @@ const OF_DETACHED = /^lazycluster-\d{1,10}$/;
 /** What detached agents have on the host now. */
 function detachedThere(): string[] {
   const tmp = join(hosts.hosts[0]!.dir, "tmp");
-  return readdirSync(tmp)
-    .filter((name) => OF_DETACHED.test(name))
-    // It goes with the last one in it.
-    .flatMap((name) => (existsSync(join(tmp, name)) ? readdirSync(join(tmp, name)) : []));
+  return (
+    readdirSync(tmp)
+      .filter((name) => OF_DETACHED.test(name))
+      // It goes with the last one in it.
+      .flatMap((name) => (existsSync(join(tmp, name)) ? readdirSync(join(tmp, name)) : []))
+  );
 }
 const leftThere = (id: string): boolean => detachedThere().includes(`task-${id}`);
 const gone = (id: string): Promise<void> => vi.waitFor(() => expect(leftThere(id)).toBe(false), 5000);

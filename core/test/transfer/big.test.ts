@@ -114,8 +114,8 @@ describe("an interrupted transfer", () => {
     "(%s) goes on with what is right of the kept piece only, though the source has changed",
     async (direction) => {
       const { source, target, folder, task } = both(direction);
-      makeBig(source, 64 * MIB);
-      await interrupted(task(true), 40 * MIB, (abort) => abort.abort());
+      makeBig(source, 128 * MIB);
+      await interrupted(task(true), 20 * MIB, (abort) => abort.abort());
       const [kept] = partials(folder);
       // A broken block here, a changed one there, and a shorter file.
       for (const [path, at] of [
