@@ -424,6 +424,10 @@ describe("on file systems and for users with limits", needsRoot(), () => {
     const shape = shapeOf(source);
     const mine = join(local, "mine");
     mkdirSync(mine, { mode: 0o777 });
+    // Short, for the path of a socket.
+    const temporary = space.path("t");
+    mkdirSync(temporary);
+    chmodSync(temporary, 0o777);
     chmodSync(mine, 0o777);
     chmodSync(local, 0o777);
     chmodSync(space.dir, 0o777);
@@ -468,7 +472,7 @@ describe("on file systems and for users with limits", needsRoot(), () => {
             LAZYCLUSTER_MAIN_DIRECTORY: join(mine, "main"),
             LAZYCLUSTER_STATE_DIR: join(mine, "state"),
             HOME: mine,
-            TMPDIR: mine,
+            TMPDIR: temporary,
           },
         },
       );

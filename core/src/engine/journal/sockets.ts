@@ -9,17 +9,24 @@ import { ownIdentity, placeName } from "./identity";
 import { namesIn } from "./layout";
 import { standingOf } from "./standing";
 
+/** Of the path of a socket on Linux. */
+const MOST_BYTES = 107;
+
 /** Makes the folder for an engine's socket, private (0700): nobody else can even try to connect. Throws what the file system says. */
 export function makeSocketPath(engine: string): string {
   // Short, for the path of a socket has less than 108 bytes.
   const all = socketsFolder();
   const folder = join(all, `${ownPrefix()}${engine.slice(-6)}`);
+  const path = join(folder, "s");
+  // What is longer is cut off without a word, and leads elsewhere.
+  if (Buffer.byteLength(path) > MOST_BYTES)
+    throw new Error(`${path} is too long for a socket: set TMPDIR to a shorter path`);
   for (let attempt = 1; ; attempt++) {
     try {
       mkdirSync(all, { recursive: true, mode: 0o700 });
       if (!isPrivate(all)) throw new Error(`${all} is not a private folder of this user: remove it, or set TMPDIR`);
       mkdirSync(folder, { mode: 0o700 });
-      return join(folder, "s");
+      return path;
     } catch (error) {
       // An engine that has just ended took the empty folder of all away.
       if (attempt === 3 || !(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
